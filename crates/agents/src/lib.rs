@@ -1,0 +1,1 @@
+//! Adapters for agent CLIs, without IO: an order becomes a command, bytes become events.

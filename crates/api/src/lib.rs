@@ -1,0 +1,7 @@
+//! The objects, orders, reports and results as wire types.
+//!
+//! What stands in a file, goes over HTTP, is stored in a row or handed to a runner has its
+//! one shape here. `core` knows none of it: each type is turned into core's with `TryFrom`.
+
+pub mod order;
+pub mod report;

@@ -1,0 +1,2 @@
+//! The binary: arguments, configuration, wiring. Decides nothing.
+fn main() {}

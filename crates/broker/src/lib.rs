@@ -1,0 +1,1 @@
+//! The trusted way out of a sandbox: model gateway and egress proxy.

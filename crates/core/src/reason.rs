@@ -1,0 +1,236 @@
+//! Why a task waits or failed: closed sets, with one table of whose fault it is, what is
+//! retried and what to do next.
+
+/// Why a task is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HoldReason {
+    /// Another task has to end first.
+    Dependency,
+    /// No free slot.
+    Concurrency,
+    /// Another task writes to the same branch.
+    BranchBusy,
+    /// The budget is spent.
+    Budget,
+    /// The credential's limit resets later.
+    CredentialCoolingDown,
+    /// The credential was rejected.
+    NeedsLogin,
+    /// Somebody has to approve.
+    Approval,
+    /// The agent asked something.
+    Question,
+    /// The sandbox cannot be built.
+    SandboxUnavailable,
+}
+
+/// Why a task or a run failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FailReason {
+    /// The provider rejected the credential.
+    Authentication,
+    /// The subscription's limit is reached.
+    UsageLimit,
+    /// The provider asked to slow down.
+    RateLimit,
+    /// The provider does not answer, or does not have the model.
+    ModelUnavailable,
+    /// The wall-clock limit.
+    Timeout,
+    /// No progress for the idle limit.
+    Stalled,
+    /// The same call over and over.
+    Looping,
+    /// The memory limit.
+    OutOfMemory,
+    /// The disk limit, or a full disk.
+    Disk,
+    /// The agent changed nothing.
+    EmptyDiff,
+    /// A check could not run, on the base either.
+    CheckCouldNotRun,
+    /// What is red was red on the base.
+    AlreadyRedOnBase,
+    /// Checks are red after the last repair.
+    VerificationFailed,
+    /// The reviewer still asks for changes after the last round.
+    ReviewRejected,
+    /// A commit holds a secret.
+    SecretFound,
+    /// A commit holds what no approval can let through.
+    ProtectedPath,
+    /// The base moved and the change no longer applies.
+    MergeConflict,
+    /// The target refused the branch.
+    PushRejected,
+    /// Setup of dependencies failed.
+    SetupFailed,
+    /// The container image cannot be had.
+    Image,
+    /// The pod was evicted.
+    Evicted,
+    /// The node went away.
+    NodeLost,
+    /// An object, a commit or an output broke its rules.
+    InvalidInput,
+    /// A task that this one waits for failed.
+    DependencyFailed,
+    /// The turn limit.
+    TurnLimit,
+    /// The token limit.
+    TokenLimit,
+    /// The cost limit.
+    CostLimit,
+    /// Midwatch itself.
+    Internal,
+}
+
+/// Whose fault a failure is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The order, the repository or the machine's set-up.
+    User,
+    /// The agent's work.
+    Agent,
+    /// The model's provider or the forge.
+    Provider,
+    /// The machine or the cluster.
+    Machine,
+    /// Midwatch.
+    Midwatch,
+}
+
+/// What happens after a failure of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetryRule {
+    /// Never again by itself.
+    Never,
+    /// Again, charged as an attempt, after a growing pause.
+    Charged,
+    /// Again without a charge, bounded by the epochs of a task.
+    Free,
+    /// The task is held until the reset (or a growing pause), nothing is charged.
+    HoldUntilReset,
+    /// The task is held until somebody logs in.
+    HoldForLogin,
+}
+
+/// One line of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReasonFacts {
+    /// Whose fault it is.
+    pub fault: Fault,
+    /// What is done about it.
+    pub retry: RetryRule,
+    /// What the user can do next.
+    pub hint: &'static str,
+}
+
+macro_rules! names {
+    ($type:ident { $($variant:ident),+ $(,)? }) => {
+        impl $type {
+            /// Every reason.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The name on every wire.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => stringify!($variant)),+ }
+            }
+
+            /// Reads a name made by `as_str`.
+            pub fn parse(text: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|reason| reason.as_str() == text)
+            }
+        }
+
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+names!(HoldReason {
+    Dependency, Concurrency, BranchBusy, Budget, CredentialCoolingDown, NeedsLogin, Approval,
+    Question, SandboxUnavailable,
+});
+
+names!(FailReason {
+    Authentication, UsageLimit, RateLimit, ModelUnavailable, Timeout, Stalled, Looping,
+    OutOfMemory, Disk, EmptyDiff, CheckCouldNotRun, AlreadyRedOnBase, VerificationFailed,
+    ReviewRejected, SecretFound, ProtectedPath, MergeConflict, PushRejected, SetupFailed, Image,
+    Evicted, NodeLost, InvalidInput, DependencyFailed, TurnLimit, TokenLimit, CostLimit, Internal,
+});
+
+impl HoldReason {
+    /// What the user can do next.
+    pub const fn hint(self) -> &'static str {
+        match self {
+            Self::Dependency => "it goes on when the task it waits for ends",
+            Self::Concurrency => "it starts when a running task ends",
+            Self::BranchBusy => "it starts when the task on the same branch ends",
+            Self::Budget => "raise the budget, then `midwatch resume`",
+            Self::CredentialCoolingDown => "it goes on by itself after the reset",
+            Self::NeedsLogin => "log in again, then `midwatch resume`",
+            Self::Approval => "look with `midwatch diff`, then `midwatch approve` or `midwatch reject`",
+            Self::Question => "read it with `midwatch explain`, then `midwatch answer`",
+            Self::SandboxUnavailable => "`midwatch doctor` names the missing layer",
+        }
+    }
+}
+
+impl FailReason {
+    /// Fault, retry rule and hint of a reason.
+    pub const fn facts(self) -> ReasonFacts {
+        use Fault::{Agent, Machine, Midwatch, Provider, User};
+        use RetryRule::{Charged, Free, HoldForLogin, HoldUntilReset, Never};
+        let (fault, retry, hint) = match self {
+            Self::Authentication => (User, HoldForLogin, "log in again, `midwatch doctor` tries the login for real"),
+            Self::UsageLimit => (Provider, HoldUntilReset, "wait for the reset, or use another credential"),
+            Self::RateLimit => (Provider, HoldUntilReset, "wait, or lower the number of tasks at once"),
+            Self::ModelUnavailable => (Provider, Charged, "try later, or another model with --model"),
+            Self::Timeout => (Agent, Never, "raise --timeout, or cut the goal into smaller ones; the work so far is saved"),
+            Self::Stalled => (Agent, Charged, "see the transcript with `midwatch logs`; the work so far is saved"),
+            Self::Looping => (Agent, Never, "see the transcript with `midwatch logs`, then word the goal another way"),
+            Self::OutOfMemory => (Agent, Never, "raise the memory limit in the profile"),
+            Self::Disk => (Machine, Never, "free disk space, or raise the disk limit in the profile"),
+            Self::EmptyDiff => (Agent, Never, "word the goal more precisely; the transcript says what the agent thought"),
+            Self::CheckCouldNotRun => (User, Never, "make the check run on the base first, or name another with --check"),
+            Self::AlreadyRedOnBase => (User, Never, "what is red was red before: mend the base, or pass --known-failures"),
+            Self::VerificationFailed => (Agent, Never, "see what failed with `midwatch logs`; the work is saved"),
+            Self::ReviewRejected => (Agent, Never, "read the review with `midwatch logs`; the work is saved"),
+            Self::SecretFound => (Agent, Never, "the named commit holds a secret; open the saved work and take it out"),
+            Self::ProtectedPath => (Agent, Never, "the change holds what may never be imported; the message names it"),
+            Self::MergeConflict => (User, Charged, "retry on the new base"),
+            Self::PushRejected => (User, Never, "see why the target refused; the verified branch is kept"),
+            Self::SetupFailed => (User, Never, "see the setup's log, or give another with --setup"),
+            Self::Image => (User, Never, "check the image's name and pull secret"),
+            Self::Evicted | Self::NodeLost => (Machine, Free, "it is tried again elsewhere"),
+            Self::InvalidInput => (Agent, Never, "the message names the rule that was broken"),
+            Self::DependencyFailed => (User, Never, "mend the task it waits for, then retry"),
+            Self::TurnLimit => (Agent, Never, "raise the turn limit in the profile; the work so far is saved"),
+            Self::TokenLimit => (Agent, Never, "raise the token limit in the profile; the work so far is saved"),
+            Self::CostLimit => (Agent, Never, "raise the cost limit in the profile; the work so far is saved"),
+            Self::Internal => (Midwatch, Charged, "this is our fault: please report it with `midwatch logs`"),
+        };
+        ReasonFacts { fault, retry, hint }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_back_and_every_reason_has_a_hint() {
+        for reason in FailReason::ALL {
+            assert_eq!(FailReason::parse(reason.as_str()), Some(*reason));
+            assert!(reason.facts().hint.len() > 10, "{reason}");
+        }
+        for reason in HoldReason::ALL {
+            assert_eq!(HoldReason::parse(reason.as_str()), Some(*reason));
+            assert!(reason.hint().len() > 10, "{reason}");
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Observe, decide, admit, act: generic over the store and the acts.

@@ -1,0 +1,1 @@
+//! Typed git subprocesses: mirror, checkout, bundle, import, gates.

@@ -1,0 +1,1 @@
+//! One machine: the SQLite store and the starting and adopting of runners.

@@ -1,0 +1,1 @@
+//! Acts on Land: fetch, import, keep, push, read back.

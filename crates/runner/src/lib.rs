@@ -1,0 +1,1 @@
+//! Carries out one order: the outside half, init, the inside half.

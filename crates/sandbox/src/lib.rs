@@ -1,0 +1,1 @@
+//! From a policy to bubblewrap, seccomp, Landlock, cgroups and overlays.

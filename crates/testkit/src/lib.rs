@@ -1,0 +1,1 @@
+//! For tests only: scripted model server, scripted agent, repositories.

@@ -1,0 +1,1 @@
+//! The inside half: what we start in the sandbox beside the agent. Hostile as the agent itself.

@@ -1,0 +1,28 @@
+# Every recipe is a line or two over a script, so that each can also be run by hand.
+SHELL := /bin/sh
+
+# Agent CLIs are kept here, and in CI the build output too: a fresh clone is then warm the second time.
+export MIDWATCH_CACHE ?= $(HOME)/.cache/midwatch
+ifdef CI
+export CARGO_TARGET_DIR ?= $(MIDWATCH_CACHE)/target
+export CARGO_INCREMENTAL ?= 0
+endif
+
+.PHONY: help demo test lint gen
+
+help: ## what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: ## a failing test becomes a verified branch; LIVE=1 uses your own login
+	@tools/install/demo-deps.sh
+	@cargo run --quiet --locked --package midwatch-app -- demo $(if $(LIVE),--live)
+
+test: ## install what the tests need and run all of them
+	@tools/install/test-deps.sh
+	@tools/test.sh
+
+lint: ## formatting, clippy, shell syntax, licences
+	@tools/lint.sh
+
+gen: ## write the generated files under docs/reference
+	@cargo xtask gen

@@ -1,0 +1,14 @@
+#!/bin/sh
+# What `make test` needs: all that the demo needs, and the package clients whose projects the
+# tests set up for real. Without one of those its tests say that they were not run.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+
+"$here/need.sh" --optional \
+    python3 'command -v python3' \
+    python3-pip 'python3 -m pip --version' \
+    python3-venv 'python3 -c "import ensurepip"' \
+    golang-go 'command -v go' \
+    iproute2 'command -v ip'
+
+exec "$here/demo-deps.sh"

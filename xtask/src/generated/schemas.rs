@@ -1,0 +1,28 @@
+//! JSON schemas of what people and agents write.
+
+use anyhow::Result;
+use midwatch_api::order::CustomAgent;
+use midwatch_api::report::Output;
+use schemars::{Schema, schema_for};
+
+use crate::generated::Generated;
+
+/// Every schema by the name of its file. A type that users write in a file gets a line here.
+fn schemas() -> Vec<(&'static str, Schema)> {
+    vec![
+        ("custom-agent", schema_for!(CustomAgent)),
+        ("output", schema_for!(Output)),
+    ]
+}
+
+/// The files.
+pub fn files() -> Result<Vec<Generated>> {
+    let file = |(name, schema): (&str, Schema)| {
+        let text = serde_json::to_string_pretty(&schema)? + "\n";
+        Ok(Generated {
+            path: format!("docs/reference/schemas/{name}.json"),
+            text,
+        })
+    };
+    schemas().into_iter().map(file).collect()
+}

@@ -44,7 +44,11 @@ pub struct Order {
 
 /// What a run does, with all that only this kind needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "PascalCase", rename_all_fields = "camelCase")]
+#[serde(
+    tag = "kind",
+    rename_all = "PascalCase",
+    rename_all_fields = "camelCase"
+)]
 pub enum Work {
     /// Makes an immutable base: a checked-out commit with its own packs.
     Checkout {
@@ -169,7 +173,9 @@ pub struct CustomAgent {
 }
 
 /// How a custom agent takes its prompt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
 pub enum PromptBy {
     /// On standard input.
     #[default]

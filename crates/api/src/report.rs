@@ -74,7 +74,11 @@ pub struct Report {
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "PascalCase", rename_all_fields = "camelCase")]
+#[serde(
+    tag = "type",
+    rename_all = "PascalCase",
+    rename_all_fields = "camelCase"
+)]
 pub enum Ending {
     /// The command ended by itself: init's code, 128 + signal when a signal ended it.
     Exited {
@@ -184,7 +188,12 @@ pub struct BundleClaim {
 
 /// A typed output, one JSON line that the agent left. Unknown or oversized ones refuse all.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
+#[serde(
+    tag = "type",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase",
+    deny_unknown_fields
+)]
 pub enum Output {
     /// The plan of a planning step.
     Plan {
@@ -235,7 +244,11 @@ pub enum Verdict {
 
 /// One line of the events file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[serde(
+    tag = "type",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase"
+)]
 pub enum StreamEvent {
     /// The runner reached a phase: `prepare`, `selfTest`, `command`, `commit`, `bundle`.
     Phase {

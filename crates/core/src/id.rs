@@ -107,7 +107,12 @@ impl RunName {
         if text.len() <= 200 && is_label(text) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(InvalidInput::new("run", text, "is not a run name", "copy it from `midwatch get`"))
+            Err(InvalidInput::new(
+                "run",
+                text,
+                "is not a run name",
+                "copy it from `midwatch get`",
+            ))
         }
     }
 }
@@ -128,10 +133,19 @@ impl StepName {
     }
 }
 
+impl StepName {
+    /// The step of runs that belong to the task as a whole.
+    pub fn task() -> Self {
+        Self("task".to_owned())
+    }
+}
+
 impl CommitId {
     /// Reads a full commit id.
     pub fn parse(text: &str) -> Result<Self, InvalidInput> {
-        let hex = text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        let hex = text
+            .bytes()
+            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
         if hex && (text.len() == 40 || text.len() == 64) {
             Ok(Self(text.to_owned()))
         } else {
@@ -169,15 +183,27 @@ fn branch_fault(text: &str) -> Option<(&'static str, &'static str)> {
     } else if text.len() > BRANCH_NAME_MAX {
         Some(("is longer than 200 characters", "shorten it"))
     } else if text == "HEAD" || text == "@" || text.starts_with("refs/") {
-        Some(("must be the short name of a branch", "leave refs/heads/ away"))
+        Some((
+            "must be the short name of a branch",
+            "leave refs/heads/ away",
+        ))
     } else if !text.bytes().all(allowed) {
-        Some(("may hold only A-Z a-z 0-9 . _ / -", "replace the other characters"))
+        Some((
+            "may hold only A-Z a-z 0-9 . _ / -",
+            "replace the other characters",
+        ))
     } else if text.contains("..") || text.contains("//") || text.ends_with(['/', '.']) {
-        Some(("must not hold '..' or '//' nor end with '/' or '.'", "see git check-ref-format"))
-    } else if text.split('/').any(|part| {
-        part.is_empty() || part.starts_with(['.', '-']) || part.ends_with(".lock")
+        Some((
+            "must not hold '..' or '//' nor end with '/' or '.'",
+            "see git check-ref-format",
+        ))
+    } else if text.split('/').any(|part: &str| {
+        part.is_empty() || part.starts_with(['.', '-']) || part.strip_suffix(".lock").is_some()
     }) {
-        Some(("has a part that is empty, begins with '.' or '-', or ends with .lock", "rename it"))
+        Some((
+            "has a part that is empty, begins with '.' or '-', or ends with .lock",
+            "rename it",
+        ))
     } else {
         None
     }
@@ -203,10 +229,7 @@ impl fmt::Display for Epoch {
 
 fn is_label(text: &str) -> bool {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    !text.is_empty()
-        && text.bytes().all(inner)
-        && !text.starts_with('-')
-        && !text.ends_with('-')
+    !text.is_empty() && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
 }
 
 fn to_label(text: &str) -> String {
@@ -241,8 +264,25 @@ mod tests {
             assert!(BranchName::parse(good).is_ok(), "{good}");
         }
         for bad in [
-            "", "-f", "--upload-pack=x", "a..b", "x.lock", "@{-1}", "a b", "a~1", "refs/heads/x",
-            "HEAD", "$(id)", "a;id", "`id`", "a//b", "/a", "a/", ".a", "a/.b", &"b".repeat(201),
+            "",
+            "-f",
+            "--upload-pack=x",
+            "a..b",
+            "x.lock",
+            "@{-1}",
+            "a b",
+            "a~1",
+            "refs/heads/x",
+            "HEAD",
+            "$(id)",
+            "a;id",
+            "`id`",
+            "a//b",
+            "/a",
+            "a/",
+            ".a",
+            "a/.b",
+            &"b".repeat(201),
         ] {
             assert!(BranchName::parse(bad).is_err(), "{bad:?}");
         }

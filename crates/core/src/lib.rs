@@ -1,8 +1,24 @@
 //! The pure domain: what a task is and what happens next.
 //!
+//! ```text
+//! events ── Task::apply ──► Task ── decide ──► events and intents
+//!                        all tasks ── admit ──► who may begin
+//! ```
+//!
 //! No tokio, no serde, no IO, no clock, no environment, no randomness.
 
+pub mod admit;
 pub mod agent;
+pub mod apply;
+pub mod decide;
+pub mod event;
+pub mod evidence;
 pub mod id;
 pub mod input;
+pub mod landing;
+pub mod pipeline;
+pub mod ports;
+pub mod prompt;
 pub mod reason;
+pub mod task;
+pub mod time;

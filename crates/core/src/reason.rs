@@ -152,15 +152,46 @@ macro_rules! names {
 }
 
 names!(HoldReason {
-    Dependency, Concurrency, BranchBusy, Budget, CredentialCoolingDown, NeedsLogin, Approval,
-    Question, SandboxUnavailable,
+    Dependency,
+    Concurrency,
+    BranchBusy,
+    Budget,
+    CredentialCoolingDown,
+    NeedsLogin,
+    Approval,
+    Question,
+    SandboxUnavailable,
 });
 
 names!(FailReason {
-    Authentication, UsageLimit, RateLimit, ModelUnavailable, Timeout, Stalled, Looping,
-    OutOfMemory, Disk, EmptyDiff, CheckCouldNotRun, AlreadyRedOnBase, VerificationFailed,
-    ReviewRejected, SecretFound, ProtectedPath, MergeConflict, PushRejected, SetupFailed, Image,
-    Evicted, NodeLost, InvalidInput, DependencyFailed, TurnLimit, TokenLimit, CostLimit, Internal,
+    Authentication,
+    UsageLimit,
+    RateLimit,
+    ModelUnavailable,
+    Timeout,
+    Stalled,
+    Looping,
+    OutOfMemory,
+    Disk,
+    EmptyDiff,
+    CheckCouldNotRun,
+    AlreadyRedOnBase,
+    VerificationFailed,
+    ReviewRejected,
+    SecretFound,
+    ProtectedPath,
+    MergeConflict,
+    PushRejected,
+    SetupFailed,
+    Image,
+    Evicted,
+    NodeLost,
+    InvalidInput,
+    DependencyFailed,
+    TurnLimit,
+    TokenLimit,
+    CostLimit,
+    Internal,
 });
 
 impl HoldReason {
@@ -173,7 +204,9 @@ impl HoldReason {
             Self::Budget => "raise the budget, then `midwatch resume`",
             Self::CredentialCoolingDown => "it goes on by itself after the reset",
             Self::NeedsLogin => "log in again, then `midwatch resume`",
-            Self::Approval => "look with `midwatch diff`, then `midwatch approve` or `midwatch reject`",
+            Self::Approval => {
+                "look with `midwatch diff`, then `midwatch approve` or `midwatch reject`"
+            }
             Self::Question => "read it with `midwatch explain`, then `midwatch answer`",
             Self::SandboxUnavailable => "`midwatch doctor` names the missing layer",
         }
@@ -186,33 +219,117 @@ impl FailReason {
         use Fault::{Agent, Machine, Midwatch, Provider, User};
         use RetryRule::{Charged, Free, HoldForLogin, HoldUntilReset, Never};
         let (fault, retry, hint) = match self {
-            Self::Authentication => (User, HoldForLogin, "log in again, `midwatch doctor` tries the login for real"),
-            Self::UsageLimit => (Provider, HoldUntilReset, "wait for the reset, or use another credential"),
-            Self::RateLimit => (Provider, HoldUntilReset, "wait, or lower the number of tasks at once"),
-            Self::ModelUnavailable => (Provider, Charged, "try later, or another model with --model"),
-            Self::Timeout => (Agent, Never, "raise --timeout, or cut the goal into smaller ones; the work so far is saved"),
-            Self::Stalled => (Agent, Charged, "see the transcript with `midwatch logs`; the work so far is saved"),
-            Self::Looping => (Agent, Never, "see the transcript with `midwatch logs`, then word the goal another way"),
+            Self::Authentication => (
+                User,
+                HoldForLogin,
+                "log in again, `midwatch doctor` tries the login for real",
+            ),
+            Self::UsageLimit => (
+                Provider,
+                HoldUntilReset,
+                "wait for the reset, or use another credential",
+            ),
+            Self::RateLimit => (
+                Provider,
+                HoldUntilReset,
+                "wait, or lower the number of tasks at once",
+            ),
+            Self::ModelUnavailable => (
+                Provider,
+                Charged,
+                "try later, or another model with --model",
+            ),
+            Self::Timeout => (
+                Agent,
+                Never,
+                "raise --timeout, or cut the goal into smaller ones; the work so far is saved",
+            ),
+            Self::Stalled => (
+                Agent,
+                Charged,
+                "see the transcript with `midwatch logs`; the work so far is saved",
+            ),
+            Self::Looping => (
+                Agent,
+                Never,
+                "see the transcript with `midwatch logs`, then word the goal another way",
+            ),
             Self::OutOfMemory => (Agent, Never, "raise the memory limit in the profile"),
-            Self::Disk => (Machine, Never, "free disk space, or raise the disk limit in the profile"),
-            Self::EmptyDiff => (Agent, Never, "word the goal more precisely; the transcript says what the agent thought"),
-            Self::CheckCouldNotRun => (User, Never, "make the check run on the base first, or name another with --check"),
-            Self::AlreadyRedOnBase => (User, Never, "what is red was red before: mend the base, or pass --known-failures"),
-            Self::VerificationFailed => (Agent, Never, "see what failed with `midwatch logs`; the work is saved"),
-            Self::ReviewRejected => (Agent, Never, "read the review with `midwatch logs`; the work is saved"),
-            Self::SecretFound => (Agent, Never, "the named commit holds a secret; open the saved work and take it out"),
-            Self::ProtectedPath => (Agent, Never, "the change holds what may never be imported; the message names it"),
+            Self::Disk => (
+                Machine,
+                Never,
+                "free disk space, or raise the disk limit in the profile",
+            ),
+            Self::EmptyDiff => (
+                Agent,
+                Never,
+                "word the goal more precisely; the transcript says what the agent thought",
+            ),
+            Self::CheckCouldNotRun => (
+                User,
+                Never,
+                "make the check run on the base first, or name another with --check",
+            ),
+            Self::AlreadyRedOnBase => (
+                User,
+                Never,
+                "what is red was red before: mend the base, or pass --known-failures",
+            ),
+            Self::VerificationFailed => (
+                Agent,
+                Never,
+                "see what failed with `midwatch logs`; the work is saved",
+            ),
+            Self::ReviewRejected => (
+                Agent,
+                Never,
+                "read the review with `midwatch logs`; the work is saved",
+            ),
+            Self::SecretFound => (
+                Agent,
+                Never,
+                "the named commit holds a secret; open the saved work and take it out",
+            ),
+            Self::ProtectedPath => (
+                Agent,
+                Never,
+                "the change holds what may never be imported; the message names it",
+            ),
             Self::MergeConflict => (User, Charged, "retry on the new base"),
-            Self::PushRejected => (User, Never, "see why the target refused; the verified branch is kept"),
-            Self::SetupFailed => (User, Never, "see the setup's log, or give another with --setup"),
+            Self::PushRejected => (
+                User,
+                Never,
+                "see why the target refused; the verified branch is kept",
+            ),
+            Self::SetupFailed => (
+                User,
+                Never,
+                "see the setup's log, or give another with --setup",
+            ),
             Self::Image => (User, Never, "check the image's name and pull secret"),
             Self::Evicted | Self::NodeLost => (Machine, Free, "it is tried again elsewhere"),
             Self::InvalidInput => (Agent, Never, "the message names the rule that was broken"),
             Self::DependencyFailed => (User, Never, "mend the task it waits for, then retry"),
-            Self::TurnLimit => (Agent, Never, "raise the turn limit in the profile; the work so far is saved"),
-            Self::TokenLimit => (Agent, Never, "raise the token limit in the profile; the work so far is saved"),
-            Self::CostLimit => (Agent, Never, "raise the cost limit in the profile; the work so far is saved"),
-            Self::Internal => (Midwatch, Charged, "this is our fault: please report it with `midwatch logs`"),
+            Self::TurnLimit => (
+                Agent,
+                Never,
+                "raise the turn limit in the profile; the work so far is saved",
+            ),
+            Self::TokenLimit => (
+                Agent,
+                Never,
+                "raise the token limit in the profile; the work so far is saved",
+            ),
+            Self::CostLimit => (
+                Agent,
+                Never,
+                "raise the cost limit in the profile; the work so far is saved",
+            ),
+            Self::Internal => (
+                Midwatch,
+                Charged,
+                "this is our fault: please report it with `midwatch logs`",
+            ),
         };
         ReasonFacts { fault, retry, hint }
     }

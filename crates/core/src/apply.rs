@@ -1,0 +1,596 @@
+//! The fold: how events change a task. A replay of stored events and the live task are the
+//! same, because this is the only code that changes either.
+
+use std::collections::BTreeSet;
+
+use crate::agent::AgentOutcome;
+use crate::event::{
+    Action, ActionKey, AgentResult, AgentRun, Artifact, EndKind, Event, LandAction, Role, RunOrder,
+    RunResult, RunWork,
+};
+use crate::evidence::Evidence;
+use crate::landing::{Imported, Kept, Landed, Verified};
+use crate::reason::{FailReason, HoldReason};
+use crate::task::{Deps, Ending, Failure, Outcome, Stage, State, Task, TaskSpec, Unsaved};
+use crate::time::Time;
+
+/// An event that cannot happen in a state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Illegal {
+    /// The state's name.
+    pub state: &'static str,
+    /// The event.
+    pub event: String,
+}
+
+impl std::fmt::Display for Illegal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} cannot happen to a task that is {}",
+            self.event, self.state
+        )
+    }
+}
+
+impl std::error::Error for Illegal {}
+
+impl State {
+    /// The state after an event. `outcome` is the proof-bearing end that an `Ended` event needs.
+    pub fn next(&self, event: &Event, outcome: Option<Outcome>) -> Result<Self, Illegal> {
+        match (self, event) {
+            (Self::Queued, Event::Admitted) => Ok(Self::Running(BTreeSet::new())),
+            (Self::Running(runs), Event::Intended(Action::Run(order))) => {
+                let mut runs = runs.clone();
+                runs.insert(order.run.clone());
+                Ok(Self::Running(runs))
+            }
+            (Self::Running(runs), Event::RunEnded { run, .. }) => {
+                let mut runs = runs.clone();
+                runs.remove(run);
+                Ok(Self::Running(runs))
+            }
+            (
+                Self::Running(_),
+                Event::Intended(Action::Land(_))
+                | Event::Fetched { .. }
+                | Event::Imported { .. }
+                | Event::NothingToImport { .. }
+                | Event::Rescued { .. }
+                | Event::Landed(_)
+                | Event::LandFailed { .. }
+                | Event::StopSent { .. }
+                | Event::Advanced(_)
+                | Event::RepairBegun { .. }
+                | Event::ReviewReturned { .. }
+                | Event::Retried { .. }
+                | Event::EndingChosen(_),
+            ) => Ok(self.clone()),
+            (Self::Running(runs), Event::Held(hold)) if runs.is_empty() => {
+                Ok(Self::Held(hold.clone()))
+            }
+            (Self::Held(_), Event::Released | Event::Resumed { .. }) => Ok(Self::Queued),
+            (Self::Held(hold), Event::Approved { .. } | Event::Rejected { .. })
+                if hold.reason == HoldReason::Approval =>
+            {
+                Ok(Self::Queued)
+            }
+            (Self::Queued | Self::Held(_), Event::Ended(EndKind::Cancelled)) => {
+                Ok(Self::Ended(Outcome::Cancelled))
+            }
+            (Self::Running(runs), Event::Ended(_)) if runs.is_empty() => match outcome {
+                Some(outcome) => Ok(Self::Ended(outcome)),
+                None => Err(self.illegal(event)),
+            },
+            (Self::Queued | Self::Running(_) | Self::Held(_), Event::CancelRequested { .. }) => {
+                Ok(self.clone())
+            }
+            // Late reports are recorded, never applied.
+            (
+                Self::Queued | Self::Running(_) | Self::Held(_) | Self::Ended(_),
+                Event::SessionKnown { .. }
+                | Event::CheckpointSeen { .. }
+                | Event::Checkpointed { .. },
+            )
+            | (
+                Self::Queued | Self::Held(_) | Self::Ended(_),
+                Event::RunEnded { .. }
+                | Event::Fetched { .. }
+                | Event::Imported { .. }
+                | Event::NothingToImport { .. }
+                | Event::Rescued { .. }
+                | Event::Landed(_)
+                | Event::LandFailed { .. },
+            ) => Ok(self.clone()),
+            (
+                Self::Queued | Self::Running(_) | Self::Held(_) | Self::Ended(_),
+                Event::Admitted
+                | Event::Intended(_)
+                | Event::StopSent { .. }
+                | Event::Advanced(_)
+                | Event::RepairBegun { .. }
+                | Event::ReviewReturned { .. }
+                | Event::Retried { .. }
+                | Event::Held(_)
+                | Event::Released
+                | Event::EndingChosen(_)
+                | Event::Ended(_)
+                | Event::CancelRequested { .. }
+                | Event::Approved { .. }
+                | Event::Rejected { .. }
+                | Event::Resumed { .. },
+            ) => Err(self.illegal(event)),
+        }
+    }
+
+    fn illegal(&self, event: &Event) -> Illegal {
+        let text = format!("{event:?}");
+        let name = text
+            .split([' ', '(', '{'])
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        Illegal {
+            state: self.as_str(),
+            event: name,
+        }
+    }
+}
+
+impl Task {
+    /// Rebuilds a task from its stored events.
+    pub fn replay<'a>(
+        spec: TaskSpec,
+        events: impl IntoIterator<Item = &'a Event>,
+    ) -> Result<Self, Illegal> {
+        let mut task = Self::new(spec);
+        for event in events {
+            task.apply(event)?;
+        }
+        Ok(task)
+    }
+
+    /// Takes one event in.
+    pub fn apply(&mut self, event: &Event) -> Result<(), Illegal> {
+        let outcome = if let Event::Ended(kind) = event {
+            self.outcome(kind)
+        } else {
+            None
+        };
+        let state = self.state.next(event, outcome)?;
+        let over = self.state.is_terminal();
+        self.state = state;
+        if !over {
+            self.learn(event);
+        }
+        Ok(())
+    }
+
+    fn learn(&mut self, event: &Event) {
+        match event {
+            Event::Admitted => self.failure = None,
+            Event::Held(hold) => {
+                self.failure = None;
+                self.pauses += u32::from(hold.reason == HoldReason::CredentialCoolingDown);
+            }
+            Event::Intended(action) => {
+                if let Action::Run(order) = action {
+                    self.epoch = self.epoch.max(order.epoch);
+                    if let RunWork::Agent(_) = order.work {
+                        *self
+                            .rounds
+                            .entry(order.step.as_str().to_owned())
+                            .or_default() += 1;
+                    }
+                }
+                self.open.insert(action.key(), action.clone());
+            }
+            Event::RunEnded { run, epoch, result } => {
+                let key = ActionKey(run.as_str().to_owned());
+                let current = matches!(self.open.get(&key), Some(Action::Run(order)) if order.epoch == *epoch);
+                if current && let Some(Action::Run(order)) = self.open.remove(&key) {
+                    self.stopping.remove(run);
+                    self.run_ended(&order, result);
+                }
+            }
+            Event::SessionKnown {
+                run,
+                epoch,
+                session,
+            } => {
+                if let Some(order) = self.open_run(run).filter(|o| o.epoch == *epoch) {
+                    let step = order.step.as_str().to_owned();
+                    self.sessions.insert(step, session.clone());
+                }
+            }
+            Event::CheckpointSeen { run, epoch, number } => {
+                if self
+                    .open_run(run)
+                    .is_some_and(|order| order.epoch == *epoch)
+                {
+                    self.checkpoint = Some((run.clone(), *epoch, *number));
+                }
+            }
+            Event::Fetched { lock_hash } => {
+                if self.close("fetch") {
+                    self.base_lock_hash = Some(lock_hash.clone());
+                }
+            }
+            Event::Imported { epoch, facts } => {
+                if self.close(&format!("import-{epoch}")) {
+                    self.imported(facts.empty, Imported::replay(facts.clone()));
+                }
+            }
+            Event::NothingToImport { epoch } => {
+                if self.close(&format!("import-{epoch}")) {
+                    self.nothing_new();
+                }
+            }
+            Event::Rescued {
+                epoch,
+                reference,
+                snapshot,
+            } => {
+                if self.close(&format!("rescue-{epoch}")) {
+                    self.unsaved = None;
+                    self.resume_from.clone_from(snapshot);
+                    if reference.is_some() {
+                        self.rescue_ref.clone_from(reference);
+                    }
+                }
+            }
+            Event::Checkpointed { epoch, reference } => {
+                if let Some(Action::Land(LandAction::SaveCheckpoint { number, .. })) =
+                    self.open.remove(&ActionKey(format!("checkpoint-{epoch}")))
+                {
+                    self.checkpoints_saved.insert(*epoch, number);
+                    self.rescue_ref.get_or_insert_with(|| reference.clone());
+                }
+            }
+            Event::Landed(read_back) => {
+                let published = self.close("publish");
+                if self.close("keep") || published {
+                    self.read_back = Some(read_back.clone());
+                }
+            }
+            Event::LandFailed {
+                key,
+                reason,
+                detail,
+            } => self.land_failed(key, *reason, detail),
+            Event::StopSent { run } => {
+                self.stopping.insert(run.clone());
+            }
+            Event::Advanced(stage) => self.enter(stage.clone()),
+            Event::RepairBegun { evidence, step } => {
+                self.repairs += 1;
+                self.repair = Some(evidence.clone());
+                self.review = None;
+                self.setup_failure = None;
+                self.enter(Stage::Step(*step));
+            }
+            Event::ReviewReturned { step } => {
+                self.reviews += 1;
+                self.repair = None;
+                self.enter(Stage::Step(*step));
+            }
+            Event::Retried { charged, at } => {
+                self.failure = None;
+                self.attempts += u32::from(*charged);
+                self.retry_at = Some(*at);
+            }
+            Event::Released | Event::Resumed { .. } => self.retry_at = None,
+            Event::EndingChosen(ending) => {
+                self.failure = None;
+                self.ending = Some(ending.clone());
+            }
+            Event::Ended(_) => {}
+            Event::CancelRequested { .. } => self.cancel = true,
+            Event::Approved { commit, by } => self.approved = Some((commit.clone(), by.clone())),
+            Event::Rejected { feedback, .. } => self.rejected(feedback),
+        }
+    }
+
+    /// Removes an open intent; false when the result is late.
+    fn close(&mut self, key: &str) -> bool {
+        self.open.remove(&ActionKey(key.to_owned())).is_some()
+    }
+
+    fn enter(&mut self, stage: Stage) {
+        self.stage = stage;
+        self.step_done = false;
+        self.attempts = 0;
+        self.pauses = 0;
+        self.retry_at = None;
+    }
+
+    fn run_ended(&mut self, order: &RunOrder, result: &RunResult) {
+        match (&order.work, result) {
+            (RunWork::Checkout { .. }, RunResult::BaseReady) => self.base_ready = true,
+            (
+                RunWork::Setup {
+                    origin, lock_hash, ..
+                },
+                RunResult::DepsReady { layer },
+            ) => {
+                let deps = Deps {
+                    origin: origin.clone(),
+                    layer: layer.clone(),
+                };
+                self.deps.insert(lock_hash.clone(), deps);
+            }
+            (RunWork::Check { commit, index, .. }, RunResult::Checked(check)) => {
+                self.last_check = Some(check.clone());
+                let evidence = if *commit == self.spec.base {
+                    &mut self.base_evidence
+                } else {
+                    self.evidence
+                        .entry(commit.clone())
+                        .or_insert_with(|| Evidence::new(commit.clone()))
+                };
+                if !evidence.add(*index, check.clone()) {
+                    self.fail(None, "a check answered for another commit".to_owned(), None);
+                }
+            }
+            (RunWork::Agent(run), RunResult::Agent(agent)) => self.agent_ended(order, run, agent),
+            (RunWork::Rescue { .. }, RunResult::Bundled) => {
+                if let Some(unsaved) = &mut self.unsaved {
+                    unsaved.by = Some(order.run.clone());
+                }
+            }
+            // The workspace stays in the run's folder, which is never removed while unsaved.
+            (
+                RunWork::Rescue { .. },
+                RunResult::BaseReady
+                | RunResult::DepsReady { .. }
+                | RunResult::Checked(_)
+                | RunResult::Agent(_)
+                | RunResult::Failed { .. }
+                | RunResult::SandboxUnavailable { .. },
+            ) => self.unsaved = None,
+            (
+                RunWork::Setup {
+                    origin: Some(_), ..
+                },
+                RunResult::Failed { detail, .. },
+            ) => {
+                self.setup_failure = Some(detail.clone());
+            }
+            (work, RunResult::Failed { reason, detail }) => {
+                self.keep_unsaved(order, work);
+                self.fail(Some(*reason), detail.clone(), None);
+            }
+            (work, RunResult::SandboxUnavailable { detail }) => {
+                self.keep_unsaved(order, work);
+                self.fail(None, detail.clone(), None);
+            }
+            (
+                RunWork::Checkout { .. }
+                | RunWork::Setup { .. }
+                | RunWork::Check { .. }
+                | RunWork::Agent(_),
+                RunResult::BaseReady
+                | RunResult::DepsReady { .. }
+                | RunResult::Checked(_)
+                | RunResult::Agent(_)
+                | RunResult::Bundled,
+            ) => self.fail(
+                Some(FailReason::Internal),
+                "a run answered with another kind of result".to_owned(),
+                None,
+            ),
+        }
+    }
+
+    fn keep_unsaved(&mut self, order: &RunOrder, work: &RunWork) {
+        if let RunWork::Agent(run) = work
+            && run.role == Role::Implement
+        {
+            self.unsaved = Some(Unsaved {
+                run: order.run.clone(),
+                epoch: order.epoch,
+                by: None,
+            });
+        }
+    }
+
+    fn agent_ended(&mut self, order: &RunOrder, run: &AgentRun, agent: &AgentResult) {
+        self.spent.add(&agent.spent);
+        if let Some(session) = &agent.session {
+            self.sessions
+                .insert(order.step.as_str().to_owned(), session.clone());
+        }
+        if let AgentOutcome::Failed {
+            reason,
+            detail,
+            resets_at,
+        } = &agent.outcome
+        {
+            self.keep_unsaved(order, &order.work);
+            self.fail(
+                Some(*reason),
+                detail.clone(),
+                resets_at.map(Time::from_seconds),
+            );
+            return;
+        }
+        if self.cancel {
+            self.keep_unsaved(order, &order.work);
+            return;
+        }
+        self.no_change = agent.artifacts.iter().find_map(|artifact| match artifact {
+            Artifact::NoChange(why) => Some(why.clone()),
+            Artifact::Plan(_)
+            | Artifact::PullRequestText { .. }
+            | Artifact::Verdict { .. }
+            | Artifact::Blocked(_)
+            | Artifact::FollowUpTask(_) => None,
+        });
+        match run.role {
+            Role::Plan => self.planned(agent),
+            Role::Implement => {
+                self.to_import = Some((order.run.clone(), order.epoch, run.onto.clone()));
+            }
+            Role::Review => self.reviewed_by(agent),
+        }
+    }
+
+    fn planned(&mut self, agent: &AgentResult) {
+        let plan = agent.artifacts.iter().find_map(|artifact| match artifact {
+            Artifact::Plan(text) => Some(text.clone()),
+            Artifact::NoChange(_)
+            | Artifact::PullRequestText { .. }
+            | Artifact::Verdict { .. }
+            | Artifact::Blocked(_)
+            | Artifact::FollowUpTask(_) => None,
+        });
+        let plan = plan.unwrap_or_else(|| agent.text.clone());
+        if plan.trim().is_empty() {
+            let detail = "the agent ended without a plan".to_owned();
+            self.fail(Some(FailReason::InvalidInput), detail, None);
+        } else {
+            self.plan = Some(plan);
+            self.step_done = true;
+        }
+    }
+
+    fn reviewed_by(&mut self, agent: &AgentResult) {
+        let mut verdicts = agent
+            .artifacts
+            .iter()
+            .filter_map(|artifact| match artifact {
+                Artifact::Verdict { approve, comments } => Some((*approve, comments)),
+                Artifact::NoChange(_)
+                | Artifact::PullRequestText { .. }
+                | Artifact::Plan(_)
+                | Artifact::Blocked(_)
+                | Artifact::FollowUpTask(_) => None,
+            });
+        match (verdicts.next(), verdicts.next()) {
+            (Some((true, _)), None) => {
+                self.reviewed = Some(self.head().clone());
+                self.review = None;
+                self.step_done = true;
+            }
+            (Some((false, comments)), None) => {
+                let comments = comments.join("\n- ");
+                self.review = Some(if comments.is_empty() {
+                    "The reviewer asked for changes and did not say which.".to_owned()
+                } else {
+                    format!("- {comments}")
+                });
+            }
+            // Missing, invalid or twice: could not run, so it does not proceed.
+            (None | Some(_), None | Some(_)) => {
+                let detail = "the reviewer left no valid verdict".to_owned();
+                self.fail(Some(FailReason::ReviewRejected), detail, None);
+            }
+        }
+    }
+
+    fn imported(&mut self, empty: bool, imported: Imported) {
+        self.to_import = None;
+        self.resume_from = None;
+        if empty {
+            self.imported = None;
+            self.nothing_new();
+        } else {
+            self.imported = Some(imported);
+            self.step_done = true;
+        }
+    }
+
+    fn nothing_new(&mut self) {
+        self.to_import = None;
+        if self.imported.is_some() {
+            // A repair that changed nothing: the same commit is judged again, and a repair is spent.
+            self.step_done = true;
+        } else if let Some(why) = &self.no_change {
+            self.ending = Some(Ending::NoChange(why.clone()));
+        } else {
+            let detail = "the agent ended and the repository is as it was".to_owned();
+            self.fail(Some(FailReason::EmptyDiff), detail, None);
+        }
+    }
+
+    fn land_failed(&mut self, key: &ActionKey, reason: FailReason, detail: &str) {
+        let Some(Action::Land(action)) = self.open.remove(key) else {
+            return;
+        };
+        match action {
+            LandAction::Import { run, epoch, .. } => {
+                self.to_import = None;
+                self.unsaved = Some(Unsaved {
+                    run,
+                    epoch,
+                    by: None,
+                });
+                self.fail(Some(reason), detail.to_owned(), None);
+            }
+            // What is not saved stays in the run's folder, which is kept.
+            LandAction::SaveRescue { .. } => self.unsaved = None,
+            LandAction::SaveCheckpoint { epoch, number, .. } => {
+                self.checkpoints_saved.insert(epoch, number);
+            }
+            LandAction::Fetch { .. } | LandAction::Publish { .. } | LandAction::Keep { .. } => {
+                self.fail(Some(reason), detail.to_owned(), None);
+            }
+        }
+    }
+
+    fn rejected(&mut self, feedback: &str) {
+        if feedback.trim().is_empty() {
+            let detail = "somebody rejected the change".to_owned();
+            let reason = FailReason::ReviewRejected;
+            self.ending = Some(Ending::Fail(reason, detail));
+        } else {
+            self.review = Some(format!("- {feedback}"));
+            self.repair = None;
+            let step = self.spec.pipeline.implement_at();
+            self.enter(Stage::Step(step));
+        }
+    }
+
+    fn fail(&mut self, reason: Option<FailReason>, detail: String, resets_at: Option<Time>) {
+        self.failure = Some(Failure {
+            reason,
+            detail,
+            resets_at,
+        });
+    }
+
+    /// The evidence that makes the newest imported commit a verified one.
+    pub fn verified(&self) -> Option<Verified> {
+        let imported = self.imported.as_ref()?;
+        let evidence = self.evidence.get(imported.commit())?;
+        let commands = self.spec.checks.len();
+        Verified::of(
+            imported,
+            &self.base_evidence,
+            evidence,
+            commands,
+            self.spec.known_failures,
+        )
+    }
+
+    fn outcome(&self, kind: &EndKind) -> Option<Outcome> {
+        match kind {
+            EndKind::Done => {
+                let landed = Landed::of(&self.verified()?, self.read_back.as_ref()?)?;
+                Some(Outcome::Done(Box::new(landed)))
+            }
+            EndKind::Unverified => {
+                let asked = self.spec.no_check && !self.spec.push;
+                let kept = Kept::of(self.imported.as_ref()?, self.read_back.as_ref()?)?;
+                asked.then(|| Outcome::Unverified(Box::new(kept)))
+            }
+            EndKind::NoChange { why } => (self.imported.is_none() && self.no_change.is_some())
+                .then(|| Outcome::NoChange { why: why.clone() }),
+            EndKind::Failed { reason, detail } => Some(Outcome::Failed {
+                reason: *reason,
+                detail: detail.clone(),
+            }),
+            EndKind::Cancelled => Some(Outcome::Cancelled),
+        }
+    }
+}

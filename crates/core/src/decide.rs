@@ -1,0 +1,212 @@
+//! What happens next to one task. Total, synchronous, with no clock, IO or randomness: the
+//! same decisions drive one machine and a cluster.
+
+use crate::event::{Action, EndKind, Event, LandAction, RunOrder, RunWork};
+use crate::id::{Epoch, RunName, StepName};
+use crate::reason::{FailReason, HoldReason, RetryRule};
+use crate::task::{Ending, Failure, Hold, State, Task, Wake, WakeEvent};
+use crate::time::Time;
+
+mod stage;
+
+/// The most starts of runs in one task: a floor under every loop.
+pub const MAX_EPOCHS: u32 = 300;
+/// Seconds added to a reset time that a provider told.
+const RESET_MARGIN: i64 = 60;
+/// The longest pause before trying a limited credential again, in seconds.
+const LONGEST_PAUSE: i64 = 60 * 60;
+
+/// What to store, and when to look again if nothing happens before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// To be stored in this order; `Intended` events are performed after that.
+    pub events: Vec<Event>,
+    /// What the task waits for when there is nothing to store; none only when it is over.
+    pub wake: Option<Wake>,
+}
+
+impl Decision {
+    fn store(event: Event) -> Self {
+        Self {
+            events: vec![event],
+            wake: None,
+        }
+    }
+
+    fn wait(wake: Wake) -> Self {
+        Self {
+            events: vec![],
+            wake: Some(wake),
+        }
+    }
+}
+
+/// Decides. Call again after storing and applying the events, until there are none.
+pub fn decide(task: &Task, now: Time) -> Decision {
+    match &task.state {
+        State::Ended(_) => Decision {
+            events: vec![],
+            wake: None,
+        },
+        State::Queued | State::Held(_) if task.cancel => {
+            Decision::store(Event::Ended(EndKind::Cancelled))
+        }
+        State::Queued => Decision::wait(Wake::On(WakeEvent::Admission)),
+        State::Held(hold) => match hold.until {
+            Wake::At(time) if time <= now => Decision::store(Event::Released),
+            Wake::At(_) | Wake::On(_) => Decision::wait(hold.until),
+        },
+        State::Running(_) => running(task, now),
+    }
+}
+
+fn running(task: &Task, now: Time) -> Decision {
+    if task.cancel {
+        let stops: Vec<Event> = task
+            .open_runs()
+            .filter(|order| !task.stopping.contains(&order.run))
+            // What saves work is never stopped.
+            .filter(|order| !matches!(order.work, RunWork::Rescue { .. }))
+            .map(|order| Event::StopSent {
+                run: order.run.clone(),
+            })
+            .collect();
+        if !stops.is_empty() {
+            return Decision {
+                events: stops,
+                wake: None,
+            };
+        }
+    }
+    if let Some(save) = checkpoint(task) {
+        return Decision::store(Event::Intended(save));
+    }
+    if task.open_runs().next().is_some() || !task.open.is_empty() {
+        return Decision::wait(Wake::On(WakeEvent::Action));
+    }
+    if let Some(unsaved) = &task.unsaved {
+        return Decision::store(Event::Intended(match &unsaved.by {
+            None => start(
+                task,
+                "rescue",
+                0,
+                RunWork::Rescue {
+                    of: unsaved.run.clone(),
+                    of_epoch: unsaved.epoch,
+                },
+            ),
+            Some(by) => Action::Land(LandAction::SaveRescue {
+                run: unsaved.run.clone(),
+                epoch: unsaved.epoch,
+                by: by.clone(),
+                base: task.spec.base.clone(),
+            }),
+        }));
+    }
+    if let Some(ending) = &task.ending {
+        return Decision::store(Event::Ended(match ending {
+            Ending::Fail(reason, detail) => EndKind::Failed {
+                reason: *reason,
+                detail: detail.clone(),
+            },
+            Ending::Cancel => EndKind::Cancelled,
+            Ending::NoChange(why) => EndKind::NoChange { why: why.clone() },
+        }));
+    }
+    if task.cancel {
+        return Decision::store(Event::EndingChosen(Ending::Cancel));
+    }
+    if let Some(failure) = &task.failure {
+        return Decision::store(after_failure(task, failure, now));
+    }
+    if task.epoch.0 >= MAX_EPOCHS {
+        return fail(
+            FailReason::Internal,
+            "too many runs were started for one task",
+        );
+    }
+    match task.retry_at {
+        Some(at) if at > now => Decision::wait(Wake::At(at)),
+        Some(_) | None => stage::go_on(task),
+    }
+}
+
+fn checkpoint(task: &Task) -> Option<Action> {
+    let (run, epoch, number) = task.checkpoint.as_ref()?;
+    let onto = match &task.open_run(run)?.work {
+        RunWork::Agent(agent) => agent.onto.clone(),
+        RunWork::Checkout { .. }
+        | RunWork::Setup { .. }
+        | RunWork::Check { .. }
+        | RunWork::Rescue { .. } => return None,
+    };
+    let save = Action::Land(LandAction::SaveCheckpoint {
+        run: run.clone(),
+        epoch: *epoch,
+        number: *number,
+        onto,
+    });
+    let saved = task
+        .checkpoints_saved
+        .get(epoch)
+        .is_some_and(|last| last >= number);
+    (!saved && !task.open.contains_key(&save.key())).then_some(save)
+}
+
+/// The one place that starts runs: each start has an epoch of its own.
+fn start(task: &Task, step: &str, ahead: u32, work: RunWork) -> Action {
+    let epoch = Epoch(task.epoch.0.saturating_add(ahead).saturating_add(1));
+    let step = StepName::parse(step).unwrap_or_else(|_| StepName::task());
+    let run = RunName::new(&task.spec.name, &step, epoch);
+    Action::Run(RunOrder {
+        run,
+        step,
+        epoch,
+        work,
+    })
+}
+
+fn fail(reason: FailReason, detail: &str) -> Decision {
+    Decision::store(Event::EndingChosen(Ending::Fail(reason, detail.to_owned())))
+}
+
+fn after_failure(task: &Task, failure: &Failure, now: Time) -> Event {
+    let Some(reason) = failure.reason else {
+        return Event::Held(Hold {
+            reason: HoldReason::SandboxUnavailable,
+            detail: failure.detail.clone(),
+            until: Wake::On(WakeEvent::Resume),
+        });
+    };
+    let end = || Event::EndingChosen(Ending::Fail(reason, failure.detail.clone()));
+    let again = |charged, seconds| Event::Retried {
+        charged,
+        at: now.plus_seconds(seconds),
+    };
+    let may_charge = task.attempts + 1 < crate::pipeline::MAX_ATTEMPTS;
+    // A review without a verdict could not run: tried again, though a rejection never is.
+    if reason == FailReason::ReviewRejected && may_charge {
+        return again(true, 0);
+    }
+    match reason.facts().retry {
+        RetryRule::Charged if may_charge => again(true, 5 << task.attempts.min(6)),
+        RetryRule::Never | RetryRule::Charged => end(),
+        RetryRule::Free => again(false, 5),
+        RetryRule::HoldUntilReset => Event::Held(Hold {
+            reason: HoldReason::CredentialCoolingDown,
+            detail: failure.detail.clone(),
+            until: Wake::At(match failure.resets_at {
+                Some(reset) if reset > now => reset.plus_seconds(RESET_MARGIN),
+                Some(_) | None => {
+                    let pause = 60_i64 << task.pauses.min(8);
+                    now.plus_seconds(pause.min(LONGEST_PAUSE))
+                }
+            }),
+        }),
+        RetryRule::HoldForLogin => Event::Held(Hold {
+            reason: HoldReason::NeedsLogin,
+            detail: failure.detail.clone(),
+            until: Wake::On(WakeEvent::Resume),
+        }),
+    }
+}

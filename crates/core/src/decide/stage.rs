@@ -1,0 +1,417 @@
+//! What a stage of the work starts next, when nothing is open, unsaved or failed.
+
+use crate::event::{Action, AgentRun, EndKind, Event, LandAction, Role, RunWork};
+use crate::evidence::{CheckOutcome, CheckResult, Judgement, judge};
+use crate::id::CommitId;
+use crate::pipeline::{AgentStep, Step, StepKind};
+use crate::prompt::{Values, render};
+use crate::reason::{FailReason, HoldReason};
+use crate::task::{Ending, Hold, Stage, Task, Wake, WakeEvent};
+
+use super::{Decision, fail, start};
+
+pub(super) fn go_on(task: &Task) -> Decision {
+    match &task.stage {
+        Stage::Fetch if task.base_lock_hash.is_none() => land(LandAction::Fetch {
+            commit: task.spec.base.clone(),
+        }),
+        Stage::Fetch => enter(Stage::Base),
+        Stage::Base if task.base_ready => enter(Stage::Setup),
+        Stage::Base => run(
+            task,
+            "checkout",
+            RunWork::Checkout {
+                commit: task.spec.base.clone(),
+            },
+        ),
+        Stage::Setup => match setup(task, &task.spec.base) {
+            Some(work) => run(task, "setup", work),
+            None => enter(Stage::BaseChecks),
+        },
+        Stage::BaseChecks => base_checks(task),
+        Stage::Step(index) => match task.spec.pipeline.steps.get(*index) {
+            Some(step) => go_on_with(task, *index, step),
+            None => fail(
+                FailReason::Internal,
+                "the pipeline ended without publishing",
+            ),
+        },
+    }
+}
+
+fn go_on_with(task: &Task, index: usize, step: &Step) -> Decision {
+    match &step.kind {
+        StepKind::Plan(_) | StepKind::Implement(_) if task.step_done => {
+            enter(Stage::Step(index + 1))
+        }
+        StepKind::Plan(agent) => start_agent(task, step, agent, Role::Plan),
+        StepKind::Implement(agent) => match &task.to_import {
+            Some((run, epoch, onto)) => land(LandAction::Import {
+                run: run.clone(),
+                epoch: *epoch,
+                onto: onto.clone(),
+                base: task.spec.base.clone(),
+            }),
+            None => start_agent(task, step, agent, Role::Implement),
+        },
+        StepKind::Check => check(task, index, step),
+        StepKind::Review(agent) => review(task, index, step, agent),
+        StepKind::Approval if approved(task) => enter(Stage::Step(index + 1)),
+        StepKind::Approval => hold("the pipeline asks for an approval here"),
+        StepKind::Publish => publish(task),
+    }
+}
+
+fn enter(stage: Stage) -> Decision {
+    Decision::store(Event::Advanced(stage))
+}
+
+fn land(action: LandAction) -> Decision {
+    Decision::store(Event::Intended(Action::Land(action)))
+}
+
+fn run(task: &Task, step: &str, work: RunWork) -> Decision {
+    Decision::store(Event::Intended(start(task, step, 0, work)))
+}
+
+fn hold(detail: &str) -> Decision {
+    Decision::store(Event::Held(Hold {
+        reason: HoldReason::Approval,
+        detail: detail.to_owned(),
+        until: Wake::On(WakeEvent::Approval),
+    }))
+}
+
+fn approved(task: &Task) -> bool {
+    task.approved
+        .as_ref()
+        .is_some_and(|(commit, _)| commit == task.head())
+}
+
+/// The setup run that a commit's checks need first, if any.
+fn setup(task: &Task, commit: &CommitId) -> Option<RunWork> {
+    let command = task.spec.setup.clone()?;
+    let lock_hash = lock_hash(task, commit)?;
+    if task.deps.contains_key(&lock_hash) {
+        return None;
+    }
+    let origin = (*commit != task.spec.base).then(|| commit.clone());
+    Some(RunWork::Setup {
+        commit: commit.clone(),
+        origin,
+        lock_hash,
+        command,
+    })
+}
+
+fn lock_hash(task: &Task, commit: &CommitId) -> Option<String> {
+    match &task.imported {
+        Some(imported) if imported.commit() == commit => Some(imported.facts().lock_hash.clone()),
+        Some(_) | None => task.base_lock_hash.clone(),
+    }
+}
+
+fn deps(task: &Task, commit: &CommitId) -> Option<String> {
+    let layer = task.deps.get(&lock_hash(task, commit)?)?;
+    Some(layer.layer.clone())
+}
+
+fn base_checks(task: &Task) -> Decision {
+    let missing = missing_checks(task, &task.spec.base, |index| task.base_evidence.get(index));
+    if !missing.is_empty() {
+        return Decision {
+            events: missing,
+            wake: None,
+        };
+    }
+    let unable = task.base_evidence.results().find_map(|result| {
+        result
+            .could_not_run_because()
+            .map(|why| (result.command.as_str(), why))
+    });
+    match unable {
+        Some((command, why)) => fail(
+            FailReason::CheckCouldNotRun,
+            &format!("`{command}` could not run on the base: {why}"),
+        ),
+        None => enter(Stage::Step(0)),
+    }
+}
+
+fn missing_checks<'a>(
+    task: &Task,
+    commit: &CommitId,
+    known: impl Fn(usize) -> Option<&'a CheckResult>,
+) -> Vec<Event> {
+    let missing = task
+        .spec
+        .checks
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| known(*index).is_none());
+    missing
+        .zip(0..)
+        .map(|((index, command), ahead)| {
+            let work = RunWork::Check {
+                commit: commit.clone(),
+                index,
+                command: command.clone(),
+                deps: deps(task, commit),
+            };
+            Event::Intended(start(task, "check", ahead, work))
+        })
+        .collect()
+}
+
+fn check(task: &Task, index: usize, step: &Step) -> Decision {
+    if task.spec.checks.is_empty() {
+        return enter(Stage::Step(index + 1));
+    }
+    let head = task.head();
+    if let Some(failure) = &task.setup_failure {
+        let evidence = format!("Installing dependencies failed with your changes:\n{failure}");
+        return repair(task, FailReason::VerificationFailed, evidence);
+    }
+    if let Some(work) = setup(task, head) {
+        return run(task, "setup", work);
+    }
+    let evidence = task.head_evidence();
+    let missing = missing_checks(task, head, |at| evidence.and_then(|e| e.get(at)));
+    if !missing.is_empty() {
+        return Decision {
+            events: missing,
+            wake: None,
+        };
+    }
+    let Some(evidence) = evidence else {
+        return fail(
+            FailReason::Internal,
+            "there is no evidence and no check to run",
+        );
+    };
+    let commands = task.spec.checks.len();
+    match judge(
+        &task.base_evidence,
+        evidence,
+        commands,
+        task.spec.known_failures,
+    ) {
+        Judgement::Green { .. } => enter(Stage::Step(index + 1)),
+        Judgement::Repair { otherwise } => {
+            debug_assert!(
+                matches!(step.kind, StepKind::Check),
+                "only a check step judges"
+            );
+            repair(task, otherwise, for_the_prompt(task, evidence.results()))
+        }
+    }
+}
+
+fn repair(task: &Task, otherwise: FailReason, evidence: String) -> Decision {
+    if task.repairs < task.spec.pipeline.max_repairs {
+        let step = task.spec.pipeline.implement_at();
+        return Decision::store(Event::RepairBegun { evidence, step });
+    }
+    let failed = task.head_evidence().and_then(|e| {
+        e.results()
+            .find(|result| result.outcome() != CheckOutcome::Pass)
+    });
+    let detail = match failed {
+        Some(result) => {
+            let why = result.could_not_run_because().unwrap_or("it failed");
+            format!("`{}` after {} repairs: {why}", result.command, task.repairs)
+        }
+        None => evidence,
+    };
+    fail(otherwise, &detail)
+}
+
+/// What failed, said to the agent that has to mend it.
+fn for_the_prompt<'a>(task: &Task, results: impl Iterator<Item = &'a CheckResult>) -> String {
+    let mut text = String::new();
+    for (index, result) in results.enumerate() {
+        let outcome = result.outcome();
+        if outcome == CheckOutcome::Pass {
+            continue;
+        }
+        let before = task
+            .base_evidence
+            .get(index)
+            .map_or("unknown", |b| b.outcome().as_str());
+        let why = result.could_not_run_because().unwrap_or("it failed");
+        let command = &result.command;
+        let outcome = outcome.as_str();
+        text.push_str("$ ");
+        text.push_str(command);
+        text.push('\n');
+        text.push_str(&[outcome, " (", why, "); before your change: ", before, "\n"].concat());
+        for line in &result.tail {
+            text.push_str("    ");
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    text
+}
+
+fn review(task: &Task, index: usize, step: &Step, agent: &AgentStep) -> Decision {
+    if task.reviewed.as_ref() == Some(task.head()) {
+        return enter(Stage::Step(index + 1));
+    }
+    match &task.review {
+        Some(_) if task.reviews + 1 >= task.spec.pipeline.max_reviews => fail(
+            FailReason::ReviewRejected,
+            &format!(
+                "the reviewer still asks for changes after {} rounds",
+                task.reviews + 1
+            ),
+        ),
+        Some(_) => Decision::store(Event::ReviewReturned {
+            step: task.spec.pipeline.implement_at(),
+        }),
+        None => start_agent(task, step, agent, Role::Review),
+    }
+}
+
+fn start_agent(task: &Task, step: &Step, agent: &AgentStep, role: Role) -> Decision {
+    let name = step.name.as_str();
+    let values = Values {
+        goal: task.spec.goal.clone(),
+        plan: task.plan.clone().unwrap_or_default(),
+        evidence: match role {
+            Role::Implement => task.repair.clone().unwrap_or_else(|| red_base(task)),
+            Role::Review => passed(task),
+            Role::Plan => red_base(task),
+        },
+        review: match role {
+            Role::Implement => task.review.clone().unwrap_or_default(),
+            Role::Plan | Role::Review => String::new(),
+        },
+        base: task.spec.base.as_str().to_owned(),
+        round: task.rounds.get(name).copied().unwrap_or(0) + 1,
+    };
+    let prompt = match render(&agent.template, &values) {
+        Ok(prompt) => prompt,
+        Err(error) => return fail(FailReason::InvalidInput, &error.to_string()),
+    };
+    let head = task.head().clone();
+    let start_at = match (role, &task.resume_from) {
+        (Role::Implement, Some(saved)) => saved.clone(),
+        (Role::Plan | Role::Review, _) | (Role::Implement, None) => head.clone(),
+    };
+    let resume = match role {
+        Role::Implement | Role::Plan => task.sessions.get(name).cloned(),
+        // A reviewer begins anew each round: nothing it said before may bend its verdict.
+        Role::Review => None,
+    };
+    run(
+        task,
+        name,
+        RunWork::Agent(Box::new(AgentRun {
+            role,
+            deps: deps(task, &head),
+            start: start_at,
+            onto: head,
+            prompt,
+            resume,
+            wall_seconds: agent.wall_seconds.unwrap_or(task.spec.wall_seconds),
+            max_turns: agent.max_turns.or(task.spec.max_turns),
+        })),
+    )
+}
+
+/// What is red on the base, said before the first change.
+fn red_base(task: &Task) -> String {
+    let red = task
+        .base_evidence
+        .results()
+        .any(|r| r.outcome() != CheckOutcome::Pass);
+    if !red {
+        return String::new();
+    }
+    let mut text =
+        String::from("Before any change these checks are red; they must be green at the end.\n");
+    text.push_str(&for_the_prompt(task, task.base_evidence.results()));
+    text
+}
+
+/// What the checks said of the commit under review.
+fn passed(task: &Task) -> String {
+    let Some(evidence) = task.head_evidence() else {
+        return String::new();
+    };
+    let lines = evidence.results().map(|result| {
+        let tests = result
+            .tests
+            .as_ref()
+            .map_or(String::new(), |t| format!(", {} tests", t.executed));
+        format!("$ {}: {}{tests}", result.command, result.outcome().as_str())
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn publish(task: &Task) -> Decision {
+    if task.read_back.is_some() {
+        let kind = if task.spec.checks.is_empty() {
+            EndKind::Unverified
+        } else {
+            EndKind::Done
+        };
+        return Decision::store(Event::Ended(kind));
+    }
+    let Some(imported) = &task.imported else {
+        return fail(FailReason::EmptyDiff, "there is nothing to publish");
+    };
+    let verified = task.verified();
+    let concerns = concerns(task, verified.as_ref().map_or(&[], |v| v.fewer_tests()));
+    if !concerns.is_empty() && !approved(task) {
+        return hold(&concerns.join("; "));
+    }
+    let commit = imported.commit().clone();
+    let branch = task.spec.branch.clone();
+    match verified {
+        Some(_) => land(LandAction::Publish {
+            commit,
+            base: task.spec.base.clone(),
+            branch,
+            push: task.spec.push,
+        }),
+        None if task.spec.no_check && task.spec.checks.is_empty() && !task.spec.push => {
+            land(LandAction::Keep { commit, branch })
+        }
+        None => Decision::store(Event::EndingChosen(Ending::Fail(
+            FailReason::VerificationFailed,
+            "there is no green evidence for this commit".to_owned(),
+        ))),
+    }
+}
+
+/// What somebody has to see before this change is handed over.
+fn concerns(task: &Task, fewer_tests: &[usize]) -> Vec<String> {
+    let Some(imported) = &task.imported else {
+        return vec![];
+    };
+    let facts = imported.facts();
+    let mut concerns = Vec::new();
+    if !facts.hard_paths.is_empty() {
+        concerns.push(format!(
+            "protected paths change: {}",
+            facts.hard_paths.join(", ")
+        ));
+    }
+    if !facts.check_definitions.is_empty() && !task.spec.checks.is_empty() {
+        concerns.push(format!(
+            "what defines a check changes: {}",
+            facts.check_definitions.join(", ")
+        ));
+    }
+    for index in fewer_tests {
+        let command = task
+            .spec
+            .checks
+            .get(*index)
+            .map_or("a check", String::as_str);
+        concerns.push(format!("`{command}` executes fewer tests than on the base"));
+    }
+    concerns
+}

@@ -50,22 +50,6 @@ impl State {
                 runs.remove(run);
                 Ok(Self::Running(runs))
             }
-            (
-                Self::Running(_),
-                Event::Intended(Action::Land(_))
-                | Event::Fetched { .. }
-                | Event::Imported { .. }
-                | Event::NothingToImport { .. }
-                | Event::Rescued { .. }
-                | Event::Landed(_)
-                | Event::LandFailed { .. }
-                | Event::StopSent { .. }
-                | Event::Advanced(_)
-                | Event::RepairBegun { .. }
-                | Event::ReviewReturned { .. }
-                | Event::Retried { .. }
-                | Event::EndingChosen(_),
-            ) => Ok(self.clone()),
             (Self::Running(runs), Event::Held(hold)) if runs.is_empty() => {
                 Ok(Self::Held(hold.clone()))
             }
@@ -82,19 +66,27 @@ impl State {
                 Some(outcome) => Ok(Self::Ended(outcome)),
                 None => Err(self.illegal(event)),
             },
-            (Self::Queued | Self::Running(_) | Self::Held(_), Event::CancelRequested { .. }) => {
-                Ok(self.clone())
-            }
-            // Late reports are recorded, never applied.
             (
+                Self::Running(_),
+                Event::Intended(Action::Land(_))
+                | Event::StopSent { .. }
+                | Event::Advanced(_)
+                | Event::RepairBegun { .. }
+                | Event::ReviewReturned { .. }
+                | Event::Retried { .. }
+                | Event::EndingChosen(_),
+            )
+            | (
+                Self::Queued | Self::Running(_) | Self::Held(_),
+                Event::CancelRequested { .. },
+            )
+            // Late reports are recorded, never applied.
+            | (
                 Self::Queued | Self::Running(_) | Self::Held(_) | Self::Ended(_),
                 Event::SessionKnown { .. }
                 | Event::CheckpointSeen { .. }
-                | Event::Checkpointed { .. },
-            )
-            | (
-                Self::Queued | Self::Held(_) | Self::Ended(_),
-                Event::RunEnded { .. }
+                | Event::Checkpointed { .. }
+                | Event::RunEnded { .. }
                 | Event::Fetched { .. }
                 | Event::Imported { .. }
                 | Event::NothingToImport { .. }

@@ -18,13 +18,18 @@ status=${PIPESTATUS[0]}
 
 echo
 awk '
-    /^test result:/ { binaries++; passed += $4; failed += $6; ignored += $8 }
-    /NOT RUN:/ { if (!seen[$0]++) not_run[++count] = $0 }
+    /^     Running / || /^   Doc-tests / { binaries++; binary = $0 }
+    /^test result:/ { passed += $4; failed += $6; ignored += $8 }
+    /^---- .* stdout ----$/ { test = binary $2 }
+    /NOT RUN:/ {
+        if (!told[$0]++) why[++whys] = $0
+        if (!partly[test]++) tests_partly++
+    }
     /^test .* \.\.\. FAILED$/ { print "failed: " $2 }
     END {
-        for (i = 1; i <= count; i++) print not_run[i]
-        printf "%d passed, %d failed, %d ignored, %d not run here, in %d test binaries\n",
-            passed, failed, ignored, count, binaries
+        for (i = 1; i <= whys; i++) print why[i]
+        printf "%d passed, %d failed, %d ignored", passed, failed, ignored
+        printf "; of the passed, %d had something that could not run here\n", tests_partly
         exit binaries == 0
     }
 ' "$log" || status=1

@@ -1,0 +1,1 @@
+//! Placeholder until the measuring lands in this file.

@@ -1,0 +1,1 @@
+//! Real sandboxes, as root and as an ordinary user.

@@ -1,0 +1,445 @@
+//! `--output-format stream-json`, line by line.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use midwatch_core::agent::{AgentEvent, AgentOutcome, Usage};
+use midwatch_core::reason::FailReason;
+use serde_json::{Map, Value};
+
+use super::failure::{self, Clues};
+use crate::adapter::{Ending, FINAL_TEXT_LIMIT, Stream};
+use crate::clean::{self, Tail};
+use crate::clock;
+use crate::json;
+
+/// The most calls and messages that are remembered; a hostile stream must not grow us.
+const REMEMBERED: usize = 4096;
+
+#[derive(Debug, Default)]
+pub(super) struct Transcript {
+    read_only: bool,
+    session: Option<String>,
+    /// Messages whose usage was counted: one message comes as several lines.
+    counted: BTreeSet<String>,
+    usage: Usage,
+    /// Names of running tools by the id of the call.
+    running: BTreeMap<String, String>,
+    tools: ToolTally,
+    error: Option<String>,
+    limit: Option<LimitReached>,
+    retrying: Option<Retry>,
+    result: Option<Outcome>,
+    last_text: String,
+    stderr: Tail,
+}
+
+/// How tools fared: the run ends with success when none of them worked, too.
+#[derive(Debug, Default)]
+struct ToolTally {
+    worked: u32,
+    shell_worked: bool,
+    /// The newest failure that names a broken sandbox.
+    broken: Option<String>,
+    denied: u32,
+}
+
+/// Calls are refused until the subscription's limit resets.
+#[derive(Debug, Clone, Copy)]
+struct LimitReached {
+    resets_at: Option<i64>,
+}
+
+#[derive(Debug)]
+struct Retry {
+    error: String,
+    status: Option<u64>,
+}
+
+/// The last line.
+#[derive(Debug)]
+struct Outcome {
+    subtype: String,
+    terminal: String,
+    is_error: bool,
+    status: Option<u64>,
+    text: String,
+}
+
+impl Transcript {
+    pub(super) fn new(read_only: bool) -> Self {
+        Self {
+            read_only,
+            ..Self::default()
+        }
+    }
+
+    fn system(&mut self, event: &Map<String, Value>) -> Vec<AgentEvent> {
+        match json::text(event, "subtype") {
+            Some("init") => self.init(event),
+            Some("api_retry") => {
+                let error = clean::line(json::text(event, "error").unwrap_or("unknown"));
+                let status = event.get("error_status").and_then(Value::as_u64);
+                let attempt = event.get("attempt").and_then(Value::as_u64).unwrap_or(1);
+                let shown =
+                    status.map_or_else(|| error.clone(), |code| format!("{error} ({code})"));
+                self.retrying = Some(Retry { error, status });
+                vec![AgentEvent::Retrying {
+                    attempt: u32::try_from(attempt).unwrap_or(u32::MAX),
+                    error: shown,
+                }]
+            }
+            Some("model_fallback") => {
+                let text = json::text(event, "content").or(json::text(event, "message"));
+                vec![AgentEvent::Warning(clean::line(
+                    text.unwrap_or("another model took over"),
+                ))]
+            }
+            Some(_) | None => Vec::new(),
+        }
+    }
+
+    fn init(&mut self, event: &Map<String, Value>) -> Vec<AgentEvent> {
+        let mut events = Vec::new();
+        let id = json::text(event, "session_id").filter(|id| clean::is_session_id(id));
+        if let (Some(id), None) = (id, &self.session) {
+            self.session = Some(id.to_owned());
+            let model = json::text(event, "model").map(clean::line);
+            events.push(AgentEvent::Started {
+                session: id.to_owned(),
+                model,
+            });
+        }
+        let servers = event.get("mcp_servers").and_then(Value::as_array);
+        for server in servers.into_iter().flatten().take(16) {
+            if server["status"] == "failed" {
+                let name = clean::line(server["name"].as_str().unwrap_or("?"));
+                events.push(AgentEvent::Warning(format!(
+                    "the MCP server {name} did not start"
+                )));
+            }
+        }
+        events
+    }
+
+    fn assistant(&mut self, event: &Map<String, Value>) -> Vec<AgentEvent> {
+        let mut events = Vec::new();
+        let Some(message) = event.get("message") else {
+            return vec![AgentEvent::Malformed];
+        };
+        if let Some(error) = json::text(event, "error") {
+            self.error = Some(clean::line(error));
+        }
+        // The CLI's own words on an error come again in the result.
+        if message["model"] == "<synthetic>" {
+            return events;
+        }
+        self.retrying = None;
+        let main = event.get("parent_tool_use_id").is_none_or(Value::is_null);
+        for block in blocks(message) {
+            match block["type"].as_str() {
+                Some("text") if main => {
+                    let text = block["text"].as_str().unwrap_or_default();
+                    self.last_text = clean::bounded(text, FINAL_TEXT_LIMIT);
+                    events.push(AgentEvent::Text(clean::text(text)));
+                }
+                Some("tool_use") => events.extend(self.tool_use(block)),
+                Some(_) | None => {}
+            }
+        }
+        events.extend(self.count(message));
+        events
+    }
+
+    fn tool_use(&mut self, block: &Value) -> Option<AgentEvent> {
+        let id = clean::line(block["id"].as_str()?);
+        let name = clean::line(block["name"].as_str()?);
+        if self.running.len() < REMEMBERED {
+            self.running.insert(id.clone(), name.clone());
+        }
+        let input = &block["input"];
+        let told = [
+            "command",
+            "file_path",
+            "notebook_path",
+            "description",
+            "url",
+            "query",
+        ]
+        .iter()
+        .find_map(|field| input[*field].as_str());
+        let summary = clean::line(told.unwrap_or_default());
+        Some(AgentEvent::ToolStarted { id, name, summary })
+    }
+
+    /// Adds the usage of a message once. Its output tokens are those of the message's start,
+    /// so the sum is too low until the result corrects it.
+    fn count(&mut self, message: &Value) -> Option<AgentEvent> {
+        let id = message["id"].as_str()?;
+        let usage = message.get("usage")?;
+        if self.counted.len() >= REMEMBERED || !self.counted.insert(clean::line(id)) {
+            return None;
+        }
+        let usage = tokens(usage);
+        self.usage.input_tokens = self.usage.input_tokens.saturating_add(usage.input_tokens);
+        self.usage.output_tokens = self.usage.output_tokens.saturating_add(usage.output_tokens);
+        Some(AgentEvent::Usage(self.usage))
+    }
+
+    fn user(&mut self, event: &Map<String, Value>) -> Vec<AgentEvent> {
+        let Some(message) = event.get("message") else {
+            return vec![AgentEvent::Malformed];
+        };
+        blocks(message)
+            .filter_map(|block| self.tool_result(block))
+            .collect()
+    }
+
+    fn tool_result(&mut self, block: &Value) -> Option<AgentEvent> {
+        if block["type"] != "tool_result" {
+            return None;
+        }
+        let id = clean::line(block["tool_use_id"].as_str()?);
+        let name = self.running.remove(&id);
+        let ok = block["is_error"] != true;
+        let text = match &block["content"] {
+            Value::String(text) => text.as_str(),
+            Value::Array(parts) => parts
+                .iter()
+                .find_map(|part| part["text"].as_str())
+                .unwrap_or(""),
+            _ => "",
+        };
+        let summary = clean::line(text);
+        let shell = name.as_deref() == Some("Bash");
+        if ok {
+            self.tools.worked = self.tools.worked.saturating_add(1);
+            self.tools.shell_worked |= shell;
+        } else if ["EROFS", "ENOSPC", "No space left"]
+            .iter()
+            .any(|part| text.contains(part))
+        {
+            self.tools.broken = Some(summary.clone());
+        }
+        Some(AgentEvent::ToolFinished { id, ok, summary })
+    }
+
+    fn rate_limit(&mut self, event: &Map<String, Value>) -> Vec<AgentEvent> {
+        let Some(info) = event.get("rate_limit_info") else {
+            return vec![AgentEvent::Malformed];
+        };
+        let reached = info["status"] == "rejected";
+        let resets_at = info["resetsAt"].as_i64();
+        if reached {
+            self.limit = Some(LimitReached { resets_at });
+        }
+        vec![AgentEvent::Limit { reached, resets_at }]
+    }
+
+    fn result(&mut self, event: &Map<String, Value>) -> Vec<AgentEvent> {
+        let mut events = Vec::new();
+        self.retrying = None;
+        if let Some(models) = event.get("modelUsage").and_then(Value::as_object) {
+            // All models: sub-agents and side calls are paid for as well.
+            let mut sum = Usage::default();
+            for model in models.values() {
+                let input = json::count(model, "inputTokens")
+                    .saturating_add(json::count(model, "cacheReadInputTokens"))
+                    .saturating_add(json::count(model, "cacheCreationInputTokens"));
+                sum.input_tokens = sum.input_tokens.saturating_add(input);
+                sum.output_tokens = sum
+                    .output_tokens
+                    .saturating_add(json::count(model, "outputTokens"));
+            }
+            sum.cost_micros = event.get("total_cost_usd").and_then(json::micros);
+            self.usage = sum;
+            events.push(AgentEvent::Usage(sum));
+        }
+        let denials = event.get("permission_denials").and_then(Value::as_array);
+        for denial in denials.into_iter().flatten().take(16) {
+            self.tools.denied = self.tools.denied.saturating_add(1);
+            let tool = clean::line(denial["tool_name"].as_str().unwrap_or("a tool"));
+            events.push(AgentEvent::Warning(format!("{tool} was denied")));
+        }
+        let errors = event.get("errors").and_then(Value::as_array);
+        let error = errors.into_iter().flatten().find_map(Value::as_str);
+        let said = json::text(event, "result").or(error).unwrap_or_default();
+        let text = clean::bounded(said, FINAL_TEXT_LIMIT);
+        let field = |name: &str| clean::line(json::text(event, name).unwrap_or_default());
+        let outcome = Outcome {
+            subtype: field("subtype"),
+            terminal: field("terminal_reason"),
+            is_error: event.get("is_error").is_none_or(|it| it != false),
+            status: event.get("api_error_status").and_then(Value::as_u64),
+            text: clean::line(said),
+        };
+        let ok = !outcome.is_error && outcome.subtype == "success";
+        if ok {
+            self.last_text.clone_from(&text);
+        }
+        self.result = Some(outcome);
+        events.push(AgentEvent::Finished {
+            ok,
+            text: clean::text(&text),
+        });
+        events
+    }
+
+    fn failed(&self, clues: &Clues<'_>, now: i64) -> AgentOutcome {
+        let reason = failure::reason(clues);
+        let resets_at = match reason {
+            FailReason::UsageLimit => {
+                let told = self.limit.and_then(|limit| limit.resets_at);
+                told.or_else(|| clock::after(clues.text, "resets ", now))
+            }
+            _ => None,
+        };
+        let detail = if clues.text.is_empty() {
+            clues.subtype
+        } else {
+            clues.text
+        };
+        AgentOutcome::Failed {
+            reason,
+            detail: clean::line(detail),
+            resets_at,
+        }
+    }
+
+    /// A success that is none: nothing that the agent tried could work.
+    fn hollow(&self) -> Option<AgentOutcome> {
+        let internal = |detail: String| AgentOutcome::Failed {
+            reason: FailReason::Internal,
+            detail,
+            resets_at: None,
+        };
+        if let (Some(broken), false) = (&self.tools.broken, self.tools.shell_worked) {
+            if broken.contains("ENOSPC") || broken.contains("No space left") {
+                let detail = broken.clone();
+                return Some(AgentOutcome::Failed {
+                    reason: FailReason::Disk,
+                    detail,
+                    resets_at: None,
+                });
+            }
+            return Some(internal(format!(
+                "the agent's tools did not work: {broken}"
+            )));
+        }
+        if self.tools.denied > 0 && self.tools.worked == 0 && !self.read_only {
+            return Some(internal(
+                "every tool that the agent called was denied".to_owned(),
+            ));
+        }
+        None
+    }
+}
+
+impl Stream for Transcript {
+    fn line(&mut self, line: &[u8]) -> Vec<AgentEvent> {
+        let Some(event) = json::object(line) else {
+            return vec![AgentEvent::Malformed];
+        };
+        match json::text(&event, "type") {
+            Some("system") => self.system(&event),
+            Some("assistant") => self.assistant(&event),
+            Some("user") => self.user(&event),
+            Some("rate_limit_event") => self.rate_limit(&event),
+            Some("result") => self.result(&event),
+            // A newer version may say more; that is no fault.
+            Some(_) => Vec::new(),
+            None => vec![AgentEvent::Malformed],
+        }
+    }
+
+    fn stderr_line(&mut self, line: &[u8]) {
+        self.stderr.push(line);
+    }
+
+    fn end(&mut self, ending: Ending) -> Option<AgentOutcome> {
+        if ending.stopped_by_us {
+            return None;
+        }
+        let Some(result) = &self.result else {
+            let told = self.stderr.find("Error").or(self.stderr.last());
+            let text = told.map_or_else(|| without_result(ending.exit), str::to_owned);
+            let clues = Clues {
+                error: self.error.as_deref(),
+                text: &text,
+                limit_reached: self.limit.is_some(),
+                ..Clues::default()
+            };
+            return Some(self.failed(&clues, ending.now));
+        };
+        let success = !result.is_error && result.subtype == "success";
+        if success && ending.exit == Some(0) {
+            return Some(self.hollow().unwrap_or(AgentOutcome::Completed));
+        }
+        if success {
+            // The last word was a success and the process still failed: it was killed late.
+            let detail = without_result(ending.exit);
+            return Some(AgentOutcome::Failed {
+                reason: FailReason::Internal,
+                detail,
+                resets_at: None,
+            });
+        }
+        let clues = Clues {
+            status: result.status,
+            error: self.error.as_deref(),
+            subtype: &result.subtype,
+            terminal: &result.terminal,
+            text: &result.text,
+            limit_reached: self.limit.is_some(),
+        };
+        Some(self.failed(&clues, ending.now))
+    }
+
+    fn trouble(&self, now: i64) -> Option<AgentOutcome> {
+        let retry = self.retrying.as_ref()?;
+        let error = Some(retry.error.as_str()).filter(|error| *error != "unknown");
+        let text = format!("API Error: retrying: {}", retry.error);
+        let clues = Clues {
+            status: retry.status,
+            error,
+            text: &text,
+            ..Clues::default()
+        };
+        Some(self.failed(&clues, now))
+    }
+
+    fn session(&self) -> Option<&str> {
+        self.session.as_deref()
+    }
+
+    fn usage(&self) -> Usage {
+        self.usage
+    }
+
+    fn final_text(&self) -> &str {
+        &self.last_text
+    }
+}
+
+fn blocks(message: &Value) -> impl Iterator<Item = &Value> {
+    // One in practice; the bound is against a hostile line.
+    message["content"].as_array().into_iter().flatten().take(64)
+}
+
+fn tokens(usage: &Value) -> Usage {
+    let input = json::count(usage, "input_tokens")
+        .saturating_add(json::count(usage, "cache_read_input_tokens"))
+        .saturating_add(json::count(usage, "cache_creation_input_tokens"));
+    Usage {
+        input_tokens: input,
+        output_tokens: json::count(usage, "output_tokens"),
+        cost_micros: None,
+    }
+}
+
+fn without_result(exit: Option<i32>) -> String {
+    match exit {
+        None => "the agent ended, and its exit code was lost".to_owned(),
+        Some(code @ 129..=192) => format!("the agent was ended by signal {}", code - 128),
+        Some(code) => format!("the agent ended with exit code {code} and without a result"),
+    }
+}

@@ -1,0 +1,4 @@
+//! The model gateway.
+
+mod stream;
+mod token;

@@ -1,0 +1,4 @@
+//! The broker through its sockets, as a sandbox sees it.
+
+mod gateway;
+mod world;

@@ -1,0 +1,3 @@
+//! Gates.
+mod paths;
+pub(crate) use paths::is_lock_file;

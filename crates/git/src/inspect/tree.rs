@@ -1,0 +1,96 @@
+//! What a commit's tree holds, by listing it.
+
+use std::path::Path;
+
+use midwatch_core::id::CommitId;
+use sha2::{Digest, Sha256};
+
+use crate::command::{Git, Owner};
+use crate::error::{GitError, shown_path};
+use crate::gates::is_lock_file;
+use crate::listing::{self, Mode};
+
+/// The longest `.gitattributes` that is read, in bytes.
+const ATTRIBUTES_CAP: u64 = 1 << 20;
+
+/// Facts about a commit's tree.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TreeFacts {
+    /// `.gitattributes` files that hand files to Git LFS.
+    pub lfs: Vec<String>,
+    /// Other filters that `.gitattributes` files name; they are not run.
+    pub filters: Vec<String>,
+    /// Paths of submodules.
+    pub submodules: Vec<String>,
+    /// How many files.
+    pub files: usize,
+}
+
+pub(super) fn facts(
+    git: &Git,
+    git_dir: &Path,
+    owner: Option<Owner>,
+    commit: &CommitId,
+) -> Result<TreeFacts, GitError> {
+    let mut facts = TreeFacts::default();
+    for entry in listing::tree(git.at(git_dir, "ls-tree").owner(owner), commit)? {
+        match entry.mode {
+            Mode::Gitlink => facts.submodules.push(shown_path(&entry.path)),
+            Mode::Link => {}
+            Mode::File | Mode::Executable => {
+                facts.files += 1;
+                if entry.path == b".gitattributes" || entry.path.ends_with(b"/.gitattributes") {
+                    let call = git.at(git_dir, "cat-file").owner(owner);
+                    let text = call.args(["blob", &entry.id]).cap(ATTRIBUTES_CAP).run()?;
+                    for filter in filters(&String::from_utf8_lossy(&text)) {
+                        if filter == "lfs" {
+                            facts.lfs.push(shown_path(&entry.path));
+                        } else {
+                            facts.filters.push(filter);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    facts.lfs.dedup();
+    facts.filters.sort();
+    facts.filters.dedup();
+    Ok(facts)
+}
+
+fn filters(attributes: &str) -> Vec<String> {
+    attributes
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.starts_with('#'))
+        .flat_map(str::split_whitespace)
+        .filter_map(|word| word.strip_prefix("filter="))
+        .map(ToOwned::to_owned)
+        .collect()
+}
+
+/// Identifies the lock files of a commit's tree: the same hash, the same paths and contents.
+pub fn lock_hash(git: &Git, git_dir: &Path, commit: &CommitId) -> Result<String, GitError> {
+    let mut hash = Sha256::new();
+    for entry in listing::tree(git.at(git_dir, "ls-tree"), commit)? {
+        if is_lock_file(&entry.path) {
+            hash.update(&entry.path);
+            hash.update(b"\0");
+            hash.update(entry.id.as_bytes());
+            hash.update(b"\n");
+        }
+    }
+    Ok(hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_are_found_in_attributes() {
+        let text = "# filter=no\n*.bin filter=lfs diff=lfs -text\n*.ipynb filter=nbstrip\n";
+        assert_eq!(filters(text), ["lfs", "nbstrip"]);
+    }
+}

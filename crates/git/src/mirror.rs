@@ -1,0 +1,139 @@
+//! Midwatch's own two bare stores of a repository.
+//!
+//! `upstream.git` holds only what was fetched, in packs, and may be shown to every sandbox of
+//! the repository. `work.git` holds what was imported, checkpoints and rescues, with upstream as
+//! its alternate; no sandbox ever sees it, because through an alternate one task could read
+//! another's work.
+
+mod fetch;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use midwatch_core::id::CommitId;
+
+use crate::command::Git;
+use crate::error::GitError;
+use crate::refs;
+use crate::scratch::Scratch;
+
+pub use fetch::Access;
+
+/// The two stores of one repository.
+#[derive(Debug, Clone)]
+pub struct Mirror {
+    git: Git,
+    root: PathBuf,
+    sha256: bool,
+}
+
+/// Holds other writers of the same mirror back until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Locked {
+    _file: File,
+}
+
+impl Mirror {
+    /// Opens the mirror in a folder of its own, and makes it where it is missing.
+    pub fn open(git: &Git, root: &Path, sha256: bool) -> Result<Self, GitError> {
+        std::fs::create_dir_all(root).map_err(GitError::io("could not create", root))?;
+        let mirror = Self { git: git.clone(), root: root.to_owned(), sha256 };
+        let _locked = mirror.lock()?;
+        Scratch::sweep(&mirror.scratch_dir());
+        for store in [mirror.upstream(), mirror.work()] {
+            if !store.join("midwatch").exists() {
+                mirror.init(&store)?;
+            }
+        }
+        Ok(mirror)
+    }
+
+    /// The store of what was fetched.
+    pub fn upstream(&self) -> PathBuf {
+        self.root.join("upstream.git")
+    }
+
+    /// The store of what was imported.
+    pub fn work(&self) -> PathBuf {
+        self.root.join("work.git")
+    }
+
+    /// Git as this mirror uses it.
+    pub fn git(&self) -> &Git {
+        &self.git
+    }
+
+    /// Whether object ids are SHA-256.
+    pub fn is_sha256(&self) -> bool {
+        self.sha256
+    }
+
+    /// Whether a commit is in `upstream`, kept by a ref.
+    pub fn has_upstream(&self, commit: &CommitId) -> Result<bool, GitError> {
+        Ok(self.read(&self.upstream(), &fetch::base_ref(commit))?.as_ref() == Some(commit))
+    }
+
+    /// Whether an object is in either store.
+    pub fn has(&self, commit: &CommitId) -> Result<bool, GitError> {
+        self.git
+            .at(&self.work(), "cat-file")
+            .args(["-e", &format!("{commit}^{{commit}}")])
+            .finish()
+            .map(|ended| ended.code == Some(0))
+    }
+
+    /// The id that a ref of `work` holds.
+    pub fn work_ref(&self, name: &str) -> Result<Option<CommitId>, GitError> {
+        self.read(&self.work(), name)
+    }
+
+    /// Refs of `work` at or below a name, with the commits they name.
+    pub fn work_refs(&self, prefix: &str) -> Result<Vec<(String, CommitId)>, GitError> {
+        refs::list(self.git.at(&self.work(), "for-each-ref"), prefix)
+    }
+
+    /// Removes a ref of `work`, when nobody needs what it keeps. Its objects stay until they
+    /// are collected.
+    pub fn forget(&self, name: &str) -> Result<(), GitError> {
+        let _locked = self.lock()?;
+        refs::remove(&self.git, &self.work(), name)
+    }
+
+    pub(crate) fn read(&self, store: &Path, name: &str) -> Result<Option<CommitId>, GitError> {
+        refs::read(self.git.at(store, "for-each-ref"), name)
+    }
+
+    pub(crate) fn lock(&self) -> Result<Locked, GitError> {
+        let path = self.root.join("lock");
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .map_err(GitError::io("could not open", &path))?;
+        file.lock().map_err(GitError::io("could not lock", &path))?;
+        Ok(Locked { _file: file })
+    }
+
+    pub(crate) fn scratch_dir(&self) -> PathBuf {
+        self.root.join("scratch")
+    }
+
+    fn init(&self, store: &Path) -> Result<(), GitError> {
+        let format = if self.sha256 { "sha256" } else { "sha1" };
+        self.git
+            .call("init")
+            .args(["-q", "--bare", "--template=", &format!("--object-format={format}"), "--"])
+            .arg(store)
+            .run()?;
+        let info = store.join("objects/info");
+        std::fs::create_dir_all(&info).map_err(GitError::io("could not create", &info))?;
+        if *store == self.work() {
+            let path = info.join("alternates");
+            std::fs::write(&path, "../../upstream.git/objects\n")
+                .map_err(GitError::io("could not write", &path))?;
+        }
+        // Written last: a store without it was cut off while it was made, and is made again.
+        let done = store.join("midwatch");
+        std::fs::write(&done, "1\n").map_err(GitError::io("could not write", &done))
+    }
+}

@@ -1,0 +1,224 @@
+//! Fetching into `upstream`, each time read back: a fetch that ended well may have set nothing.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::Path;
+
+use midwatch_core::id::{BranchName, CommitId};
+
+use super::Mirror;
+use crate::command::{Call, Input, LONG, Reach};
+use crate::credential::{Credential, Helper};
+use crate::error::GitError;
+use crate::inspect::{Checkout, read_shallow};
+use crate::refs::{self, Before};
+use crate::url::{RepositoryUrl, Scheme};
+
+/// Old histories hold small mistakes of old programs; they are the repository's own past and
+/// harm nobody. What could be used to write elsewhere stays an error.
+const OLD_MISTAKES: [&str; 10] = [
+    "badTimezone", "missingSpaceBeforeDate", "missingSpaceBeforeEmail", "missingNameBeforeEmail",
+    "missingEmail", "badEmail", "badDateOverflow", "zeroPaddedDate", "zeroPaddedFilemode",
+    "missingTaggerEntry",
+];
+
+/// How a remote is spoken with.
+#[derive(Debug, Clone, Copy)]
+pub struct Access<'a> {
+    /// Where.
+    pub url: &'a RepositoryUrl,
+    /// For https; shown to that host only, and kept nowhere.
+    pub credential: Option<&'a Credential>,
+    /// For ssh: the socket of the user's agent.
+    pub ssh_agent: Option<&'a Path>,
+}
+
+impl Access<'_> {
+    /// Prepares a call that speaks with the remote. The helper must outlive the call.
+    pub(crate) fn prepare(&self, call: Call, scratch: &Path) -> Result<(Call, Option<Helper>), GitError> {
+        let reach = match self.url.scheme() {
+            Scheme::Https => Reach::Http { plain: false },
+            Scheme::Http => Reach::Http { plain: true },
+            Scheme::Ssh => Reach::Ssh { agent: self.ssh_agent.map(OsString::from) },
+        };
+        let call = call.reach(reach).timeout(LONG);
+        match (self.url.scheme(), self.credential) {
+            (Scheme::Https | Scheme::Http, Some(credential)) => {
+                let helper = Helper::new(scratch, credential)?;
+                let key = format!("credential.{}.helper", self.url.origin());
+                let call = call.config(&key, &helper.setting());
+                Ok((call, Some(helper)))
+            }
+            (Scheme::Https | Scheme::Http, None) | (Scheme::Ssh, _) => Ok((call, None)),
+        }
+    }
+}
+
+/// The ref that keeps a fetched commit.
+pub(super) fn base_ref(commit: &CommitId) -> String {
+    format!("refs/midwatch/base/{commit}")
+}
+
+impl Mirror {
+    /// Takes a commit and its history from a user's repository. Only objects are read there.
+    pub fn fetch_local(&self, from: &Checkout, commit: &CommitId) -> Result<(), GitError> {
+        if self.has_upstream(commit)? {
+            return Ok(());
+        }
+        let locked = self.lock()?;
+        let upstream = self.upstream();
+        let theirs = from.shallow()?;
+        let ours = read_shallow(&upstream)?;
+        let mut asked = format!("{commit}\n");
+        if theirs.is_empty() && ours.is_empty() {
+            for have in self.common_with(from)? {
+                asked.push('^');
+                asked.push_str(&have);
+                asked.push('\n');
+            }
+        } else {
+            // Marked before the objects come, or the strict check misses their parents. Marked
+            // too much after a crash only hides history, and the next fetch mends it.
+            write_shallow(&upstream, theirs.iter().chain(&ours))?;
+        }
+        let pack = from
+            .read(self.git(), "pack-objects")
+            .args(["--revs", "--stdout", "-q", "--delta-base-offset", "--window=0"])
+            .arg("--no-use-bitmap-index")
+            .config("pack.compression", "1")
+            .timeout(LONG)
+            .stdin(Input::Bytes(asked.into_bytes()));
+        let excused: Vec<String> =
+            OLD_MISTAKES.iter().map(|mistake| format!("{mistake}=ignore")).collect();
+        self.git()
+            .at(&upstream, "index-pack")
+            .arg(format!("--strict={}", excused.join(",")))
+            .arg("--stdin")
+            .timeout(LONG)
+            .stdin(Input::Call(Box::new(pack)))
+            .run()?;
+        if !(theirs.is_empty() && ours.is_empty()) {
+            self.mend_shallow(theirs.iter().chain(&ours))?;
+        }
+        let set = self.git().at(&upstream, "update-ref");
+        refs::set(set, &base_ref(commit), commit, Before::Any)?;
+        drop(locked);
+        self.read_back(commit)
+    }
+
+    /// Takes a branch from a remote and tells where it stands.
+    pub fn fetch_branch(
+        &self,
+        access: Access<'_>,
+        branch: &BranchName,
+    ) -> Result<CommitId, GitError> {
+        let name = format!("refs/midwatch/remote/{branch}");
+        self.fetch_remote(access, &format!("+refs/heads/{branch}:{name}"))?;
+        let commit = self.read(&self.upstream(), &name)?;
+        let commit = commit.ok_or_else(|| GitError::unexpected("fetch", b"no branch came"))?;
+        let set = self.git().at(&self.upstream(), "update-ref");
+        refs::set(set, &base_ref(&commit), &commit, Before::Any)?;
+        self.read_back(&commit)?;
+        Ok(commit)
+    }
+
+    /// Takes one commit by its id from a remote.
+    pub fn fetch_commit(&self, access: Access<'_>, commit: &CommitId) -> Result<(), GitError> {
+        if self.has_upstream(commit)? {
+            return Ok(());
+        }
+        self.fetch_remote(access, &format!("+{commit}:{}", base_ref(commit)))?;
+        self.read_back(commit)
+    }
+
+    fn fetch_remote(&self, access: Access<'_>, refspec: &str) -> Result<(), GitError> {
+        let _locked = self.lock()?;
+        let mut call = self.git().at(&self.upstream(), "fetch");
+        for mistake in OLD_MISTAKES {
+            call = call.config(&format!("fetch.fsck.{mistake}"), "ignore");
+        }
+        let (call, _helper) = access.prepare(call, &self.scratch_dir())?;
+        call.args(["--no-tags", "--no-write-fetch-head", "--no-auto-gc", "-q"])
+            .args(["--update-shallow", "--"])
+            .args([&access.url.to_git(), refspec])
+            .run()
+            .map(drop)
+    }
+
+    fn read_back(&self, commit: &CommitId) -> Result<(), GitError> {
+        let there = self
+            .git()
+            .at(&self.upstream(), "cat-file")
+            .args(["-e", &format!("{commit}^{{tree}}")])
+            .finish()?;
+        if there.code == Some(0) && self.has_upstream(commit)? {
+            Ok(())
+        } else {
+            Err(GitError::unexpected("fetch", b"it ended well, but the commit did not come"))
+        }
+    }
+
+    /// Commits that we keep and the other repository has too.
+    fn common_with(&self, from: &Checkout) -> Result<BTreeSet<String>, GitError> {
+        let kept = refs::list(
+            self.git().at(&self.upstream(), "for-each-ref"),
+            "refs/midwatch/base",
+        )?;
+        if kept.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let asked: String = kept.iter().map(|(_, id)| format!("{id}\n")).collect();
+        let said = from
+            .read(self.git(), "cat-file")
+            .arg("--batch-check=%(objectname) %(objecttype)")
+            .stdin(Input::Bytes(asked.into_bytes()))
+            .text()?;
+        Ok(said
+            .lines()
+            .filter_map(|line| line.strip_suffix(" commit"))
+            .map(ToOwned::to_owned)
+            .collect())
+    }
+
+    /// Keeps only the cuts whose parents we really lack.
+    fn mend_shallow<'a>(&self, cuts: impl Iterator<Item = &'a CommitId>) -> Result<(), GitError> {
+        let mut left = BTreeSet::new();
+        for cut in cuts {
+            let raw = self.git().at(&self.upstream(), "cat-file").args(["commit", cut.as_str()]);
+            let ended = raw.finish()?;
+            if ended.code != Some(0) {
+                continue;
+            }
+            let text = String::from_utf8_lossy(&ended.stdout).into_owned();
+            let parents = text.lines().take_while(|line| !line.is_empty());
+            for parent in parents.filter_map(|line| line.strip_prefix("parent ")) {
+                let have = self.git().at(&self.upstream(), "cat-file").args(["-e", parent]);
+                if have.finish()?.code != Some(0) {
+                    left.insert(cut.clone());
+                }
+            }
+        }
+        write_shallow(&self.upstream(), left.iter())
+    }
+}
+
+/// Writes a `shallow` file in one step; with nothing to say there is none.
+pub(crate) fn write_shallow<'a>(
+    git_dir: &Path,
+    cuts: impl Iterator<Item = &'a CommitId>,
+) -> Result<(), GitError> {
+    let cuts: BTreeSet<&CommitId> = cuts.collect();
+    let path = git_dir.join("shallow");
+    if cuts.is_empty() {
+        return match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(GitError::io("could not remove", &path)(error))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        };
+    }
+    let text: String = cuts.iter().map(|cut| format!("{cut}\n")).collect();
+    let new = git_dir.join("shallow.midwatch");
+    std::fs::write(&new, text).map_err(GitError::io("could not write", &new))?;
+    std::fs::rename(&new, &path).map_err(GitError::io("could not write", &path))
+}

@@ -1,0 +1,4 @@
+//! Real repositories, real git.
+
+mod mirror;
+mod world;

@@ -65,6 +65,11 @@ pub const ALL: &[Rule] = &[
         arrows::fenced_dependencies,
     ),
     ("pure rooms touch nothing outside", absences::pure_rooms),
+    (
+        "only the client reads the environment",
+        absences::environment,
+    ),
+    ("unsafe code stays in two rooms", absences::unsafe_code),
     ("no file is too long", sizes::no_long_file),
     ("no catch-all file names and no mod.rs", modules::file_names),
     ("no forgotten source file", modules::no_orphan),

@@ -35,11 +35,13 @@ pub fn no_machine_path(repository: &Repository) -> Vec<Finding> {
     findings
 }
 
-/// Whether `path` stands in a line as the beginning of an absolute path.
+/// Whether `path` stands in a line as the beginning of an absolute path. Hidden folders of a home
+/// (`.rustup`) are the same on every machine and do not count.
 fn names_path(line: &str, path: &str) -> bool {
     line.match_indices(path).any(|(at, _)| {
         let before = line[..at].chars().next_back();
-        before.is_none_or(|c| !(c.is_alphanumeric() || "_-.})]>*/".contains(c)))
+        let hidden = line[at + path.len()..].starts_with('.');
+        !hidden && before.is_none_or(|c| !(c.is_alphanumeric() || "_-.})]>*/".contains(c)))
     })
 }
 
@@ -125,17 +127,18 @@ mod tests {
         let root = MACHINE_PATHS[0];
         let work = MACHINE_PATHS[1];
         for (line, expected) in [
-            (format!("see {root}.bashrc"), 1),
+            (format!("see {root}notes"), 1),
+            (format!("bind {root}.rustup"), 0),
             (format!("let path = \"{work}main\";"), 1),
             (
-                format!("cat {root}.ssh/id // path meant: the attack reads it"),
+                format!("cat {root}keys // path meant: the attack reads it"),
                 0,
             ),
             (
-                format!("// path meant: an example\nlet a = 1;\ncat {root}.ssh/id"),
+                format!("// path meant: an example\nlet a = 1;\ncat {root}keys"),
                 0,
             ),
-            (format!("// path meant: an example\n\ncat {root}.ssh/id"), 1),
+            (format!("// path meant: an example\n\ncat {root}keys"), 1),
             (
                 format!("target{root}x and {{home}}{work}x and $HOME{work}"),
                 0,

@@ -3,5 +3,12 @@
 //! What stands in a file, goes over HTTP, is stored in a row or handed to a runner has its
 //! one shape here. `core` knows none of it: each type is turned into core's with `TryFrom`.
 
+pub mod control;
+pub mod event;
+pub mod object;
 pub mod order;
+pub mod pipeline;
 pub mod report;
+pub mod repository;
+pub mod task;
+pub mod view;

@@ -1,0 +1,106 @@
+//! The envelope that every object has, in a file, over HTTP and in a cluster.
+
+use serde::{Deserialize, Serialize};
+
+/// Group and version of every kind.
+pub const API_VERSION: &str = "midwatch.dev/v1alpha1";
+
+/// The longest file of objects, in bytes.
+pub const MAX_FILE_BYTES: usize = 1 << 20;
+
+/// `metadata` as far as it concerns us.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Metadata {
+    /// A DNS-1123 label.
+    pub name: String,
+}
+
+/// An object of one kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Object<S> {
+    /// [`API_VERSION`].
+    pub api_version: String,
+    /// The kind's name.
+    pub kind: String,
+    /// The name.
+    pub metadata: Metadata,
+    /// What is wanted.
+    pub spec: S,
+}
+
+/// YAML that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// It is larger than [`MAX_FILE_BYTES`].
+    #[error("{file} has {bytes} bytes, {MAX_FILE_BYTES} at most; split it")]
+    TooLarge {
+        /// The file.
+        file: String,
+        /// Its size.
+        bytes: usize,
+    },
+    /// It is no YAML of ours; the text names line, column, field and rule.
+    #[error("{file}: {detail}")]
+    Malformed {
+        /// The file.
+        file: String,
+        /// What the reader says, shortened.
+        detail: String,
+    },
+    /// Another kind or version than expected.
+    #[error("{file}: {field} is '{value}', expected '{expected}'")]
+    Unexpected {
+        /// The file.
+        file: String,
+        /// `kind` or `apiVersion`.
+        field: &'static str,
+        /// What stands there.
+        value: String,
+        /// What should.
+        expected: String,
+    },
+}
+
+/// Reads YAML of a known shape; unknown fields, duplicate keys, deep nesting and alias bombs
+/// are refused by the reader.
+pub fn read_yaml<T: for<'de> Deserialize<'de>>(file: &str, text: &str) -> Result<T, ReadError> {
+    if text.len() > MAX_FILE_BYTES {
+        return Err(ReadError::TooLarge {
+            file: file.into(),
+            bytes: text.len(),
+        });
+    }
+    serde_saphyr::from_str(text).map_err(|error| {
+        let detail: String = error.to_string().chars().take(400).collect();
+        ReadError::Malformed {
+            file: file.into(),
+            detail,
+        }
+    })
+}
+
+/// Reads one object of a known kind.
+pub fn read_object<S: for<'de> Deserialize<'de>>(
+    file: &str,
+    kind: &str,
+    text: &str,
+) -> Result<Object<S>, ReadError> {
+    let object: Object<S> = read_yaml(file, text)?;
+    let expect = |field, value: &str, expected: &str| {
+        if value == expected {
+            Ok(())
+        } else {
+            Err(ReadError::Unexpected {
+                file: file.into(),
+                field,
+                value: midwatch_core::input::shown(value),
+                expected: expected.into(),
+            })
+        }
+    };
+    expect("apiVersion", &object.api_version, API_VERSION)?;
+    expect("kind", &object.kind, kind)?;
+    Ok(object)
+}

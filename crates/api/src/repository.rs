@@ -1,0 +1,70 @@
+//! `AgentRepository`, and the same as `midwatch.yaml` in a repository's base commit.
+
+use serde::{Deserialize, Serialize};
+
+use crate::object::{Object, ReadError, read_object, read_yaml};
+
+/// The kind's name.
+pub const KIND: &str = "AgentRepository";
+
+/// The file in a repository.
+pub const FILE: &str = "midwatch.yaml";
+
+/// How a repository is set up and checked.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RepositorySpec {
+    /// Installs dependencies; runs with the registries within reach.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub setup: Option<String>,
+    /// The commands that judge a commit, each in a fresh sandbox with no network.
+    #[serde(default)]
+    pub checks: Vec<CheckSpec>,
+}
+
+/// One check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CheckSpec {
+    /// The command, for `sh -c`.
+    pub run: String,
+}
+
+/// Reads `midwatch.yaml`: a whole object, or only its `spec`.
+pub fn read_file(text: &str) -> Result<RepositorySpec, ReadError> {
+    let whole = text.lines().any(|line| line.starts_with("kind:"));
+    if whole {
+        let object: Object<RepositorySpec> = read_object(FILE, KIND, text)?;
+        return Ok(object.spec);
+    }
+    read_yaml(FILE, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_forms_are_read_and_faults_named() {
+        let short = read_file("setup: npm ci\nchecks:\n  - run: npm test\n").unwrap();
+        let long = read_file(
+            "apiVersion: midwatch.dev/v1alpha1\nkind: AgentRepository\nmetadata: {name: r}\nspec:\n  setup: npm ci\n  checks: [{run: npm test}]\n",
+        );
+        assert_eq!(short, long.unwrap());
+        for (bad, word) in [
+            ("cheks: []", "cheks"),
+            ("setup: [1]", "setup"),
+            ("setup: a\nsetup: b", "duplicate"),
+            (
+                "kind: Pod\napiVersion: v1\nmetadata: {name: x}\nspec: {}",
+                "apiVersion",
+            ),
+        ] {
+            let error = read_file(bad).unwrap_err().to_string();
+            assert!(
+                error.to_lowercase().contains(&word.to_lowercase()),
+                "{bad}: {error}"
+            );
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! What is shown of a task: to the command line, over HTTP, as JSON lines.
+
+use serde::{Deserialize, Serialize};
+
+/// The version of every JSON line.
+pub const LINE_VERSION: u32 = 1;
+
+/// How a task stands or ended: the result line. Every key is there, null where unknown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResultLine {
+    /// Always `result`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// [`LINE_VERSION`].
+    pub version: u32,
+    /// The task's name; null for what was refused before there was one.
+    pub task: Option<String>,
+    /// `Queued|Running|Held|Done|Unverified|Answered|NoChange|Failed|Cancelled`; null for a
+    /// refusal.
+    pub state: Option<String>,
+    /// A `HoldReason` or `FailReason`, or `InvalidInput` for a refusal.
+    pub reason: Option<String>,
+    /// What to do next.
+    pub hint: Option<String>,
+    /// What was seen, one sentence.
+    pub detail: Option<String>,
+    /// There is green evidence for `commit`, by checks that we ran.
+    pub verified: bool,
+    /// The model was a rehearsal.
+    pub rehearsal: bool,
+    /// The branch.
+    pub branch: Option<String>,
+    /// The newest imported commit.
+    pub commit: Option<String>,
+    /// The base.
+    pub base: Option<String>,
+    /// Evidence per check for `commit`.
+    pub checks: Vec<CheckLine>,
+    /// Where saved work is.
+    pub rescue_ref: Option<String>,
+    /// The folder with transcripts and logs.
+    pub transcript: Option<String>,
+    /// Tokens and money.
+    pub usage: UsageLine,
+    /// `3 files changed ..`.
+    pub diffstat: Option<String>,
+    /// What is allowed and worth knowing: soft paths, fewer tests, changed check definitions.
+    pub notes: Vec<String>,
+}
+
+/// Evidence of one check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckLine {
+    /// The command.
+    pub command: String,
+    /// `Pass`, `Fail`, `CouldNotRun`.
+    pub outcome: String,
+    /// The exit code; null when it did not end by itself.
+    pub exit_code: Option<i32>,
+    /// Tests executed, where the runner is known.
+    pub tests_executed: Option<u64>,
+    /// Milliseconds.
+    pub duration_ms: u64,
+    /// The same on the base.
+    pub base_outcome: Option<String>,
+    /// The last lines, when it did not pass.
+    pub tail: Vec<String>,
+}
+
+/// Tokens and money, null where unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UsageLine {
+    /// Tokens sent.
+    pub input_tokens: Option<u64>,
+    /// Tokens received.
+    pub output_tokens: Option<u64>,
+    /// US dollars, by the CLI's estimate.
+    pub cost_usd: Option<f64>,
+}
+
+/// One line of progress.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProgressLine {
+    /// [`LINE_VERSION`].
+    pub version: u32,
+    /// The task.
+    pub task: String,
+    /// The place in the task's log; lines of a running agent repeat the last one.
+    pub seq: u64,
+    /// Milliseconds since 1970.
+    pub at_ms: i64,
+    /// What happened.
+    #[serde(flatten)]
+    pub progress: Progress,
+}
+
+/// What happened, for people and scripts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(
+    tag = "type",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase"
+)]
+pub enum Progress {
+    /// The state changed.
+    State {
+        /// The new state.
+        state: String,
+        /// Why it waits or failed.
+        reason: Option<String>,
+        /// One sentence.
+        detail: Option<String>,
+        /// When it goes on by itself, milliseconds since 1970.
+        until_ms: Option<i64>,
+    },
+    /// A run began.
+    RunStarted {
+        /// Its name.
+        run: String,
+        /// `Checkout`, `Setup`, `Agent`, `Check`, `Rescue`.
+        kind: String,
+        /// The step's name.
+        step: String,
+        /// The check's or setup's command.
+        command: Option<String>,
+    },
+    /// A run ended.
+    RunEnded {
+        /// Its name.
+        run: String,
+        /// Whether it did what it was for.
+        ok: bool,
+        /// One sentence.
+        detail: Option<String>,
+    },
+    /// A check said something.
+    Check {
+        /// On the base, not on the change.
+        on_base: bool,
+        /// What it said.
+        #[serde(flatten)]
+        check: CheckLine,
+    },
+    /// A commit passed the gates.
+    Imported {
+        /// The commit.
+        commit: String,
+        /// `3 files changed ..`.
+        diffstat: String,
+    },
+    /// The work went back.
+    Repair {
+        /// Counted from 1.
+        round: u32,
+        /// `Check` or `Review`.
+        because: String,
+    },
+    /// What a running agent says.
+    Agent {
+        /// The run.
+        run: String,
+        /// The event.
+        event: crate::report::StreamEvent,
+    },
+    /// Work was saved.
+    Saved {
+        /// The ref.
+        reference: String,
+    },
+}

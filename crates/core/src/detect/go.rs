@@ -1,0 +1,64 @@
+//! Go.
+
+use super::{Detected, Tree};
+
+/// `-v`, because only then does the log say how many tests ran.
+pub(super) fn check(tree: &Tree<'_>) -> Option<Detected> {
+    let offline = |found: Detected| {
+        found.with_offline_env("GOPROXY", "off").with_offline_env("GOSUMDB", "off")
+    };
+    if let Some(work) = tree.text("go.work") {
+        // `./...` in the root of a workspace matches no module unless the root is one.
+        let patterns: Vec<String> =
+            used(&work).iter().map(|folder| pattern(folder)).collect();
+        if !patterns.is_empty() {
+            let command = format!("go test -v {}", patterns.join(" "));
+            return Some(offline(Detected::new(&command, "go.work")));
+        }
+    }
+    tree.has("go.mod").then(|| offline(Detected::new("go test -v ./...", "go.mod")))
+}
+
+pub(super) fn setup(tree: &Tree<'_>) -> Option<Detected> {
+    let why = tree.first(&["go.work", "go.mod"])?;
+    if tree.has("vendor/modules.txt") {
+        return None;
+    }
+    Some(
+        Detected::new("go mod download", why)
+            .with_offline_env("GOPROXY", "off")
+            .with_offline_env("GOSUMDB", "off")
+            .keeping(&["go/pkg/mod"]),
+    )
+}
+
+/// The folders of `use` lines that need no quoting in a shell; others are left out.
+fn used(work: &str) -> Vec<String> {
+    let mut folders = Vec::new();
+    let mut in_block = false;
+    for line in work.lines().take(1000) {
+        let line = line.split("//").next().unwrap_or(line).trim();
+        let folder = match line.strip_prefix("use") {
+            Some(rest) if rest.trim_start().starts_with('(') => {
+                in_block = true;
+                continue;
+            }
+            Some(rest) if rest.starts_with(' ') => rest.trim(),
+            _ if line == ")" => {
+                in_block = false;
+                continue;
+            }
+            _ if in_block => line,
+            _ => continue,
+        };
+        let plain = |c: char| c.is_ascii_alphanumeric() || "./_-".contains(c);
+        if folder.starts_with('.') && folder.chars().all(plain) {
+            folders.push(folder.to_owned());
+        }
+    }
+    folders
+}
+
+fn pattern(folder: &str) -> String {
+    format!("{}/...", folder.trim_end_matches('/'))
+}

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# On Ubuntu 23.10 and later an ordinary program may make a user namespace and then has no rights
+# in it. Two things have to hold there, as an ordinary user:
+#   1. with the restriction on and no profile for bubblewrap, runs are refused (exit code 6), and
+#      the message names what is missing;
+#   2. with a profile that allows bubblewrap user namespaces, the demo ends verified.
+# Needs sudo, to load and remove that profile. Ends with passed, FAILED or NOT RUN.
+set -euo pipefail
+top=$(cd "$(dirname "$0")/../.." && pwd)
+switch=/proc/sys/kernel/apparmor_restrict_unprivileged_userns
+
+[ -r "$switch" ] || { echo "NOT RUN: this kernel has no such restriction"; exit 1; }
+[ "$(cat "$switch")" = 1 ] || { echo "NOT RUN: the restriction is off; sudo sysctl kernel.apparmor_restrict_unprivileged_userns=1"; exit 1; }
+[ "$(id -u)" != 0 ] || { echo "NOT RUN: has to be an ordinary user"; exit 1; }
+command -v apparmor_parser >/dev/null || { echo "NOT RUN: no apparmor_parser"; exit 1; }
+
+"$top/tools/install/demo-deps.sh"
+cargo build --quiet --locked --manifest-path "$top/Cargo.toml" --package midwatch-app
+midwatch=$(cargo metadata --manifest-path "$top/Cargo.toml" --format-version 1 --no-deps |
+    python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')/debug/midwatch
+
+scratch=$(mktemp -d)
+profile=$scratch/profile
+loaded=no
+cleanup() {
+    [ "$loaded" = yes ] && sudo apparmor_parser --remove "$profile"
+    rm -rf "$scratch"
+}
+trap cleanup EXIT
+export MIDWATCH_HOME=$scratch/state
+
+if bwrap --unshare-user --ro-bind / / true 2>/dev/null; then
+    echo "NOT RUN (1): this machine has a profile for bubblewrap already"
+else
+    code=0
+    "$midwatch" demo </dev/null >"$scratch/refused" 2>&1 || code=$?
+    if [ "$code" != 6 ] || ! grep -qiE 'user namespace|apparmor' "$scratch/refused"; then
+        echo "FAILED (1): exit code $code instead of 6, or the message does not name it:"
+        cat "$scratch/refused"
+        exit 1
+    fi
+    echo "passed (1): refused, and it says why"
+    cat >"$profile" <<'PROFILE'
+abi <abi/4.0>,
+include <tunables/global>
+profile midwatch-bubblewrap-trial /usr/bin/bwrap flags=(unconfined) {
+  userns,
+}
+PROFILE
+    sudo apparmor_parser --replace "$profile"
+    loaded=yes
+fi
+
+if "$midwatch" demo </dev/null; then
+    echo "passed (2): verified under AppArmor's restriction"
+else
+    echo "FAILED (2): the demo does not end verified"
+    exit 1
+fi

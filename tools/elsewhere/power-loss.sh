@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# What was accepted is still there after the power went. The state folder stands on an ext4 image
+# that is shut down, without a flush, right after a task was accepted; then the server is killed,
+# the image is mounted again and every task accepted so far has to be known.
+#   sudo tools/elsewhere/power-loss.sh [ROUNDS]        needs root and a loop device
+# Two files are the control: one written and not synced must be gone, one synced must be there.
+# Not tested by this: a drive that acknowledges a flush it has not done.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+top=$(cd "$here/../.." && pwd)
+rounds=${1:-20}
+
+[ "$(id -u)" = 0 ] || { echo "NOT RUN: needs root to mount an image"; exit 1; }
+
+cargo build --quiet --locked --manifest-path "$top/Cargo.toml" --package midwatch-app
+built=$(cargo metadata --manifest-path "$top/Cargo.toml" --format-version 1 --no-deps |
+    python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')/debug/midwatch
+
+scratch=$(mktemp -d)
+mount=$scratch/mount
+# A copy of the program under a path of its own, so that exactly our processes can be found.
+midwatch=$scratch/midwatch
+cp "$built" "$midwatch"
+chmod 755 "$scratch" "$midwatch"
+
+ours() {
+    for process in /proc/[0-9]*; do
+        [ "$(readlink "$process/exe" 2>/dev/null)" = "$midwatch" ] && echo "${process#/proc/}"
+    done
+    return 0
+}
+
+kill_ours() {
+    local pids
+    for _ in $(seq 100); do
+        pids=$(ours)
+        [ -z "$pids" ] && return 0
+        # shellcheck disable=SC2086 # a list of pids
+        kill -9 $pids 2>/dev/null || true
+        sleep 0.1
+    done
+    echo "could not kill: $pids" >&2
+    return 1
+}
+
+unmount() {
+    for _ in $(seq 100); do
+        umount "$mount" 2>/dev/null && return 0
+        sleep 0.1
+    done
+    umount "$mount"
+}
+
+cleanup() {
+    kill_ours || true
+    mountpoint --quiet "$mount" && umount --lazy "$mount"
+    rm -rf "$scratch"
+}
+trap cleanup EXIT
+
+mkdir "$mount"
+truncate --size 1G "$scratch/image"
+mkfs.ext4 -q "$scratch/image"
+mount -o loop "$scratch/image" "$mount"
+
+git init --quiet "$scratch/repository"
+git -C "$scratch/repository" -c user.name=sample -c user.email=sample@localhost \
+    commit --quiet --allow-empty -m "Nothing"
+echo "one line" >"$scratch/repository/file"
+git -C "$scratch/repository" add file
+git -C "$scratch/repository" -c user.name=sample -c user.email=sample@localhost commit --quiet -m "A file"
+
+export MIDWATCH_HOME=$mount/state
+# Nobody answers there: the tasks only have to be accepted, not to succeed.
+export ANTHROPIC_API_KEY=no-key ANTHROPIC_BASE_URL=http://127.0.0.1:9
+
+for round in $(seq "$rounds"); do
+    echo synced >"$mount/kept-$round"
+    sync --file-system "$mount/kept-$round"
+    echo "not synced" >"$mount/lost-$round"
+
+    name=$(cd "$scratch/repository" &&
+        "$midwatch" run "round $round" --name "loss-$round" --agent claude-code --check true --detach </dev/null)
+    python3 "$here/cut.py" "$mount"
+    [ "$name" = "loss-$round" ] || { echo "FAILED: round $round was accepted as '$name'"; exit 1; }
+
+    kill_ours
+    unmount
+    mount -o loop "$scratch/image" "$mount"
+
+    [ -s "$mount/kept-$round" ] || { echo "FAILED control: a synced file is gone"; exit 1; }
+    # The server may have synced the whole journal after the unsynced write; then this round's
+    # control says nothing, and the rounds are counted.
+    [ -e "$mount/lost-$round" ] || lossy=$((${lossy:-0} + 1))
+
+    for earlier in $(seq "$round"); do
+        (cd "$scratch/repository" && "$midwatch" get "loss-$earlier" --output json >/dev/null) ||
+            { echo "FAILED: task loss-$earlier is gone after round $round"; exit 1; }
+    done
+    kill_ours
+done
+echo "passed: $rounds cuts, no accepted task lost; ${lossy:-0} of them lost the unsynced control file"

@@ -178,6 +178,7 @@ fn add_mount(options: &mut Options, mount: &Mount) {
         } => {
             options.add([&"--ro-bind", source, target]);
         }
+        Mount::Guard { source, target } => options.add([&"--ro-bind", source, target]),
         Mount::Tmpfs { target, size_bytes } => {
             options.add([&"--size", &size_bytes.to_string(), &"--tmpfs", target]);
         }

@@ -23,6 +23,7 @@ mod layer;
 pub mod overlay;
 pub mod policy;
 pub mod prelude;
+pub mod probe;
 pub mod seccomp;
 mod spawn;
 mod status;

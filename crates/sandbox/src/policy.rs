@@ -55,6 +55,14 @@ pub enum Mount {
         /// Inside.
         target: PathBuf,
     },
+    /// A file or folder of the host, read-only, over a place in a writable folder. Only where no
+    /// hostile code has written to that folder yet: it could have put a link in the way.
+    Guard {
+        /// On the host.
+        source: PathBuf,
+        /// Inside; exists already.
+        target: PathBuf,
+    },
     /// A symbolic link.
     Symlink {
         /// What it says.
@@ -69,6 +77,7 @@ impl Mount {
     pub fn target(&self) -> &Path {
         match self {
             Self::Bind { target, .. }
+            | Self::Guard { target, .. }
             | Self::Tmpfs { target, .. }
             | Self::Overlay { target, .. }
             | Self::Dir { target }
@@ -81,7 +90,7 @@ impl Mount {
         match self {
             Self::Bind { writable, .. } => *writable,
             Self::Tmpfs { .. } | Self::Overlay { .. } => true,
-            Self::Dir { .. } | Self::Symlink { .. } => false,
+            Self::Dir { .. } | Self::Guard { .. } | Self::Symlink { .. } => false,
         }
     }
 }
@@ -129,20 +138,11 @@ pub enum PolicyError {
 
 /// Places that the sandbox makes itself, with all that is below them.
 const RESERVED: [&str; 10] = [
-    "/proc",
-    "/dev",
-    "/usr",
-    "/bin",
-    "/sbin",
-    "/lib",
-    "/lib32",
-    "/lib64",
-    "/libx32",
-    "/midwatch",
+    "/proc", "/dev", "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", INSIDE_EXE,
 ];
 
 /// Places that the sandbox makes itself, but lets a policy add to: a CA bundle, a socket.
-const RESERVED_ALONE: [&str; 5] = ["/", "/etc", "/tmp", "/run", "/var"];
+const RESERVED_ALONE: [&str; 6] = ["/", "/etc", "/tmp", "/run", "/var", "/midwatch"];
 
 impl Policy {
     /// Nothing but the system, in an empty folder.
@@ -187,9 +187,13 @@ impl Policy {
                 let hostile = match earlier {
                     Mount::Bind { writable, .. } => *writable,
                     Mount::Overlay { .. } => true,
-                    Mount::Tmpfs { .. } | Mount::Dir { .. } | Mount::Symlink { .. } => false,
+                    Mount::Tmpfs { .. }
+                    | Mount::Dir { .. }
+                    | Mount::Guard { .. }
+                    | Mount::Symlink { .. } => false,
                 };
-                hostile && target.starts_with(earlier.target())
+                let guard = matches!(mount, Mount::Guard { .. });
+                hostile && !guard && target.starts_with(earlier.target())
             });
             if let Some(outer) = below {
                 return Err(PolicyError::BelowWritable {
@@ -267,7 +271,7 @@ mod tests {
             "/etc",
             "/usr/lib",
             "/proc/1",
-            "/midwatch/x",
+            "/midwatch/midwatch",
         ] {
             assert!(with(vec![bind(target, false)]).check().is_err(), "{target}");
         }
@@ -283,6 +287,11 @@ mod tests {
             policy.check(),
             Err(PolicyError::BelowWritable { .. })
         ));
+        let guard = Mount::Guard {
+            source: "/srv/c".into(),
+            target: "/workspace/.git/config".into(),
+        };
+        assert_eq!(with(vec![bind("/workspace", true), guard]).check(), Ok(()));
         let policy = with(vec![bind("/workspace", true), bind("/workspace-2", false)]);
         assert_eq!(policy.check(), Ok(()));
     }

@@ -18,6 +18,7 @@ use thiserror::Error;
 use crate::cgroup::{CgroupError, Limits, Meter};
 use crate::layer::{Layer, Layers};
 
+pub(crate) use identity::become_user;
 pub use identity::{SERVICE_UID, check_service_uid};
 use stage::Stage;
 
@@ -157,7 +158,7 @@ fn root_stage(plan: &Plan, owner: u32) -> Result<Stage, PreludeError> {
         stage.expose(path)?;
     }
     stage.add_exe()?;
-    identity::become_user(owner)?;
+    become_user(owner)?;
     // Lost with the uid, and without it /proc/self would be root's: no uid_map to write.
     set_dumpable_behavior(DumpableBehavior::Dumpable).map_err(step("PR_SET_DUMPABLE"))?;
     Ok(stage)

@@ -6,6 +6,7 @@ use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -31,6 +32,9 @@ pub enum SpawnError {
     /// Our mistake.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// Its place is not there, or a link leads to it.
+    #[error("{0:?} cannot be guarded: a link is in the way, or nothing is there")]
+    Guard(PathBuf),
     /// No bubblewrap.
     #[error("bubblewrap is not installed (apt install bubblewrap)")]
     NoBubblewrap,
@@ -201,7 +205,9 @@ fn on_this_host(entered: &mut Entered, policy: &Policy) -> Result<Policy, SpawnE
     let mut policy = policy.clone();
     for mount in &mut policy.mounts {
         match mount {
-            Mount::Bind { source, .. } => *source = entered.stage.resolve(source),
+            Mount::Bind { source, .. } | Mount::Guard { source, .. } => {
+                *source = entered.stage.resolve(source);
+            }
             Mount::Overlay {
                 lowers,
                 upper,
@@ -224,7 +230,43 @@ fn on_this_host(entered: &mut Entered, policy: &Policy) -> Result<Policy, SpawnE
             Mount::Tmpfs { .. } | Mount::Dir { .. } | Mount::Symlink { .. } => {}
         }
     }
+    check_guards(&policy)?;
     Ok(policy)
+}
+
+/// A guard lies in a folder that code inside may write. Nothing runs there now, but what ran
+/// before may have left a link, and bubblewrap would follow it.
+fn check_guards(policy: &Policy) -> Result<(), SpawnError> {
+    for (index, guard) in policy.mounts.iter().enumerate() {
+        let Mount::Guard { target, .. } = guard else {
+            continue;
+        };
+        let below = policy.mounts[..index]
+            .iter()
+            .rev()
+            .find_map(|outer| match outer {
+                Mount::Bind {
+                    source, target: at, ..
+                } => target.strip_prefix(at).ok().map(|rest| (source, rest)),
+                Mount::Guard { .. }
+                | Mount::Tmpfs { .. }
+                | Mount::Overlay { .. }
+                | Mount::Dir { .. }
+                | Mount::Symlink { .. } => None,
+            });
+        let Some((source, rest)) = below else {
+            return Err(SpawnError::Guard(target.clone()));
+        };
+        let mut at = source.clone();
+        for part in rest.components() {
+            at.push(part);
+            let link = std::fs::symlink_metadata(&at).map(|meta| meta.is_symlink());
+            if !matches!(link, Ok(false)) {
+                return Err(SpawnError::Guard(target.clone()));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A file in memory, at its start, that bubblewrap reads to its end.

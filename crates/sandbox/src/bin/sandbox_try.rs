@@ -1,5 +1,6 @@
 //! One sandbox by hand, for the tests of this crate and for people who want to look: reads a
-//! trial as JSON on stdin, runs it, writes what happened as JSON lines on stdout.
+//! trial as JSON on stdin, runs it, writes what happened as JSON lines on stdout. With `probe`
+//! it prints what this machine has.
 #![expect(clippy::print_stdout, reason = "its output is its purpose")]
 
 use std::ffi::OsString;
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 use midwatch_sandbox::cgroup::Limits;
 use midwatch_sandbox::policy::Policy;
 use midwatch_sandbox::prelude::{Plan, SERVICE_UID, enter};
-use midwatch_sandbox::{Exit, Layer, Layers, Running, Signal, Stdin, init, spawn};
+use midwatch_sandbox::{Exit, Layer, Layers, Running, Signal, Stdin, init, probe, spawn};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +63,12 @@ fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
     if words.get(1).is_some_and(|word| word == "init") {
         return ExitCode::from(init::run(&words[2..]));
+    }
+    if words.get(1).is_some_and(|word| word == "probe") {
+        for state in probe::probe(&std::env::temp_dir(), SERVICE_UID) {
+            println!("{state}");
+        }
+        return ExitCode::SUCCESS;
     }
     match attempt() {
         Ok(line) => {

@@ -33,7 +33,7 @@ pub fn check_service_uid(uid: u32) -> Result<(), PreludeError> {
 }
 
 /// From root to `uid`, for good: no capability, none to be had again, no group but its own.
-pub(super) fn become_user(uid: u32) -> Result<(), PreludeError> {
+pub(crate) fn become_user(uid: u32) -> Result<(), PreludeError> {
     for number in 0..64 {
         let capability = CapabilitySet::from_bits_retain(1 << number);
         match rustix::thread::remove_capability_from_bounding_set(capability) {

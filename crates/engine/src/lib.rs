@@ -1,1 +1,15 @@
-//! Observe, decide, admit, act: generic over the store and the acts.
+//! Observe, decide, admit, act.
+//!
+//! ```text
+//! command ─► Engine ─► decide ─► store ─► look, perform ─► event ─► Engine
+//! ```
+//!
+//! Generic over the store and the two who act. Holds no policy: what happens next is core's.
+
+mod advance;
+mod command;
+mod engine;
+mod perform;
+
+pub use command::{CommandError, Decided};
+pub use engine::{Change, Engine, EngineError, Ports};

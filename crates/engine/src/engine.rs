@@ -1,0 +1,242 @@
+//! The engine's state: every open task folded from its log, and one lock around them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use midwatch_core::event::{Action, ActionKey, Event, RunOrder};
+use midwatch_core::id::{RunName, TaskName};
+use midwatch_core::ports::{ActOnLand, ActOnRun, Clock, Store, Stored};
+use midwatch_core::task::{Task, TaskSpec};
+use midwatch_core::time::Time;
+use tokio::sync::{Notify, broadcast};
+
+/// How many changes a slow listener may lag behind before it has to read the log again.
+const CHANGES_KEPT: usize = 1024;
+
+/// The world, as far as the engine needs it.
+pub struct Ports<S, R, L, C> {
+    /// Where events are kept.
+    pub store: S,
+    /// Acts on runs.
+    pub runs: R,
+    /// Acts on landings.
+    pub lands: L,
+    /// The clock.
+    pub clock: C,
+    /// Tasks that may run at once.
+    pub slots: usize,
+}
+
+/// Something that was stored, for those who watch.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// The task.
+    pub task: TaskName,
+    /// The stored event.
+    pub stored: Stored,
+}
+
+/// What stops the engine. A task's own failures never do.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError<E: std::error::Error> {
+    /// The store failed: nothing may happen that is not written down.
+    #[error("the store failed: {0}")]
+    Store(E),
+    /// A stored event cannot be replayed: the log was written by something else.
+    #[error("task {task}: {illegal}")]
+    Replay {
+        /// The task.
+        task: TaskName,
+        /// What cannot be.
+        illegal: midwatch_core::apply::Illegal,
+    },
+}
+
+pub(crate) struct Live {
+    pub(crate) task: Task,
+    pub(crate) seq: u64,
+    /// Since when it waits in the queue.
+    pub(crate) since: Time,
+    /// Actions that are being performed by this process.
+    pub(crate) performing: BTreeSet<ActionKey>,
+}
+
+pub(crate) struct Inner<S, R, L, C, E> {
+    pub(crate) ports: Ports<S, R, L, C>,
+    pub(crate) tasks: Mutex<BTreeMap<TaskName, Live>>,
+    pub(crate) changes: broadcast::Sender<Change>,
+    pub(crate) turn: Notify,
+    /// The error that a task of ours met; the next turn ends with it.
+    pub(crate) failed: Mutex<Option<E>>,
+}
+
+/// Drives every task. Cheap to clone.
+pub struct Engine<S: Store, R, L, C> {
+    pub(crate) inner: Arc<Inner<S, R, L, C, EngineError<S::Error>>>,
+}
+
+impl<S: Store, R, L, C> Clone for Engine<S, R, L, C> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+        }
+    }
+}
+
+impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
+    /// Reads every open task from the store. Nothing happens before [`Engine::run`].
+    pub fn load(ports: Ports<S, R, L, C>) -> Result<Self, EngineError<S::Error>> {
+        let mut tasks = BTreeMap::new();
+        for (spec, log) in ports.store.open_tasks().map_err(EngineError::Store)? {
+            let name = spec.name.clone();
+            let since = log.last().map_or(ports.clock.now(), |last| last.at);
+            let seq = log.last().map_or(0, |last| last.seq);
+            let task =
+                Task::replay(spec, log.iter().map(|stored| &stored.event)).map_err(|illegal| {
+                    EngineError::Replay {
+                        task: name.clone(),
+                        illegal,
+                    }
+                })?;
+            tasks.insert(
+                name,
+                Live {
+                    task,
+                    seq,
+                    since,
+                    performing: BTreeSet::new(),
+                },
+            );
+        }
+        let inner = Inner {
+            ports,
+            tasks: Mutex::new(tasks),
+            changes: broadcast::Sender::new(CHANGES_KEPT),
+            turn: Notify::new(),
+            failed: Mutex::new(None),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Takes a task that the store has just made durable.
+    pub fn add(&self, spec: TaskSpec) {
+        let since = self.now();
+        let live = Live {
+            task: Task::new(spec.clone()),
+            seq: 0,
+            since,
+            performing: BTreeSet::new(),
+        };
+        self.tasks().entry(spec.name).or_insert(live);
+        self.inner.turn.notify_one();
+    }
+
+    /// A copy of an open task.
+    pub fn task(&self, name: &TaskName) -> Option<Task> {
+        self.tasks().get(name).map(|live| live.task.clone())
+    }
+
+    /// How many tasks are not over.
+    pub fn open(&self) -> usize {
+        self.tasks().len()
+    }
+
+    /// Everything that is stored from now on.
+    pub fn changes(&self) -> broadcast::Receiver<Change> {
+        self.inner.changes.subscribe()
+    }
+
+    /// Something was observed outside: a session id, a checkpoint. Late ones change nothing.
+    pub fn observe(&self, task: &TaskName, event: Event) -> Result<(), EngineError<S::Error>> {
+        self.record(task, &[event]).map(|_| ())?;
+        self.inner.turn.notify_one();
+        Ok(())
+    }
+
+    /// The open run of that name and its task.
+    pub fn open_run(&self, run: &RunName) -> Option<(TaskName, RunOrder)> {
+        self.tasks().iter().find_map(|(name, live)| {
+            live.task
+                .open_run(run)
+                .map(|order| (name.clone(), order.clone()))
+        })
+    }
+
+    pub(crate) fn now(&self) -> Time {
+        self.inner.ports.clock.now()
+    }
+
+    pub(crate) fn tasks(&self) -> MutexGuard<'_, BTreeMap<TaskName, Live>> {
+        // A panic while holding the lock left at most an event that is stored and not applied;
+        // the next append notices the gap.
+        self.inner
+            .tasks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stores events and applies them. Illegal ones are refused before anything is stored.
+    pub(crate) fn record(
+        &self,
+        name: &TaskName,
+        events: &[Event],
+    ) -> Result<bool, EngineError<S::Error>> {
+        let mut tasks = self.tasks();
+        let Some(live) = tasks.get_mut(name) else {
+            return Ok(false);
+        };
+        let mut after = live.task.clone();
+        for event in events {
+            if let Err(illegal) = after.apply(event) {
+                tracing::warn!(task = %name, %illegal, "refused an event");
+                return Ok(false);
+            }
+        }
+        let now = self.now();
+        let store = &self.inner.ports.store;
+        let stored = store
+            .append(name, live.seq, events, now)
+            .map_err(EngineError::Store)?;
+        let queued_before = matches!(live.task.state, midwatch_core::task::State::Queued);
+        live.task = after;
+        live.seq = stored.last().map_or(live.seq, |last| last.seq);
+        if !queued_before {
+            live.since = now;
+        }
+        if live.task.state.is_terminal() {
+            tasks.remove(name);
+        }
+        drop(tasks);
+        for stored in stored {
+            // Nobody may be watching.
+            let _ = self.inner.changes.send(Change {
+                task: name.clone(),
+                stored,
+            });
+        }
+        Ok(true)
+    }
+
+    /// Actions of a task that nobody in this process performs yet.
+    pub(crate) fn unperformed(&self, name: &TaskName) -> Vec<(Task, Action)> {
+        let mut tasks = self.tasks();
+        let Some(live) = tasks.get_mut(name) else {
+            return vec![];
+        };
+        let fresh: Vec<(ActionKey, Action)> = live
+            .task
+            .open
+            .iter()
+            .filter(|(key, _)| !live.performing.contains(*key))
+            .map(|(key, action)| (key.clone(), action.clone()))
+            .collect();
+        live.performing
+            .extend(fresh.iter().map(|(key, _)| key.clone()));
+        fresh
+            .into_iter()
+            .map(|(_, action)| (live.task.clone(), action))
+            .collect()
+    }
+}

@@ -1,8 +1,11 @@
 //! JSON schemas of what people and agents write.
 
 use anyhow::Result;
+use midwatch_api::object::Object;
 use midwatch_api::order::CustomAgent;
+use midwatch_api::pipeline::PipelineSpec;
 use midwatch_api::report::Output;
+use midwatch_api::repository::RepositorySpec;
 use schemars::{Schema, schema_for};
 
 use crate::generated::Generated;
@@ -10,6 +13,8 @@ use crate::generated::Generated;
 /// Every schema by the name of its file. A type that users write in a file gets a line here.
 fn schemas() -> Vec<(&'static str, Schema)> {
     vec![
+        ("agent-pipeline", schema_for!(Object<PipelineSpec>)),
+        ("agent-repository", schema_for!(Object<RepositorySpec>)),
         ("custom-agent", schema_for!(CustomAgent)),
         ("output", schema_for!(Output)),
     ]

@@ -83,7 +83,7 @@ const FENCES: &[(&str, &[&str])] = &[
     (
         "tokio",
         &[
-            "app", "broker", "forge", "k8s", "local", "notify", "publish", "web",
+            "app", "broker", "engine", "forge", "k8s", "local", "notify", "publish", "web",
         ],
     ),
 ];

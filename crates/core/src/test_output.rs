@@ -62,8 +62,7 @@ pub fn parse(output: &str) -> Option<TestReport> {
         }
         plain.line(&line);
     }
-    let mut tallies: Vec<Tally> =
-        readers.into_iter().filter_map(|reader| reader.finish()).collect();
+    let mut tallies: Vec<Tally> = readers.into_iter().filter_map(Reader::finish).collect();
     if tallies.is_empty() {
         // A bare "3 passed, 1 failed" is also part of what the known runners print.
         tallies.extend(Box::new(plain).finish());

@@ -5,18 +5,20 @@ use super::{Detected, Tree};
 /// `-v`, because only then does the log say how many tests ran.
 pub(super) fn check(tree: &Tree<'_>) -> Option<Detected> {
     let offline = |found: Detected| {
-        found.with_offline_env("GOPROXY", "off").with_offline_env("GOSUMDB", "off")
+        found
+            .with_offline_env("GOPROXY", "off")
+            .with_offline_env("GOSUMDB", "off")
     };
     if let Some(work) = tree.text("go.work") {
         // `./...` in the root of a workspace matches no module unless the root is one.
-        let patterns: Vec<String> =
-            used(&work).iter().map(|folder| pattern(folder)).collect();
+        let patterns: Vec<String> = used(&work).iter().map(|folder| pattern(folder)).collect();
         if !patterns.is_empty() {
             let command = format!("go test -v {}", patterns.join(" "));
             return Some(offline(Detected::new(&command, "go.work")));
         }
     }
-    tree.has("go.mod").then(|| offline(Detected::new("go test -v ./...", "go.mod")))
+    tree.has("go.mod")
+        .then(|| offline(Detected::new("go test -v ./...", "go.mod")))
 }
 
 pub(super) fn setup(tree: &Tree<'_>) -> Option<Detected> {

@@ -18,7 +18,9 @@ pub(crate) enum Json {
 impl Json {
     /// Reads one value and nothing behind it.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let mut reader = Reader { rest: text.strip_prefix('\u{feff}').unwrap_or(text) };
+        let mut reader = Reader {
+            rest: text.strip_prefix('\u{feff}').unwrap_or(text),
+        };
         let value = reader.value(0)?;
         reader.space();
         reader.rest.is_empty().then_some(value)
@@ -26,8 +28,14 @@ impl Json {
 
     /// The last value of a key, as JavaScript takes it.
     pub(crate) fn get(&self, key: &str) -> Option<&Self> {
-        let Self::Object(members) = self else { return None };
-        members.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value)
+        let Self::Object(members) = self else {
+            return None;
+        };
+        members
+            .iter()
+            .rev()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value)
     }
 
     /// The text of a string.
@@ -156,7 +164,10 @@ mod tests {
     fn nested_strings_are_found() {
         let text = "\u{feff}{ \"a\": [1, {\"b\": null}], \"s\": {\"test\": \"x \\\"y\\\" \\u0041\"}, \"s2\": {} }\n";
         let json = Json::parse(text).unwrap();
-        assert_eq!(json.get("s").and_then(|s| s.get("test")?.as_str()), Some("x \"y\" A"));
+        assert_eq!(
+            json.get("s").and_then(|s| s.get("test")?.as_str()),
+            Some("x \"y\" A")
+        );
         assert_eq!(json.members().len(), 3);
         assert_eq!(json.get("a"), Some(&Json::Other));
     }
@@ -165,7 +176,17 @@ mod tests {
     fn broken_and_deep_text_is_refused() {
         let deep = "[".repeat(1_000_000);
         let deep_objects = "{\"a\":".repeat(100_000);
-        for text in ["", "{", "{\"a\"}", "{\"a\":1,}", "\"\\u12", "\"\\uzzzz\"", "1 2", &deep, &deep_objects] {
+        for text in [
+            "",
+            "{",
+            "{\"a\"}",
+            "{\"a\":1,}",
+            "\"\\u12",
+            "\"\\uzzzz\"",
+            "1 2",
+            &deep,
+            &deep_objects,
+        ] {
             assert_eq!(Json::parse(text), None);
         }
     }

@@ -11,25 +11,27 @@ pub(super) fn maven_check(tree: &Tree<'_>) -> Option<Detected> {
     )
 }
 
-/// `dependency:go-offline` leaves out what plugins load at run time (a build with `-o` after
-/// it fails [measured, Maven 3.8.7]), so the tests are run once, whatever they say.
+/// `dependency:go-offline`, and a run without tests, leave out what surefire loads when it
+/// meets the first test (a build with `-o` after them fails [measured, Maven 3.8.7]), so the
+/// tests are run once, whatever they say. `clean` behind it: classes of the base, left in the
+/// layer, would be run again after a change deleted their source.
 pub(super) fn maven_setup(tree: &Tree<'_>) -> Option<Detected> {
     let mvn = maven(tree)?;
-    let command = format!("{mvn} -B -Dmaven.test.failure.ignore=true test");
+    let command = format!("{mvn} -B -Dmaven.test.failure.ignore=true test clean");
     Some(Detected::new(&command, "pom.xml").keeping(&[".m2/repository", ".m2/wrapper"]))
 }
 
 fn maven(tree: &Tree<'_>) -> Option<&'static str> {
-    tree.has("pom.xml").then(|| if tree.has("mvnw") { "./mvnw" } else { "mvn" })
+    tree.has("pom.xml")
+        .then(|| if tree.has("mvnw") { "./mvnw" } else { "mvn" })
 }
 
-/// `cleanTest`, so that results that setup left behind are not taken for new ones.
+/// `--rerun-tasks`, so that results that setup left behind are not taken for new ones.
 pub(super) fn gradle_check(tree: &Tree<'_>) -> Option<Detected> {
     let (gradle, why) = gradle(tree)?;
-    Some(
-        Detected::new(&format!("{gradle} --no-daemon --continue cleanTest test"), why)
-            .offline(&format!("{gradle} --no-daemon --offline --continue cleanTest test")),
-    )
+    let command = format!("{gradle} --no-daemon --continue --rerun-tasks test");
+    let offline = format!("{gradle} --no-daemon --offline --continue --rerun-tasks test");
+    Some(Detected::new(&command, why).offline(&offline))
 }
 
 /// Gradle has no command that downloads everything: the tests are run once; where they are
@@ -48,5 +50,12 @@ fn gradle(tree: &Tree<'_>) -> Option<(&'static str, &'static str)> {
         "build.gradle.kts",
         "build.gradle",
     ])?;
-    Some((if tree.has("gradlew") { "./gradlew" } else { "gradle" }, why))
+    Some((
+        if tree.has("gradlew") {
+            "./gradlew"
+        } else {
+            "gradle"
+        },
+        why,
+    ))
 }

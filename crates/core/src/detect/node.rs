@@ -15,8 +15,11 @@ pub(super) fn check(tree: &Tree<'_>) -> Option<Detected> {
     let (manager, _) = manager(tree, &package);
     // vitest, jest and react-scripts watch files for ever unless this is set.
     Some(
-        Detected::new(&format!("{} test", manager.name()), "package.json has a test script")
-            .with_env("CI", "true"),
+        Detected::new(
+            &format!("{} test", manager.name()),
+            "package.json has a test script",
+        )
+        .with_env("CI", "true"),
     )
 }
 
@@ -36,8 +39,9 @@ pub(super) fn setup(tree: &Tree<'_>) -> Option<Detected> {
         }
         (Manager::Pnpm, true) => Detected::new("pnpm install --frozen-lockfile", why)
             .keeping(&[".local/share/pnpm/store"]),
-        (Manager::Pnpm, false) => Detected::new("pnpm install --no-lockfile", why)
-            .keeping(&[".local/share/pnpm/store"]),
+        (Manager::Pnpm, false) => {
+            Detected::new("pnpm install --no-lockfile", why).keeping(&[".local/share/pnpm/store"])
+        }
         (Manager::YarnClassic, true) => Detected::new("yarn install --frozen-lockfile", why),
         (Manager::YarnClassic, false) => Detected::new("yarn install --no-lockfile", why),
         // Plug'n'Play runs packages from the cache itself.
@@ -88,9 +92,9 @@ fn manager(tree: &Tree<'_>, package: &Json) -> (Manager, Option<&'static str>) {
         .and_then(Json::as_str)
         .and_then(|text| text.split('@').next())
         .filter(|name| ["npm", "pnpm", "yarn", "bun"].contains(name));
-    let lock = LOCKS.iter().find(|(name, file)| {
-        tree.has(file) && declared.is_none_or(|declared| declared == *name)
-    });
+    let lock = LOCKS
+        .iter()
+        .find(|(name, file)| tree.has(file) && declared.is_none_or(|declared| declared == *name));
     let name = declared.or(lock.map(|(name, _)| *name)).unwrap_or("npm");
     let manager = match name {
         "pnpm" => Manager::Pnpm,
@@ -100,7 +104,11 @@ fn manager(tree: &Tree<'_>, package: &Json) -> (Manager, Option<&'static str>) {
             let classic = lock.map_or(!tree.has(".yarnrc.yml"), |text| {
                 !text.contains("__metadata:")
             });
-            if classic { Manager::YarnClassic } else { Manager::Yarn }
+            if classic {
+                Manager::YarnClassic
+            } else {
+                Manager::Yarn
+            }
         }
         _ => Manager::Npm,
     };
@@ -111,5 +119,9 @@ fn has_dependencies(package: &Json) -> bool {
     package.get("workspaces").is_some()
         || ["dependencies", "devDependencies", "optionalDependencies"]
             .iter()
-            .any(|key| package.get(key).is_some_and(|list| !list.members().is_empty()))
+            .any(|key| {
+                package
+                    .get(key)
+                    .is_some_and(|list| !list.members().is_empty())
+            })
 }

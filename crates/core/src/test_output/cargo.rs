@@ -37,7 +37,9 @@ impl Reader for CargoTest {
 
 impl CargoTest {
     fn result(&mut self, result: &str) {
-        let Some((_, counts)) = result.split_once(". ") else { return };
+        let Some((_, counts)) = result.split_once(". ") else {
+            return;
+        };
         for (count, what) in counts.split(';').filter_map(counted) {
             match what {
                 "passed" => {
@@ -90,7 +92,10 @@ impl Nextest {
             if what.starts_with("passed") {
                 self.seen = true;
                 self.tally.ran(count);
-            } else if ["failed", "timed out", "exec failed"].iter().any(|w| what.starts_with(w)) {
+            } else if ["failed", "timed out", "exec failed"]
+                .iter()
+                .any(|w| what.starts_with(w))
+            {
                 self.seen = true;
                 self.tally.ran(count);
                 self.tally.fail(count);
@@ -99,16 +104,23 @@ impl Nextest {
     }
 
     fn failure(&mut self, line: &str) {
-        let Some((status, rest)) = line.split_once(" [") else { return };
+        let Some((status, rest)) = line.split_once(" [") else {
+            return;
+        };
         let bad = ["FAIL", "TIMEOUT", "XFAIL", "ABORT"].contains(&status)
             || status.starts_with("SIG")
             || (status.starts_with("TRY ") && !status.ends_with(" PASS"));
-        let Some((_, name)) = rest.split_once(']') else { return };
+        let Some((_, name)) = rest.split_once(']') else {
+            return;
+        };
         if !bad {
             return;
         }
         let name = name.trim_start();
-        let name = match name.strip_prefix('(').and_then(|rest| rest.split_once(") ")) {
+        let name = match name
+            .strip_prefix('(')
+            .and_then(|rest| rest.split_once(") "))
+        {
             Some((_, name)) => name,
             None => name,
         };

@@ -56,7 +56,9 @@ impl Reader for Text {
 
 impl Text {
     fn result(&mut self, result: &str) {
-        let Some((verdict, test)) = result.split_once(": ") else { return };
+        let Some((verdict, test)) = result.split_once(": ") else {
+            return;
+        };
         let name = test.rsplit_once(" (").map_or(test, |(name, _)| name);
         match verdict {
             "PASS" => self.package.passed += 1,
@@ -77,7 +79,8 @@ impl Text {
         let told = package.started > 0;
         self.tally.uncounted |= !told && !nothing;
         let ended = package.passed + package.failed;
-        self.tally.ran(ended.max(package.started.saturating_sub(package.skipped)));
+        self.tally
+            .ran(ended.max(package.started.saturating_sub(package.skipped)));
         self.tally.fail(package.failed);
         let path = failed.unwrap_or_default();
         for name in package.failing.into_sorted() {
@@ -104,9 +107,13 @@ impl Reader for Events {
         if !line.starts_with('{') || !line.contains("\"Action\":") {
             return;
         }
-        let Some(event) = Json::parse(line) else { return };
+        let Some(event) = Json::parse(line) else {
+            return;
+        };
         let text = |key: &str| event.get(key).and_then(Json::as_str);
-        let (Some(action), Some(package)) = (text("Action"), text("Package")) else { return };
+        let (Some(action), Some(package)) = (text("Action"), text("Package")) else {
+            return;
+        };
         self.seen = true;
         match (action, text("Test")) {
             ("pass", Some(_)) => self.tally.ran(1),

@@ -20,7 +20,9 @@ impl Reader for Surefire {
         if let Some(counts) = line.strip_prefix("Tests run: ") {
             self.module(counts);
         } else if line.ends_with("<<< FAILURE!") || line.ends_with("<<< ERROR!") {
-            let name = line.split_once(" Time elapsed: ").map_or("", |(name, _)| name);
+            let name = line
+                .split_once(" Time elapsed: ")
+                .map_or("", |(name, _)| name);
             self.tally.names.add(name.trim_end_matches(['-', ' ']));
         } else if line == "No tests to run." || line == "There are no tests to run." {
             self.seen = true;
@@ -40,7 +42,9 @@ impl Surefire {
                 run = number(part);
                 continue;
             }
-            let Some((what, count)) = part.split_once(':') else { return };
+            let Some((what, count)) = part.split_once(':') else {
+                return;
+            };
             let Some(count) = number(count) else { return };
             match what.trim() {
                 "Failures" | "Errors" => failed += count,
@@ -61,7 +65,7 @@ impl Surefire {
 #[derive(Debug, Default)]
 pub(super) struct Gradle {
     tally: Tally,
-    gradle: bool,
+    is_ours: bool,
     counted: bool,
     passed_lines: u64,
     failed_lines: u64,
@@ -72,14 +76,14 @@ pub(super) struct Gradle {
 impl Reader for Gradle {
     fn line(&mut self, line: &str) {
         if let Some(task) = line.strip_prefix("> Task :") {
-            self.gradle = true;
+            self.is_ours = true;
             let (path, outcome) = task.split_once(' ').unwrap_or((task, ""));
             if path == "test" || path.ends_with(":test") {
                 self.test_tasks += 1;
                 self.without_source += u64::from(outcome == "NO-SOURCE");
             }
         } else if line.starts_with("BUILD SUCCESSFUL") || line.starts_with("BUILD FAILED") {
-            self.gradle = true;
+            self.is_ours = true;
         } else if let Some(name) = line.strip_suffix(" FAILED") {
             if name.contains(" > ") {
                 self.failed_lines += 1;
@@ -93,7 +97,7 @@ impl Reader for Gradle {
     }
 
     fn finish(mut self: Box<Self>) -> Option<Tally> {
-        if !self.gradle {
+        if !self.is_ours {
             return None;
         }
         if self.passed_lines > 0 {

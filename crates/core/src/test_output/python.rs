@@ -66,8 +66,16 @@ impl Pytest {
 
 /// `=== 1 failed, 2 passed in 0.1s ===` or the same without the rules (`-q`).
 fn last_line(line: &str) -> Option<Vec<(u64, &str)>> {
-    const WORDS: [&str; 8] =
-        ["passed", "failed", "error", "errors", "skipped", "deselected", "xfailed", "xpassed"];
+    const WORDS: [&str; 8] = [
+        "passed",
+        "failed",
+        "error",
+        "errors",
+        "skipped",
+        "deselected",
+        "xfailed",
+        "xpassed",
+    ];
     let (counts, time) = line.trim_matches(['=', ' ']).rsplit_once(" in ")?;
     let time = time.split(' ').next()?.strip_suffix('s')?;
     if time.is_empty() || !time.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
@@ -77,7 +85,10 @@ fn last_line(line: &str) -> Option<Vec<(u64, &str)>> {
         return Some(Vec::new());
     }
     let counts: Vec<_> = counts.split(", ").map(counted).collect::<Option<_>>()?;
-    counts.iter().any(|(_, what)| WORDS.contains(what)).then_some(counts)
+    counts
+        .iter()
+        .any(|(_, what)| WORDS.contains(what))
+        .then_some(counts)
 }
 
 /// The node id of a summary line, whose message follows after ` - `. Parameters in brackets
@@ -132,9 +143,13 @@ impl Reader for Unittest {
 
 impl Unittest {
     fn verdict(&mut self, line: &str) {
-        let Some((_, counts)) = line.split_once(" (") else { return };
+        let Some((_, counts)) = line.split_once(" (") else {
+            return;
+        };
         for part in counts.trim_end_matches(')').split(", ") {
-            let Some((what, count)) = part.split_once('=') else { continue };
+            let Some((what, count)) = part.split_once('=') else {
+                continue;
+            };
             let Some(count) = number(count) else { continue };
             match what {
                 "failures" | "errors" | "unexpected successes" => self.tally.fail(count),

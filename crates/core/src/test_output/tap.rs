@@ -60,15 +60,17 @@ impl Reader for Tap {
         let mut tally = self.closing;
         tally.ran(self.points.executed);
         tally.fail(self.points.failed);
-        tally.names =
-            if self.nested.is_whole(tally.failed) { self.nested } else { self.outer };
+        let nested = self.closed && self.nested.is_whole(tally.failed);
+        tally.names = if nested { self.nested } else { self.outer };
         Some(tally)
     }
 }
 
 impl Tap {
     fn point(&mut self, indent: usize, rest: &str, ok: bool) {
-        let Some((description, directive)) = point(rest) else { return };
+        let Some((description, directive)) = point(rest) else {
+            return;
+        };
         self.settle();
         let skipped = matches!(directive, Directive::Skip | Directive::Todo);
         if indent == 0 && !skipped {
@@ -83,7 +85,12 @@ impl Tap {
                     path.push_str(" > ");
                 }
             }
-            path.push_str(description);
+            // A point without a description is known by its number.
+            path.push_str(if description.is_empty() {
+                rest.trim()
+            } else {
+                description
+            });
             self.pending = Some(Failure { indent, path });
         }
     }
@@ -135,7 +142,10 @@ fn point(rest: &str) -> Option<(&str, Directive)> {
     let rest = rest.strip_prefix(' ')?;
     let (count, description) = rest.split_once(' ').unwrap_or((rest, ""));
     let description = match number(count) {
-        Some(_) => description.trim_start().strip_prefix("- ").unwrap_or(description),
+        Some(_) => description
+            .trim_start()
+            .strip_prefix("- ")
+            .unwrap_or(description),
         None => rest.strip_prefix("- ")?,
     };
     let Some((before, directive)) = description.rsplit_once(" # ") else {

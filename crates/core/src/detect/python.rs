@@ -31,6 +31,17 @@ const MARKERS: [&str; 8] = [
     "manage.py",
 ];
 
+/// What makes it a project of another language.
+const FOREIGN: [&str; 7] = [
+    "Cargo.toml",
+    "go.mod",
+    "package.json",
+    "pom.xml",
+    "build.gradle",
+    "build.gradle.kts",
+    "CMakeLists.txt",
+];
+
 /// Test files that are opened to see what they import.
 const OPENED: usize = 20;
 
@@ -103,8 +114,8 @@ fn pip(tree: &Tree<'_>, pyproject: &str, extras: &[&str]) -> Option<Detected> {
     let src = tree
         .files
         .range("src/".to_owned()..)
-        .next()
-        .is_some_and(|f| f.starts_with("src/"));
+        .take_while(|file| file.starts_with("src/"))
+        .any(|file| file.rsplit_once('.').is_some_and(|(_, kind)| kind == "py"));
     if installable && (src || (requirements.is_empty() && depends(tree, pyproject, extras))) {
         arguments.push(match extras {
             [] => "-e .".to_owned(),
@@ -188,7 +199,9 @@ fn runner(tree: &Tree<'_>) -> Option<(Runner, String)> {
         ));
     }
     if !imports("unittest") {
-        return Some((Runner::Pytest, format!("{first} without unittest")));
+        // Functions alone are pytest's style; without any this is a script of another kind.
+        let functions = sources.iter().any(|source| source.contains("def test_"));
+        return functions.then(|| (Runner::Pytest, format!("{first} without unittest")));
     }
     // unittest looks for `test*.py` below packages only.
     let runner = match ["tests", "test"].into_iter().find(|folder| {
@@ -200,13 +213,15 @@ fn runner(tree: &Tree<'_>) -> Option<(Runner, String)> {
     Some((runner, "tests import unittest".to_owned()))
 }
 
-/// Test files: in the root, `test` and `tests`; anywhere where the root is a Python project.
+/// Test files: anywhere where the root is a Python project; in the root, `test` and `tests`
+/// where it is no project at all. In one of another language they are scripts of its tests.
 /// Those outside of the two folders come first, then by name.
 fn test_files<'a>(tree: &Tree<'a>) -> Vec<&'a str> {
     let project = tree
         .first(&MARKERS)
         .or_else(|| tree.first(&REQUIREMENTS))
         .is_some();
+    let foreign = tree.first(&FOREIGN).is_some();
     let mut found: Vec<&str> = tree
         .files
         .iter()
@@ -216,9 +231,10 @@ fn test_files<'a>(tree: &Tree<'a>) -> Vec<&'a str> {
             let Some(stem) = name.strip_suffix(".py") else {
                 return false;
             };
-            let near = ["", "test", "tests"].contains(&folder);
+            let near = !foreign
+                && (["", "test", "tests"].contains(&folder) || folder.starts_with("tests/"));
             (stem.starts_with("test_") || stem.ends_with("_test") || stem == "tests" && project)
-                && (near || project || folder.starts_with("tests/"))
+                && (near || project)
                 && !folder
                     .split('/')
                     .any(|part| part == "node_modules" || part == "testdata")

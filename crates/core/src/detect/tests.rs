@@ -206,6 +206,11 @@ fn python_is_pytest_where_anything_says_so() {
             .checks()
             .is_empty()
     );
+    // A script, not a test.
+    assert!(repository(&[("test_a.py", "print(1)")]).checks().is_empty());
+    // A Rust project that checks itself with a script.
+    let rust = [("Cargo.toml", ""), ("tests/test_a.py", "import pytest")];
+    assert_eq!(repository(&rust).checks(), ["cargo test --no-fail-fast"]);
     // Another language's fixtures.
     assert!(
         repository(&[("go.txt", ""), ("x/y/test_a.py", "import pytest")])

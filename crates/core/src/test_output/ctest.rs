@@ -32,8 +32,11 @@ impl Reader for Ctest {
             self.seen = true;
         } else if let Some(name) = listed(line) {
             match self.list {
-                List::None => {}
-                List::NotRun => self.tally.executed = self.tally.executed.saturating_sub(1),
+                // Skipped tests are in the total, disabled ones are not.
+                List::NotRun if line.contains(" (Skipped)") => {
+                    self.tally.executed = self.tally.executed.saturating_sub(1);
+                }
+                List::None | List::NotRun => {}
                 List::Failed => self.tally.names.add(name),
             }
         } else {

@@ -5,6 +5,7 @@
 #      the message names what is missing;
 #   2. with a profile that allows bubblewrap user namespaces, the demo ends verified.
 # Needs sudo, to load and remove that profile. Ends with passed, FAILED or NOT RUN.
+# MIDWATCH=PATH tests that program instead of building one.
 set -euo pipefail
 top=$(cd "$(dirname "$0")/../.." && pwd)
 switch=/proc/sys/kernel/apparmor_restrict_unprivileged_userns
@@ -15,9 +16,11 @@ switch=/proc/sys/kernel/apparmor_restrict_unprivileged_userns
 command -v apparmor_parser >/dev/null || { echo "NOT RUN: no apparmor_parser"; exit 1; }
 
 "$top/tools/install/demo-deps.sh"
-cargo build --quiet --locked --manifest-path "$top/Cargo.toml" --package midwatch-app
-midwatch=$(cargo metadata --manifest-path "$top/Cargo.toml" --format-version 1 --no-deps |
-    python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')/debug/midwatch
+if [ -z "${MIDWATCH:-}" ]; then
+    cargo build --quiet --locked --manifest-path "$top/Cargo.toml" --package midwatch-app
+    MIDWATCH=$(cargo metadata --manifest-path "$top/Cargo.toml" --format-version 1 --no-deps |
+        python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')/debug/midwatch
+fi
 
 scratch=$(mktemp -d)
 profile=$scratch/profile
@@ -33,7 +36,7 @@ if bwrap --unshare-user --ro-bind / / true 2>/dev/null; then
     echo "NOT RUN (1): this machine has a profile for bubblewrap already"
 else
     code=0
-    "$midwatch" demo </dev/null >"$scratch/refused" 2>&1 || code=$?
+    "$MIDWATCH" demo </dev/null >"$scratch/refused" 2>&1 || code=$?
     if [ "$code" != 6 ] || ! grep -qiE 'user namespace|apparmor' "$scratch/refused"; then
         echo "FAILED (1): exit code $code instead of 6, or the message does not name it:"
         cat "$scratch/refused"
@@ -51,7 +54,7 @@ PROFILE
     loaded=yes
 fi
 
-if "$midwatch" demo </dev/null; then
+if "$MIDWATCH" demo </dev/null; then
     echo "passed (2): verified under AppArmor's restriction"
 else
     echo "FAILED (2): the demo does not end verified"

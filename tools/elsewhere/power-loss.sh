@@ -5,6 +5,7 @@
 #   sudo tools/elsewhere/power-loss.sh [ROUNDS]        needs root and a loop device
 # Two files are the control: one written and not synced must be gone, one synced must be there.
 # Not tested by this: a drive that acknowledges a flush it has not done.
+# MIDWATCH=PATH tests that program instead of building one.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
@@ -12,15 +13,17 @@ rounds=${1:-20}
 
 [ "$(id -u)" = 0 ] || { echo "NOT RUN: needs root to mount an image"; exit 1; }
 
-cargo build --quiet --locked --manifest-path "$top/Cargo.toml" --package midwatch-app
-built=$(cargo metadata --manifest-path "$top/Cargo.toml" --format-version 1 --no-deps |
-    python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')/debug/midwatch
+if [ -z "${MIDWATCH:-}" ]; then
+    cargo build --quiet --locked --manifest-path "$top/Cargo.toml" --package midwatch-app
+    MIDWATCH=$(cargo metadata --manifest-path "$top/Cargo.toml" --format-version 1 --no-deps |
+        python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')/debug/midwatch
+fi
 
 scratch=$(mktemp -d)
 mount=$scratch/mount
 # A copy of the program under a path of its own, so that exactly our processes can be found.
 midwatch=$scratch/midwatch
-cp "$built" "$midwatch"
+cp "$MIDWATCH" "$midwatch"
 chmod 755 "$scratch" "$midwatch"
 
 ours() {
@@ -77,10 +80,10 @@ export ANTHROPIC_API_KEY=no-key ANTHROPIC_BASE_URL=http://127.0.0.1:9
 for round in $(seq "$rounds"); do
     echo synced >"$mount/kept-$round"
     sync --file-system "$mount/kept-$round"
-    echo "not synced" >"$mount/lost-$round"
 
     name=$(cd "$scratch/repository" &&
         "$midwatch" run "round $round" --name "loss-$round" --agent claude-code --check true --detach </dev/null)
+    echo "not synced" >"$mount/lost-$round"
     python3 "$here/cut.py" "$mount"
     [ "$name" = "loss-$round" ] || { echo "FAILED: round $round was accepted as '$name'"; exit 1; }
 
@@ -89,9 +92,7 @@ for round in $(seq "$rounds"); do
     mount -o loop "$scratch/image" "$mount"
 
     [ -s "$mount/kept-$round" ] || { echo "FAILED control: a synced file is gone"; exit 1; }
-    # The server may have synced the whole journal after the unsynced write; then this round's
-    # control says nothing, and the rounds are counted.
-    [ -e "$mount/lost-$round" ] || lossy=$((${lossy:-0} + 1))
+    [ ! -s "$mount/lost-$round" ] || { echo "FAILED control: nothing was cut off"; exit 1; }
 
     for earlier in $(seq "$round"); do
         (cd "$scratch/repository" && "$midwatch" get "loss-$earlier" --output json >/dev/null) ||
@@ -99,4 +100,4 @@ for round in $(seq "$rounds"); do
     done
     kill_ours
 done
-echo "passed: $rounds cuts, no accepted task lost; ${lossy:-0} of them lost the unsynced control file"
+echo "passed: $rounds cuts, no accepted task lost"

@@ -3,14 +3,17 @@
 # It costs a few cents: one small task for each agent that you are logged in to.
 #   tools/elsewhere/real-providers.sh [claude-code] [codex]
 # Ends with one line per agent: passed, FAILED or NOT RUN.
+# MIDWATCH=PATH tests that program instead of building one.
 set -euo pipefail
 top=$(cd "$(dirname "$0")/../.." && pwd)
 [ $# -gt 0 ] || set -- claude-code codex
 
 "$top/tools/install/demo-deps.sh"
-cargo build --quiet --locked --manifest-path "$top/Cargo.toml" --package midwatch-app
-midwatch=$(cargo metadata --manifest-path "$top/Cargo.toml" --format-version 1 --no-deps |
-    python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')/debug/midwatch
+if [ -z "${MIDWATCH:-}" ]; then
+    cargo build --quiet --locked --manifest-path "$top/Cargo.toml" --package midwatch-app
+    MIDWATCH=$(cargo metadata --manifest-path "$top/Cargo.toml" --format-version 1 --no-deps |
+        python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')/debug/midwatch
+fi
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -53,7 +56,7 @@ for agent in "$@"; do
     make_repository "$repository"
     before=$(git -C "$repository" status --porcelain; git -C "$repository" rev-parse HEAD)
     code=0
-    (cd "$repository" && "$midwatch" run "make the tests pass" --agent "$agent" \
+    (cd "$repository" && "$MIDWATCH" run "make the tests pass" --agent "$agent" \
         --check "python3 -m unittest" --pipeline quick --timeout 15m \
         --output json </dev/null >"$scratch/$agent.jsonl") || code=$?
     after=$(git -C "$repository" status --porcelain; git -C "$repository" rev-parse HEAD)

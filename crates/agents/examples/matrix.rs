@@ -1,0 +1,146 @@
+//! Runs the matrix of failures with the pinned CLIs, for real, and writes what was seen:
+//! `docs/matrix/<agent>-<version>.md` and the recordings that the transcript tests read.
+//!
+//! ```text
+//! cargo run -p midwatch-agents --example matrix              all of it
+//! cargo run -p midwatch-agents --example matrix -- codex 529 rows of one agent, nothing written
+//! ```
+//!
+//! Ends with 1 when a row is taken for something else than it must be.
+#![expect(clippy::print_stdout, reason = "a program for people")]
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use midwatch_core::agent::{AgentEvent, AgentOutcome};
+use midwatch_testkit::agent_clis::Cli;
+
+#[path = "../tests/it/drive.rs"]
+mod drive;
+#[path = "../tests/it/rows.rs"]
+mod rows;
+
+use drive::Finished;
+use rows::{Row, as_expected, rows};
+
+fn main() -> ExitCode {
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    let named = |cli: Cli| wanted.is_empty() || wanted[0] == cli.as_str();
+    let mut good = true;
+    for cli in Cli::ALL.into_iter().filter(|cli| named(*cli)) {
+        let mut seen = Vec::new();
+        for row in rows(cli) {
+            if wanted.len() > 1 && !wanted[1..].iter().any(|name| name == row.name) {
+                continue;
+            }
+            let done = match row.run(cli) {
+                Ok(done) => done,
+                Err(why) => {
+                    println!("NOT RUN: {} {}: {why}", cli.as_str(), row.name);
+                    good = false;
+                    continue;
+                }
+            };
+            let fits = as_expected(row.expected, &done);
+            good &= fits;
+            let mark = if fits { "ok  " } else { "BAD " };
+            println!("{mark} {} {}: {}", cli.as_str(), row.name, outcome(&done));
+            if !fits {
+                let stdout = String::from_utf8_lossy(&done.stdout);
+                println!("expected {:?}\n{stdout}\n{}", row.expected, done.stderr);
+            }
+            seen.push((row, done));
+        }
+        if wanted.len() < 2 {
+            write(cli, &seen);
+        }
+    }
+    if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn write(cli: Cli, seen: &[(Row, Finished)]) {
+    let version = cli.pinned();
+    let folder = root().join("docs/matrix");
+    std::fs::create_dir_all(&folder).unwrap();
+    let page = folder.join(format!("{}-{version}.md", cli.as_str()));
+    std::fs::write(&page, self::page(cli, &version, seen)).unwrap();
+    let module = cli.as_str().replace('-', "_");
+    let folder = root().join(format!("crates/agents/src/{module}/fixtures/{version}"));
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    for (row, done) in seen {
+        std::fs::write(folder.join(format!("{}.jsonl", row.name)), &done.stdout).unwrap();
+        let end = serde_json::json!({
+            "exit": done.ending.exit,
+            "stopped_by_us": done.ending.stopped_by_us,
+            "now": done.ending.now,
+            "stderr": done.stderr.lines().collect::<Vec<_>>(),
+        });
+        let end = serde_json::to_string_pretty(&end).unwrap() + "\n";
+        std::fs::write(folder.join(format!("{}.end.json", row.name)), end).unwrap();
+    }
+    println!("written: {}", page.display());
+}
+
+fn page(cli: Cli, version: &str, seen: &[(Row, Finished)]) -> String {
+    let mut page = format!(
+        "# How {} {version} ends\n\n\
+         Written by `make matrix`: the pinned CLI, started by our adapter, against the scripted model server on\n\
+         loopback. `reason` is what Midwatch takes the run for; `tries` counts the retries that the CLI told; seconds\n\
+         are those of an instant model. `stopped` was ended by us, and in brackets stands what it was retrying.\n\
+         Only one wait is shorter than in production: `API_TIMEOUT_MS` is 3 seconds instead of 5 minutes.\n\n\
+         | row | what happens | reason | resets | exit | tries | seconds | what it says |\n\
+         |---|---|---|---|---|---|---|---|\n",
+        cli.as_str()
+    );
+    for (row, done) in seen {
+        let tries = done
+            .events
+            .iter()
+            .filter(|event| matches!(event, AgentEvent::Retrying { .. }))
+            .count();
+        let (detail, resets) = match done.outcome.as_ref().or(done.trouble.as_ref()) {
+            Some(AgentOutcome::Failed {
+                detail, resets_at, ..
+            }) => (detail.as_str(), *resets_at),
+            Some(AgentOutcome::Completed) | None => ("", None),
+        };
+        let exit = done
+            .exit
+            .map_or_else(|| "?".to_owned(), |code| code.to_string());
+        let resets = resets.map_or_else(String::new, |at| at.to_string());
+        let detail = detail.replace('|', "\\|");
+        writeln!(
+            page,
+            "| {} | {} | {} | {resets} | {exit} | {tries} | {:.0} | {detail} |",
+            row.name,
+            row.what,
+            outcome(done),
+            done.seconds,
+        )
+        .unwrap();
+    }
+    page
+}
+
+fn outcome(done: &Finished) -> String {
+    let reason = |outcome: &Option<AgentOutcome>| match outcome {
+        Some(AgentOutcome::Completed) => Some("Completed"),
+        Some(AgentOutcome::Failed { reason, .. }) => Some(reason.as_str()),
+        None => None,
+    };
+    match (reason(&done.outcome), reason(&done.trouble)) {
+        (Some(reason), _) => reason.to_owned(),
+        (None, Some(trouble)) => format!("stopped ({trouble})"),
+        (None, None) => "stopped".to_owned(),
+    }
+}

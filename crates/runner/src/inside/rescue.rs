@@ -1,0 +1,223 @@
+//! Saves everything that an earlier agent run left in a workspace: the tree, and every commit
+//! that a ref, a stash or a reflog of its `.git` still names.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::SystemTime;
+
+use midwatch_api::report::{BundleClaim, RESCUE_FILE};
+
+use super::bundle;
+use super::commit::{self, Start, Work};
+use super::foreign::Foreign;
+use super::git::GitError;
+use super::side::{Side, escaped};
+
+/// The snapshot's ref.
+pub(crate) const SNAPSHOT_REF: &str = "refs/rescue/snapshot";
+
+/// Refs, stash entries and reflog entries that are saved at most.
+const HEADS_MAX: usize = 500;
+const STASHES_MAX: usize = 100;
+const REFLOG_MAX: usize = 200;
+
+/// Bundles all of it into `out`; the claim says what was skipped.
+pub(super) fn rescue(
+    side: &mut Side,
+    foreign: &Foreign,
+    base: &str,
+    out: &Path,
+) -> Result<BundleClaim, GitError> {
+    let mut work = Work::default();
+    let tree = commit::tree(side, foreign, &Start::unseen(base), out, &mut work)?;
+    let base_tree = side
+        .git()
+        .line(["rev-parse", "--verify", "-q", &format!("{base}^{{tree}}")]);
+    let snapshot = if base_tree.is_ok_and(|base_tree| base_tree == tree) {
+        None
+    } else {
+        Some(commit::on_base(side, tree, base)?)
+    };
+
+    let mut saved = Saved::new(side, base);
+    if let Some(snapshot) = &snapshot {
+        saved
+            .refs
+            .push((SNAPSHOT_REF.to_owned(), snapshot.id().to_owned()));
+    }
+    saved.heads(foreign);
+    saved.stashes(foreign);
+    saved.reflogs(foreign);
+    let Saved { refs, skipped, .. } = saved;
+    if !skipped.is_empty() {
+        work.notes
+            .push(format!("broken and skipped: {}", skipped.join(", ")));
+    }
+    if !refs.is_empty() {
+        bundle::many(side, &refs, snapshot.as_ref(), base, out, RESCUE_FILE)?;
+    }
+    Ok(BundleClaim {
+        head: snapshot.map(|head| head.id().to_owned()),
+        set_aside: work.set_aside,
+        error: (!work.notes.is_empty()).then(|| work.notes.join("; ")),
+    })
+}
+
+/// When the base was checked out, by the time of a file that only the checkout wrote.
+pub(super) fn checked_out_at(workspace: &Path) -> Option<SystemTime> {
+    workspace
+        .join(".git")
+        .join(super::checkout::MARK)
+        .symlink_metadata()
+        .ok()?
+        .modified()
+        .ok()
+}
+
+/// The refs of the bundle to be.
+struct Saved<'a> {
+    side: &'a Side,
+    not_base: Option<String>,
+    refs: Vec<(String, String)>,
+    names: BTreeSet<String>,
+    skipped: Vec<String>,
+}
+
+impl<'a> Saved<'a> {
+    fn new(side: &'a Side, base: &str) -> Self {
+        let not_base = side.has_commit(base).then(|| format!("^{base}"));
+        Self {
+            side,
+            not_base,
+            refs: Vec::new(),
+            names: BTreeSet::new(),
+            skipped: Vec::new(),
+        }
+    }
+
+    fn heads(&mut self, foreign: &Foreign) {
+        for (name, id) in foreign.refs() {
+            // The stash is a ref too; its entries come with the reflog.
+            if name == "refs/stash" || self.refs.len() >= HEADS_MAX {
+                continue;
+            }
+            match id {
+                Some(id) if self.is_whole(&id) => {
+                    let short = name.strip_prefix("refs/heads/");
+                    let short = short
+                        .or_else(|| name.strip_prefix("refs/"))
+                        .unwrap_or(&name);
+                    if self.adds(&id, false) {
+                        let to = self.free_name(short);
+                        self.refs.push((to, id));
+                    }
+                }
+                Some(_) | None => self.skipped.push(escaped(name.as_bytes())),
+            }
+        }
+    }
+
+    fn stashes(&mut self, foreign: &Foreign) {
+        let mut ids = foreign.reflog("refs/stash");
+        if let Some(Some(id)) = foreign.refs().remove("refs/stash")
+            && !ids.contains(&id)
+        {
+            ids.insert(0, id);
+        }
+        self.numbered("stash", &ids, STASHES_MAX, false);
+    }
+
+    fn reflogs(&mut self, foreign: &Foreign) {
+        let mut ids = Vec::new();
+        for name in foreign.logged().iter().filter(|name| *name != "refs/stash") {
+            ids.extend(foreign.reflog(name));
+        }
+        self.numbered("reflog", &ids, REFLOG_MAX, true);
+    }
+
+    fn numbered(&mut self, kind: &str, ids: &[String], max: usize, only_new: bool) {
+        let mut number = 0;
+        let mut seen = BTreeSet::new();
+        for id in ids
+            .iter()
+            .filter(|id| seen.insert(id.as_str()))
+            .take(max * 4)
+        {
+            if number >= max {
+                break;
+            }
+            if !self.is_whole(id) {
+                self.skipped.push(format!("{kind} {id}"));
+            } else if self.adds(id, only_new) {
+                self.refs
+                    .push((format!("refs/rescue/{kind}/{number}"), id.clone()));
+                number += 1;
+            }
+        }
+    }
+
+    /// Whether every object that the base does not have is there.
+    fn is_whole(&self, id: &str) -> bool {
+        let args = ["rev-list", "--objects", "--quiet", id];
+        let args = args.into_iter().chain(self.not_base.as_deref());
+        self.side.git().is(args)
+    }
+
+    /// Whether the id reaches a commit that neither the base nor (when asked) an earlier ref has.
+    fn adds(&self, id: &str, beyond_refs: bool) -> bool {
+        if self.refs.iter().any(|(_, known)| known == id) {
+            return !beyond_refs;
+        }
+        let mut args = vec!["rev-list".to_owned(), "-n1".to_owned(), id.to_owned()];
+        args.extend(self.not_base.clone());
+        if beyond_refs {
+            args.extend(self.refs.iter().map(|(_, known)| format!("^{known}")));
+        }
+        self.side
+            .git()
+            .line(&args)
+            .is_ok_and(|found| !found.is_empty())
+    }
+
+    fn free_name(&mut self, name: &str) -> String {
+        let plain = sanitised(name);
+        let mut free = plain.clone();
+        let mut number = 2;
+        while !self.names.insert(free.clone()) {
+            free = format!("{plain}-{number}");
+            number += 1;
+        }
+        format!("refs/rescue/heads/{free}")
+    }
+}
+
+/// One component that every ref format takes: letters, digits, `_`, `-` and single inner dots.
+fn sanitised(name: &str) -> String {
+    let mut plain = String::new();
+    for character in name.chars().take(100) {
+        let dot = character == '.' && !plain.is_empty() && !plain.ends_with('.');
+        let kept = character.is_ascii_alphanumeric() || matches!(character, '_' | '-') || dot;
+        plain.push(if kept { character } else { '-' });
+    }
+    let plain = plain.trim_end_matches('.');
+    let plain = plain.strip_suffix(".lock").unwrap_or(plain);
+    if plain.is_empty() {
+        "unnamed".to_owned()
+    } else {
+        plain.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_one_harmless_component() {
+        assert_eq!(sanitised("feature/login"), "feature-login");
+        assert_eq!(sanitised("a..b.lock"), "a.-b");
+        assert_eq!(sanitised(".hidden"), "-hidden");
+        assert_eq!(sanitised("x\u{202e}\n y"), "x---y");
+        assert_eq!(sanitised(""), "unnamed");
+    }
+}

@@ -1,0 +1,126 @@
+//! Everything that a `.git` still names is saved.
+
+use midwatch_runner::inside_order::Job;
+
+use super::world::{World, line, sh};
+
+fn rescue(world: &World) {
+    let job = Job::Rescue {
+        base: world.base.clone(),
+        exclude: vec!["node_modules".to_owned()],
+    };
+    assert_eq!(world.carry_out(job), 0, "{:?}", world.claim());
+}
+
+#[test]
+fn heads_stashes_and_forgotten_commits_are_saved_with_the_tree() {
+    let world = World::new();
+    sh(
+        &world.places.workspace,
+        "git switch -q -c feature/login; echo l > l; git add l; git commit -q -m login; \
+         echo s > s; git add s; git stash -q; echo t >> README.md; git stash -q; \
+         git switch -q --detach HEAD~1; echo lost > lost; git add lost; git commit -q -m lost; \
+         git reset -q --hard HEAD~1; git tag mark feature/login; \
+         echo w > w; mkdir node_modules build; echo d > node_modules/d; echo o > build/o",
+    );
+    rescue(&world);
+    let imported = world.import("rescue.bundle");
+    let names: Vec<&String> = imported.refs.keys().collect();
+    assert_eq!(
+        names[..2],
+        [
+            "refs/rescue/heads/feature-login",
+            "refs/rescue/heads/tags-mark"
+        ]
+    );
+    let id = |name: &str| {
+        imported
+            .refs
+            .get(name)
+            .unwrap_or_else(|| panic!("{name}: {names:?}"))
+    };
+    assert_eq!(
+        imported.text_of(id("refs/rescue/heads/feature-login"), "l"),
+        "l\n"
+    );
+    assert!(
+        imported
+            .text_of(id("refs/rescue/stash/0"), "README.md")
+            .ends_with("t\n")
+    );
+    assert_eq!(imported.text_of(id("refs/rescue/stash/1"), "s"), "s\n");
+    assert_eq!(imported.text_of(id("refs/rescue/snapshot"), "w"), "w\n");
+    assert!(
+        !imported
+            .files_of(id("refs/rescue/snapshot"))
+            .iter()
+            .any(|f| f.contains("node_modules"))
+    );
+    let lost = imported.refs.iter().any(|(name, id)| {
+        name.starts_with("refs/rescue/reflog/")
+            && imported.files_of(id).contains(&"lost".to_owned())
+    });
+    assert!(lost, "{names:?}");
+    assert_eq!(world.out_text("ignored.jsonl"), "\"build/o\"\n");
+    assert_eq!(world.claim().error, None);
+}
+
+#[test]
+fn broken_refs_are_skipped_and_told() {
+    let world = World::new();
+    sh(
+        &world.places.workspace,
+        "echo a > a; git add a; git commit -q -m a; git branch good; \
+         echo nonsense > .git/refs/heads/bad; printf '%040d\\n' 7 > .git/refs/heads/gone; \
+         printf '[alias\\n' > .git/config",
+    );
+    rescue(&world);
+    let told = world.claim().error.unwrap();
+    assert!(
+        told.contains("refs/heads/bad") && told.contains("refs/heads/gone"),
+        "{told}"
+    );
+    let imported = world.import("rescue.bundle");
+    assert_eq!(
+        imported.text_of(imported.refs.get("refs/rescue/heads/good").unwrap(), "a"),
+        "a\n"
+    );
+}
+
+#[test]
+fn an_untouched_workspace_gives_no_bundle() {
+    let world = World::new();
+    rescue(&world);
+    assert_eq!(world.claim().head, None);
+    assert!(!world.places.out.join("rescue.bundle").exists());
+}
+
+#[test]
+fn a_workspace_without_git_gives_the_tree() {
+    let world = World::new();
+    sh(&world.places.workspace, "rm -rf .git; echo a > a");
+    rescue(&world);
+    let imported = world.import("rescue.bundle");
+    assert_eq!(
+        imported.refs.keys().collect::<Vec<_>>(),
+        ["refs/rescue/snapshot"]
+    );
+    assert_eq!(imported.text("a"), "a\n");
+}
+
+#[test]
+fn a_new_repository_in_the_place_of_ours_gives_its_commits_too() {
+    let world = World::new();
+    sh(
+        &world.places.workspace,
+        "rm -rf .git; git init -q -b other; echo a > a; git add a; git commit -q -m mine; echo b > b",
+    );
+    let own = line(&world.places.workspace, "git rev-parse HEAD");
+    rescue(&world);
+    let imported = world.import("rescue.bundle");
+    assert_eq!(imported.refs.get("refs/rescue/heads/other"), Some(&own));
+    assert_eq!(
+        imported.text_of(imported.refs.get("refs/rescue/snapshot").unwrap(), "b"),
+        "b\n"
+    );
+}

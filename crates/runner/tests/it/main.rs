@@ -1,0 +1,3 @@
+//! Stories of the runner, told with real programs.
+
+mod inside;

@@ -25,7 +25,7 @@ pub enum BlockedAddress {
 /// The ranges of IPv4 that are blocked: first address, prefix length, name. Documentation ranges
 /// are not among them: some sites give their mirrors such addresses.
 const V4: &[(Ipv4Addr, u32, &str)] = &[
-    (Ipv4Addr::new(0, 0, 0, 0), 8, "0.0.0.0/8"),
+    (Ipv4Addr::UNSPECIFIED, 8, "0.0.0.0/8"),
     (Ipv4Addr::new(10, 0, 0, 0), 8, "10.0.0.0/8"),
     (Ipv4Addr::new(100, 64, 0, 0), 10, "100.64.0.0/10"),
     (Ipv4Addr::new(127, 0, 0, 0), 8, "127.0.0.0/8"),
@@ -64,7 +64,6 @@ pub enum AddressCheck {
     /// The list, and this machine's own addresses.
     Enforced,
     /// No check: the positive control of the tests, never for a run.
-    #[doc(hidden)]
     Off,
 }
 
@@ -115,15 +114,22 @@ fn is_own(address: IpAddr) -> io::Result<bool> {
     }
 }
 
-/// Reads the kernel's routing trie: an address line, then what it is (`/32 host LOCAL`).
+/// Reads the kernel's routing trie: a line with a network, then what it is (`/32 host LOCAL`).
+/// Whole prefixes may be local too (`ip route add local`).
 fn own_v4(trie: &str, address: Ipv4Addr) -> bool {
-    let mut at = None;
+    let mut leaf: Option<Ipv4Addr> = None;
     for line in trie.lines() {
         let line = line.trim_start();
-        if let Some(leaf) = line.strip_prefix("|-- ") {
-            at = leaf.trim().parse::<Ipv4Addr>().ok();
-        } else if at == Some(address)
-            && (line.starts_with("/32 host LOCAL") || line.starts_with("/32 link BROADCAST"))
+        if let Some(network) = line.strip_prefix("|-- ") {
+            leaf = network.trim().parse().ok();
+            continue;
+        }
+        let Some((bits, kind)) = line.strip_prefix('/').and_then(|l| l.split_once(' ')) else {
+            continue;
+        };
+        let ours = kind.starts_with("host LOCAL") || kind.starts_with("link BROADCAST");
+        if let (true, Some(network), Ok(bits @ 1..=32)) = (ours, leaf, bits.parse::<u32>())
+            && address.to_bits() >> (32 - bits) == network.to_bits() >> (32 - bits)
         {
             return true;
         }
@@ -225,11 +231,14 @@ mod tests {
     #[test]
     fn own_addresses_are_read_from_the_kernel() {
         let trie = "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 192.0.2.0\n        /24 link UNICAST\n\
-                    \x20    |-- 192.0.2.2\n        /32 host LOCAL\n     |-- 192.0.2.255\n        /32 link BROADCAST\n";
+                    \x20    |-- 192.0.2.2\n        /32 host LOCAL\n     |-- 192.0.2.255\n        /32 link BROADCAST\n\
+                    \x20    |-- 198.51.100.0\n        /24 host LOCAL\n";
         assert!(own_v4(trie, Ipv4Addr::new(192, 0, 2, 2)));
         assert!(own_v4(trie, Ipv4Addr::new(192, 0, 2, 255)));
         assert!(!own_v4(trie, Ipv4Addr::new(192, 0, 2, 0)));
         assert!(!own_v4(trie, Ipv4Addr::new(192, 0, 2, 3)));
+        assert!(own_v4(trie, Ipv4Addr::new(198, 51, 100, 77)));
+        assert!(!own_v4(trie, Ipv4Addr::new(198, 51, 101, 77)));
         let table = "20010db8000000000000000000000002 02 40 00 80 eth0\n";
         assert!(own_v6(table, "2001:db8::2".parse().unwrap()));
         assert!(!own_v6(table, "2001:db8::3".parse().unwrap()));

@@ -24,6 +24,7 @@ pub(crate) fn http(head_wait: Duration) -> http1::Builder {
     http.timer(TokioTimer::new())
         .header_read_timeout(head_wait)
         .max_headers(HEADERS_MAX)
+        .max_header_size(HEAD_MAX)
         .max_buf_size(HEAD_MAX)
         .half_close(false);
     http

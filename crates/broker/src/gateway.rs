@@ -6,7 +6,6 @@
 
 mod answer;
 mod headers;
-mod intake;
 mod redact;
 mod relay;
 mod route;
@@ -27,13 +26,13 @@ use rustls::ClientConfig;
 use tokio::net::UnixStream;
 
 use self::answer::Answer;
-use self::intake::Intake;
 use self::redact::Redactor;
 use self::relay::Relay;
 use self::route::Route;
 use crate::broker::{Run, Shared};
 use crate::door;
 use crate::grant::{Grant, ModelGrant, WireApi};
+use crate::intake::{self, Intake};
 use crate::refusal::{Door, Refusal, RefusalReason};
 use crate::usage::UsageScan;
 
@@ -85,8 +84,8 @@ pub(crate) async fn connection(
         let (shared, run) = (shared.clone(), state.clone());
         async move { Ok::<_, Infallible>(serve(&shared, run, request).await) }
     });
-    if let Err(error) = door::http(head_wait).serve_connection(io, service).await {
-        if error.is_parse() {
+    match door::http(head_wait).serve_connection(io, service).await {
+        Err(error) if error.is_parse() => {
             let text = format!("not HTTP as it is read here: {error}");
             run.refuse(Refusal::new(
                 Door::Gateway,
@@ -95,6 +94,8 @@ pub(crate) async fn connection(
                 text,
             ));
         }
+        // Other ends of a connection are the client's business.
+        Err(_) | Ok(()) => {}
     }
 }
 

@@ -19,6 +19,8 @@ mod door;
 mod egress;
 mod gateway;
 mod grant;
+mod hop;
+mod intake;
 mod meter;
 mod proxy;
 mod refusal;

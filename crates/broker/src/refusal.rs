@@ -61,7 +61,7 @@ reasons! {
     Path => 404,
     /// The path is known, the method is not allowed there.
     Method => 405,
-    /// WebSockets are not spoken here.
+    /// A switch to the `WebSocket` protocol, which is not spoken here.
     WebSocket => 426,
     /// A body over its cap.
     TooLarge => 413,

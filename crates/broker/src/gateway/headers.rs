@@ -1,26 +1,14 @@
 //! What passes of a message's head, in either direction.
 
 use http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderMap,
-    HeaderName, HeaderValue, PROXY_AUTHENTICATE, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING,
-    UPGRADE, VIA,
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName,
+    HeaderValue, SET_COOKIE, VIA,
 };
 
 use super::redact::Redactor;
 use crate::credential::CREDENTIAL_HEADERS;
+use crate::hop::without_hop;
 use crate::meter::LimitState;
-
-/// Headers that concern one connection and not the message, with those that `connection` names.
-const HOP: [HeaderName; 8] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    PROXY_AUTHENTICATE,
-];
 
 /// Headers of a request that are ours to set, or tell of proxies before us.
 const OURS: [HeaderName; 10] = [
@@ -74,24 +62,6 @@ pub(super) fn for_sandbox(headers: &HeaderMap, redactor: Option<&Redactor>) -> H
                     .unwrap_or_else(|_| HeaderValue::from_static("redacted"));
             }
         }
-    }
-    passed
-}
-
-/// A copy without the headers that concern one connection only.
-pub(crate) fn without_hop(headers: &HeaderMap) -> HeaderMap {
-    let mut passed = headers.clone();
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|list| list.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        // A length is the message's; naming it here would change how the body is read.
-        .filter(|name| *name != CONTENT_LENGTH)
-        .collect();
-    for name in HOP.iter().chain(&named) {
-        passed.remove(name);
     }
     passed
 }

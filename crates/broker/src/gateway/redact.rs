@@ -141,7 +141,7 @@ mod tests {
         let text = format!("x{secret}y abab{secret}{secret} abababac-abababa ababababac-abababac!");
         let clean = text.replace(secret, &"*".repeat(secret.len()));
         assert!(clean.contains("abababac-abababa "));
-        for step in 1..text.len() + 1 {
+        for step in 1..=text.len() {
             assert_eq!(run(secret, &text, step), clean, "{step}");
         }
     }

@@ -3,6 +3,7 @@
 use http::{HeaderMap, Method, Uri, header};
 
 use crate::grant::WireApi;
+use crate::hop::is_trace;
 use crate::refusal::RefusalReason;
 
 /// The longest query in bytes.
@@ -77,11 +78,6 @@ impl Route {
             Known::Api(allowed, _) => Err((RefusalReason::Method, format!("only {allowed} here"))),
         }
     }
-}
-
-/// TRACE and its old twin answer with the request's headers.
-pub(crate) fn is_trace(method: &Method) -> bool {
-    *method == Method::TRACE || method.as_str().eq_ignore_ascii_case("TRACK")
 }
 
 fn known(api: WireApi, path: &str) -> Option<Known> {

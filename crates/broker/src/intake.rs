@@ -11,7 +11,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use crate::refusal::RefusalReason;
 
 /// Why a body was given up; empty while all is well.
-pub(super) type Trouble = Arc<OnceLock<(RefusalReason, String)>>;
+pub(crate) type Trouble = Arc<OnceLock<(RefusalReason, String)>>;
 
 /// The body.
 pub(crate) struct Intake {
@@ -29,7 +29,7 @@ pub(crate) struct Intake {
 pub(crate) struct GivenUp;
 
 /// The refusal of a body over its cap.
-pub(super) fn too_large(cap: u64) -> (RefusalReason, String) {
+pub(crate) fn too_large(cap: u64) -> (RefusalReason, String) {
     (
         RefusalReason::TooLarge,
         format!("the request is over {cap} bytes"),
@@ -38,7 +38,7 @@ pub(super) fn too_large(cap: u64) -> (RefusalReason, String) {
 
 impl Intake {
     /// Passes at most `cap` bytes, and waits for each piece for `wait`.
-    pub(super) fn new(body: Incoming, cap: u64, wait: Duration) -> (Self, Trouble) {
+    pub(crate) fn new(body: Incoming, cap: u64, wait: Duration) -> (Self, Trouble) {
         let trouble = Trouble::default();
         let deadline = Box::pin(sleep(wait));
         (

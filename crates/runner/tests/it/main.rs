@@ -1,3 +1,4 @@
 //! Stories of the runner, told with real programs.
 
 mod inside;
+mod outside;

@@ -1,0 +1,5 @@
+//! The outside half, through its front door: an order in a folder, a process, a report.
+
+mod agent;
+mod check;
+mod world;

@@ -1,0 +1,344 @@
+//! A state folder with a repository in it, and runners started on orders, as root and as an
+//! ordinary user.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use midwatch_api::order::{
+    AgentWork, CustomAgent, Limits, ORDER_FILE, ORDER_VERSION, Order, PromptBy, Work, Workspace,
+};
+use midwatch_api::report::{Ending, REPORT_FILE, Report};
+
+/// The ordinary user of these tests; nobody's.
+const USER: u32 = 61_998;
+
+/// How long a story may take before it counts as hanging.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Who starts the runner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Persona {
+    /// Root, whose sandboxes run as the service user.
+    Root,
+    /// An ordinary user.
+    User,
+}
+
+/// Tells a story once as each persona that this process can be.
+pub(super) fn as_everyone(story: impl Fn(Persona)) {
+    if rustix::process::geteuid().is_root() {
+        story(Persona::Root);
+    } else {
+        println!("NOT RUN: as root, because the tests were not started as root");
+    }
+    story(Persona::User);
+}
+
+/// One state folder.
+pub(super) struct World {
+    /// Who.
+    pub(super) persona: Persona,
+    dir: tempfile::TempDir,
+    source: PathBuf,
+}
+
+/// The runner's program, at a place that everybody can enter.
+fn program() -> &'static Path {
+    static PROGRAM: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
+    let (_, path) = PROGRAM.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let path = dir.path().join("midwatch-runner");
+        // By another process: a descriptor of ours open for writing would be inherited by
+        // what other tests start meanwhile, and the program be "busy".
+        let copied = Command::new("cp")
+            .arg(env!("CARGO_BIN_EXE_midwatch-runner"))
+            .arg(&path)
+            .status();
+        assert!(copied.unwrap().success());
+        (dir, path)
+    });
+    path
+}
+
+fn git(folder: &Path, words: &[&str]) -> String {
+    let output = Command::new("git")
+        .current_dir(folder)
+        .args([
+            "-c",
+            "user.name=t",
+            "-c",
+            "user.email=t@t",
+            "-c",
+            "init.defaultBranch=main",
+        ])
+        .args(words)
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "git {words:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+impl World {
+    /// An empty repository's world.
+    pub(super) fn new(persona: Persona) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let source = dir.path().join("source");
+        fs::create_dir(&source).unwrap();
+        git(&source, &["init", "-q"]);
+        let world = Self {
+            persona,
+            dir,
+            source,
+        };
+        for name in ["runs", "bases", "deps", "homes"] {
+            fs::create_dir(world.path(name)).unwrap();
+            world.give(&world.path(name));
+        }
+        world
+    }
+
+    /// A path in the state folder.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Hands a path to an ordinary user's world; root's runner hands over by itself.
+    pub(super) fn give(&self, path: &Path) {
+        if self.persona == Persona::User && rustix::process::geteuid().is_root() {
+            chown(path, Some(USER), Some(USER)).unwrap();
+        }
+    }
+
+    /// Commits files to the source repository and brings the upstream store up to date.
+    pub(super) fn commit(&self, files: &[(&str, &str)]) -> String {
+        for (name, text) in files {
+            let path = self.source.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        git(&self.source, &["add", "-A"]);
+        git(
+            &self.source,
+            &["commit", "-q", "--allow-empty", "-m", "work"],
+        );
+        let upstream = self.upstream();
+        let _ = fs::remove_dir_all(&upstream);
+        let (from, to) = (self.source.to_str().unwrap(), upstream.to_str().unwrap());
+        git(self.dir.path(), &["clone", "-q", "--bare", from, to]);
+        git(&upstream, &["repack", "-adq"]);
+        git(&self.source, &["rev-parse", "HEAD"])
+    }
+
+    /// The store with the packs.
+    pub(super) fn upstream(&self) -> PathBuf {
+        self.path("upstream")
+    }
+
+    /// A workspace on the base of a commit, which is made by a checkout run if need be.
+    pub(super) fn workspace(&self, commit: &str) -> Workspace {
+        let base = self.path("bases").join(commit);
+        if !base.exists() {
+            let work = Work::Checkout {
+                commit: commit.to_owned(),
+                upstream: self.upstream(),
+                base: base.clone(),
+                workers: 0,
+            };
+            let report = self.order("checkout", work).report();
+            assert_eq!(report.ending, Ending::Exited { code: 0 }, "{report:#?}");
+        }
+        Workspace {
+            base_commit: commit.to_owned(),
+            base,
+            deps: Vec::new(),
+            commit: None,
+            upper: None,
+        }
+    }
+
+    /// An order that is not given yet.
+    pub(super) fn order(&self, name: &str, work: Work) -> Draft<'_> {
+        let number = fs::read_dir(self.path("runs")).unwrap().count() + 1;
+        let folder = self.path("runs").join(format!("{number}-{name}"));
+        let order = Order {
+            version: ORDER_VERSION,
+            run: format!("task-{name}-{number}"),
+            epoch: u32::try_from(number).unwrap(),
+            folder,
+            work,
+            limits: Limits {
+                wall_seconds: 40,
+                idle_seconds: 0,
+                memory_bytes: 1 << 30,
+                pids: 256,
+                disk_bytes: 1 << 30,
+                output_bytes: 1 << 20,
+                grace_seconds: 4,
+            },
+            toolchains: Vec::new(),
+            ca_bundle: None,
+            broker: None,
+            client_env: BTreeMap::new(),
+            client_files: BTreeMap::new(),
+            accept_missing: Vec::new(),
+        };
+        Draft { world: self, order }
+    }
+
+    /// A check.
+    pub(super) fn check(&self, workspace: &Workspace, command: &str) -> Draft<'_> {
+        self.order(
+            "check",
+            Work::Check {
+                workspace: workspace.clone(),
+                command: command.to_owned(),
+            },
+        )
+    }
+
+    /// A custom agent that is a shell script.
+    pub(super) fn agent(&self, workspace: &Workspace, script: &str) -> Draft<'_> {
+        self.order(
+            "agent",
+            Work::Agent {
+                workspace: workspace.clone(),
+                home: self.path("homes/h"),
+                agent: Box::new(AgentWork {
+                    adapter: "custom".into(),
+                    program: "/bin/sh".into(),
+                    model: None,
+                    prompt: "the prompt, by stdin".into(),
+                    preamble: String::new(),
+                    session: "0190f3a0-0000-7000-8000-000000000001".into(),
+                    resume: false,
+                    read_only: false,
+                    credential_kind: "None".into(),
+                    run_token: String::new(),
+                    max_turns: None,
+                    max_cost_cents: None,
+                    checkpoint_seconds: 0,
+                    custom: Some(CustomAgent {
+                        argv: vec!["/bin/sh".into(), "-c".into(), script.into()],
+                        prompt_by: PromptBy::Stdin,
+                        env: BTreeMap::new(),
+                        mapping: None,
+                    }),
+                }),
+            },
+        )
+    }
+}
+
+/// An order to be changed and then given.
+pub(super) struct Draft<'a> {
+    world: &'a World,
+    /// The order.
+    pub(super) order: Order,
+}
+
+impl Draft<'_> {
+    /// Changes the limits.
+    pub(super) fn limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
+        change(&mut self.order.limits);
+        self
+    }
+
+    /// Starts the runner.
+    pub(super) fn start(self) -> Started {
+        let folder = self.order.folder.clone();
+        fs::create_dir(&folder).unwrap();
+        fs::write(
+            folder.join(ORDER_FILE),
+            serde_json::to_vec(&self.order).unwrap(),
+        )
+        .unwrap();
+        self.world.give(&folder);
+        let mut command = match self.world.persona {
+            Persona::User if rustix::process::geteuid().is_root() => {
+                let mut command = Command::new("setpriv");
+                let uid = USER.to_string();
+                command
+                    .args(["--reuid", &uid, "--regid", &uid, "--clear-groups"])
+                    .arg(program());
+                command
+            }
+            Persona::Root | Persona::User => Command::new(program()),
+        };
+        command.arg("runner").arg(&folder);
+        command
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin");
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        Started {
+            child: command.spawn().unwrap(),
+            folder,
+        }
+    }
+
+    /// Starts the runner and waits for its report.
+    pub(super) fn report(self) -> Report {
+        self.start().report()
+    }
+}
+
+/// A runner at work.
+pub(super) struct Started {
+    /// The process.
+    pub(super) child: Child,
+    /// The run's folder.
+    pub(super) folder: PathBuf,
+}
+
+impl Started {
+    /// Waits until a condition holds.
+    pub(super) fn until(&mut self, what: &str, holds: impl Fn(&Path) -> bool) {
+        let began = Instant::now();
+        while !holds(&self.folder) {
+            assert!(began.elapsed() < PATIENCE, "no {what} after {PATIENCE:?}");
+            assert!(
+                self.child.try_wait().unwrap().is_none(),
+                "the runner ended before there was {what}"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits until the log of stdout holds a text.
+    pub(super) fn until_printed(&mut self, text: &str) {
+        self.until(text, |folder| read(folder, "stdout.log").contains(text));
+    }
+
+    /// Waits for the end and reads the report.
+    pub(super) fn report(mut self) -> Report {
+        let began = Instant::now();
+        while self.child.try_wait().unwrap().is_none() {
+            if began.elapsed() > PATIENCE {
+                let _ = self.child.kill();
+                panic!("the runner hangs: {}", read(&self.folder, "events.jsonl"));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let bytes = fs::read(self.folder.join(REPORT_FILE)).expect("a report");
+        serde_json::from_slice(&bytes).unwrap()
+    }
+}
+
+/// A file of a run's folder, or nothing.
+pub(super) fn read(folder: &Path, name: &str) -> String {
+    fs::read(folder.join(name))
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .unwrap_or_default()
+}

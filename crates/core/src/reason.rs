@@ -43,6 +43,10 @@ pub enum FailReason {
     Looping,
     /// The memory limit.
     OutOfMemory,
+    /// The limit on processes.
+    ProcessLimit,
+    /// Far more output than is kept.
+    OutputLimit,
     /// The disk limit, or a full disk.
     Disk,
     /// The agent changed nothing.
@@ -172,6 +176,8 @@ names!(FailReason {
     Stalled,
     Looping,
     OutOfMemory,
+    ProcessLimit,
+    OutputLimit,
     Disk,
     EmptyDiff,
     CheckCouldNotRun,
@@ -255,6 +261,12 @@ impl FailReason {
                 "see the transcript with `midwatch logs`, then word the goal another way",
             ),
             Self::OutOfMemory => (Agent, Never, "raise the memory limit in the profile"),
+            Self::ProcessLimit => (Agent, Never, "raise the process limit in the profile"),
+            Self::OutputLimit => (
+                Agent,
+                Never,
+                "something printed without end, see `midwatch logs`",
+            ),
             Self::Disk => (
                 Machine,
                 Never,

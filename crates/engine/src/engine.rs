@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use midwatch_core::event::{Action, ActionKey, Event, RunOrder};
 use midwatch_core::id::{RunName, TaskName};
 use midwatch_core::ports::{ActOnLand, ActOnRun, Clock, Store, Stored};
-use midwatch_core::task::{Task, TaskSpec};
+use midwatch_core::task::{State, Task, TaskSpec, Wake};
 use midwatch_core::time::Time;
 use tokio::sync::{Notify, broadcast};
 
@@ -61,6 +61,9 @@ pub(crate) struct Live {
     pub(crate) performing: BTreeSet<ActionKey>,
 }
 
+/// What every handle on an engine shares.
+type Shared<S, R, L, C> = Inner<S, R, L, C, EngineError<<S as Store>::Error>>;
+
 pub(crate) struct Inner<S, R, L, C, E> {
     pub(crate) ports: Ports<S, R, L, C>,
     pub(crate) tasks: Mutex<BTreeMap<TaskName, Live>>,
@@ -72,7 +75,7 @@ pub(crate) struct Inner<S, R, L, C, E> {
 
 /// Drives every task. Cheap to clone.
 pub struct Engine<S: Store, R, L, C> {
-    pub(crate) inner: Arc<Inner<S, R, L, C, EngineError<S::Error>>>,
+    pub(crate) inner: Arc<Shared<S, R, L, C>>,
 }
 
 impl<S: Store, R, L, C> Clone for Engine<S, R, L, C> {
@@ -143,6 +146,21 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
         self.tasks().len()
     }
 
+    /// How many tasks something will happen to without anybody's help.
+    pub fn busy(&self) -> usize {
+        let waits_for_somebody = |task: &Task| match &task.state {
+            State::Held(hold) => match hold.until {
+                Wake::At(_) => false,
+                Wake::On(_) => !task.cancel,
+            },
+            State::Queued | State::Running(_) | State::Ended(_) => false,
+        };
+        self.tasks()
+            .values()
+            .filter(|live| !waits_for_somebody(&live.task))
+            .count()
+    }
+
     /// Everything that is stored from now on.
     pub fn changes(&self) -> broadcast::Receiver<Change> {
         self.inner.changes.subscribe()
@@ -199,7 +217,7 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
         let stored = store
             .append(name, live.seq, events, now)
             .map_err(EngineError::Store)?;
-        let queued_before = matches!(live.task.state, midwatch_core::task::State::Queued);
+        let queued_before = matches!(live.task.state, State::Queued);
         live.task = after;
         live.seq = stored.last().map_or(live.seq, |last| last.seq);
         if !queued_before {

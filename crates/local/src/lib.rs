@@ -1,1 +1,16 @@
-//! One machine: the SQLite store and the starting and adopting of runners.
+//! One machine: the SQLite store, and the starting and adopting of runners.
+//!
+//! ```text
+//! Server ─► engine ─► Store (SQLite)
+//!                  ─► Launcher ── order.json ──► runner process ── report.json ──► event
+//! ```
+//!
+//! Knows nothing of git, sandboxes, models or forges: it hands orders to runner processes and
+//! reads their reports.
+
+pub mod access;
+pub mod folder;
+pub mod launcher;
+pub mod server;
+pub mod store;
+pub mod view;

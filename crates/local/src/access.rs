@@ -1,0 +1,45 @@
+//! The way out of a sandbox, as far as this room knows it: a door that somebody opens.
+
+use std::future::Future;
+use std::path::PathBuf;
+
+use midwatch_api::task::{CredentialRef, Egress};
+
+/// What a run's door lets through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Door {
+    /// The run.
+    pub run: String,
+    /// Where its sockets are to be.
+    pub folder: PathBuf,
+    /// The model, for agents.
+    pub model: Option<Model>,
+    /// The rest of the world.
+    pub egress: Egress,
+    /// The registries of this user's package clients.
+    pub registries: Vec<String>,
+    /// The operator's CA bundle.
+    pub ca_bundle: Option<PathBuf>,
+    /// Where refusals and usage are written, one JSON line each.
+    pub log: PathBuf,
+}
+
+/// The model behind a gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Model {
+    /// Where the credential is.
+    pub credential: CredentialRef,
+    /// Its kind, as core names it.
+    pub kind: String,
+    /// The provider's base URL, when it is not the usual one.
+    pub upstream: Option<String>,
+}
+
+/// Opens and closes doors. Opening again after a restart gives the same token.
+pub trait Access: Send + Sync + 'static {
+    /// Opens; returns the run token.
+    fn open(&self, door: &Door) -> Result<String, String>;
+
+    /// Closes: the token works no longer.
+    fn close(&self, run: &str) -> impl Future<Output = ()> + Send;
+}

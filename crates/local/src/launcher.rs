@@ -1,0 +1,232 @@
+//! Acts on runs by starting runner processes, one folder each. A server may die and come back:
+//! the runner goes on, and the next server finds it by its folder.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use midwatch_api::report::{REPORT_FILE, Report, STOP_FILE, StreamEvent};
+use midwatch_api::task::TaskOrder;
+use midwatch_core::event::{Event, RunOrder, RunResult, RunWork};
+use midwatch_core::id::{Epoch, RunName, TaskName};
+use midwatch_core::ports::{Act, ActOnRun, Seen};
+use midwatch_core::reason::FailReason;
+use midwatch_core::task::Task;
+use tokio::sync::mpsc;
+
+use crate::access::Access;
+use crate::folder::StateFolder;
+use crate::store::SqliteStore;
+
+mod check_cache;
+mod orders;
+mod outcome;
+mod process;
+mod tail;
+
+pub use outcome::result_of;
+pub use process::SystemClock;
+
+/// Something that a running agent showed.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// The task.
+    pub task: TaskName,
+    /// The run.
+    pub run: RunName,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// What.
+    pub event: StreamEvent,
+}
+
+/// Starts, adopts and stops runners.
+pub struct Launcher<A> {
+    /// Where everything is.
+    pub folder: StateFolder,
+    /// Orders and cached checks.
+    pub store: Arc<SqliteStore>,
+    /// Opens doors.
+    pub access: A,
+    /// The executable that is started as `PROGRAM runner FOLDER`.
+    pub program: PathBuf,
+    /// Where what agents show is sent.
+    pub shown: mpsc::UnboundedSender<Shown>,
+}
+
+impl<A: Access> Act<RunOrder> for Launcher<A> {
+    async fn look(&self, task: &Task, order: &RunOrder) -> Seen {
+        let folder = self.folder.run(order.run.as_str());
+        if let Some(report) = read_report(&folder) {
+            return Seen::Done(Box::new(self.ended(task, order, &report)));
+        }
+        if process::is_alive(&folder) {
+            return Seen::GoesOn;
+        }
+        if process::was_started(&folder) {
+            // It may have ended between the two looks above.
+            let event = read_report(&folder)
+                .map_or_else(|| lost(order), |report| self.ended(task, order, &report));
+            return Seen::Done(Box::new(event));
+        }
+        match self.already_there(task, order) {
+            Some(event) => Seen::Done(Box::new(event)),
+            None => Seen::Nothing,
+        }
+    }
+
+    async fn perform(&self, task: &Task, order: &RunOrder) -> Event {
+        let folder = self.folder.run(order.run.as_str());
+        let event = match self.carry_out(task, order, &folder).await {
+            Ok(event) => event,
+            Err(problem) => ended(
+                order,
+                RunResult::Failed {
+                    reason: problem.reason,
+                    detail: problem.detail,
+                },
+            ),
+        };
+        self.access.close(order.run.as_str()).await;
+        event
+    }
+}
+
+impl<A: Access> ActOnRun for Launcher<A> {
+    async fn stop(&self, run: &RunName) {
+        let file = self.folder.run(run.as_str()).join(STOP_FILE);
+        // The runner looks for this file; where the folder is not there yet, it is made, and
+        // the runner stops as it starts.
+        let written = std::fs::create_dir_all(self.folder.run(run.as_str()))
+            .and_then(|()| std::fs::write(&file, b""));
+        if let Err(error) = written {
+            tracing::warn!(%run, %error, "could not ask the run to stop");
+        }
+    }
+}
+
+/// What kept a run from being carried out.
+struct Problem {
+    reason: FailReason,
+    detail: String,
+}
+
+impl Problem {
+    fn internal(detail: impl std::fmt::Display) -> Self {
+        Self {
+            reason: FailReason::Internal,
+            detail: detail.to_string(),
+        }
+    }
+
+    fn io(step: &str, error: &io::Error) -> Self {
+        let full = matches!(
+            error.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        );
+        let reason = if full {
+            FailReason::Disk
+        } else {
+            FailReason::Internal
+        };
+        Self {
+            reason,
+            detail: format!("{step}: {error}"),
+        }
+    }
+}
+
+impl<A: Access> Launcher<A> {
+    async fn carry_out(
+        &self,
+        task: &Task,
+        order: &RunOrder,
+        folder: &Path,
+    ) -> Result<Event, Problem> {
+        let name = task.spec.name.as_str();
+        let row = self.store.row(name).map_err(Problem::internal)?;
+        let row = row.ok_or_else(|| Problem::internal("the task has no stored order"))?;
+        let token = self.open_door(order, &row.order)?;
+        let child = if process::is_alive(folder) {
+            None
+        } else {
+            let wanted = orders::build(&self.folder, task, order, &row.order, token)?;
+            process::write_order(folder, &wanted)
+                .map_err(|e| Problem::io("writing the order", &e))?;
+            let started = process::start(&self.program, folder);
+            Some(started.map_err(|e| Problem::io("starting the runner", &e))?)
+        };
+        let watch = tail::follow(folder.to_owned(), |event| {
+            // The server may be closing; what was shown stays in the file.
+            let _ = self.shown.send(Shown {
+                task: task.spec.name.clone(),
+                run: order.run.clone(),
+                epoch: order.epoch,
+                event,
+            });
+        });
+        process::wait(folder, child, watch)
+            .await
+            .map_err(|e| Problem::io("waiting", &e))?;
+        Ok(match read_report(folder) {
+            Some(report) => self.ended(task, order, &report),
+            None => lost(order),
+        })
+    }
+
+    /// Opens the run's door where its kind of work has one. Doors are opened again for an
+    /// adopted run, with the same token.
+    fn open_door(&self, order: &RunOrder, wanted: &TaskOrder) -> Result<Option<String>, Problem> {
+        let door = orders::door(&self.folder, order, wanted);
+        door.map(|door| self.access.open(&door).map_err(Problem::internal))
+            .transpose()
+    }
+
+    fn ended(&self, task: &Task, order: &RunOrder, report: &Report) -> Event {
+        let layer = orders::layer_of(
+            task,
+            order,
+            self.store.row(task.spec.name.as_str()).ok().flatten(),
+        );
+        let result = result_of(order, report, layer);
+        let event = ended(order, result);
+        check_cache::keep(self, task, order, &event);
+        event
+    }
+
+    /// What needs no run: a base that was made before, a layer, a check that was run on the
+    /// same base.
+    fn already_there(&self, task: &Task, order: &RunOrder) -> Option<Event> {
+        match &order.work {
+            RunWork::Checkout { commit } => {
+                let base = self.folder.base(&task.spec.repository, commit.as_str());
+                base.is_dir().then(|| ended(order, RunResult::BaseReady))
+            }
+            RunWork::Setup { .. } => {
+                let row = self.store.row(task.spec.name.as_str()).ok().flatten();
+                let layer = orders::layer_of(task, order, row)?;
+                let there = self.folder.deps(&layer).is_dir();
+                there.then(|| ended(order, RunResult::DepsReady { layer }))
+            }
+            RunWork::Check { .. } => check_cache::find(self, task, order),
+            RunWork::Agent(_) | RunWork::Rescue { .. } => None,
+        }
+    }
+}
+
+fn read_report(folder: &Path) -> Option<Report> {
+    let bytes = std::fs::read(folder.join(REPORT_FILE)).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
+fn ended(order: &RunOrder, result: RunResult) -> Event {
+    Event::RunEnded {
+        run: order.run.clone(),
+        epoch: order.epoch,
+        result,
+    }
+}
+
+fn lost(order: &RunOrder) -> Event {
+    ended(order, outcome::lost(order))
+}

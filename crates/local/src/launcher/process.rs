@@ -1,0 +1,122 @@
+//! Runner processes: started detached, known by pid and start time and boot id, waited for by
+//! a descriptor that cannot mean another process.
+
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::Stdio;
+
+use midwatch_api::order::{ORDER_FILE, Order};
+use midwatch_api::report::{IDENTITY_FILE, RunnerIdentity};
+use midwatch_core::ports::Clock;
+use midwatch_core::time::Time;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use tokio::io::unix::AsyncFd;
+use tokio::process::{Child, Command};
+
+use crate::folder::write_private;
+
+/// What the runner itself prints; almost always empty.
+const RUNNER_LOG: &str = "runner.log";
+
+/// The machine's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Time {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        Time(since.map_or(0, |since| {
+            i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+        }))
+    }
+}
+
+/// Writes the order; from then on the run may be started.
+pub(super) fn write_order(folder: &Path, order: &Order) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    write_private(&folder.join(ORDER_FILE), &serde_json::to_vec_pretty(order)?)
+}
+
+/// Starts a runner that nothing ties to this process.
+pub(super) fn start(program: &Path, folder: &Path) -> io::Result<Child> {
+    let log = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(folder.join(RUNNER_LOG))?;
+    Command::new(program)
+        .arg("runner")
+        .arg(folder)
+        .env_clear()
+        .envs(std::env::var_os("MIDWATCH_UID").map(|uid| ("MIDWATCH_UID", uid)))
+        .env(
+            "PATH",
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        )
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        // Ctrl-C in the terminal of whoever started the server is not meant for it.
+        .process_group(0)
+        .kill_on_drop(false)
+        .spawn()
+}
+
+/// Whether the runner of a folder lives.
+pub(super) fn is_alive(folder: &Path) -> bool {
+    pidfd(folder).is_some()
+}
+
+/// Whether a runner of this folder got as far as saying who it is.
+pub(super) fn was_started(folder: &Path) -> bool {
+    folder.join(IDENTITY_FILE).exists()
+}
+
+/// A descriptor of the very process that wrote the identity; none when it is gone.
+fn pidfd(folder: &Path) -> Option<OwnedFd> {
+    let bytes = fs::read(folder.join(IDENTITY_FILE)).ok()?;
+    let identity: RunnerIdentity = serde_json::from_slice(&bytes).ok()?;
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    if boot.trim() != identity.boot_id {
+        return None;
+    }
+    let fd = pidfd_open(Pid::from_raw(identity.pid)?, PidfdFlags::NONBLOCK).ok()?;
+    // Looked at after the descriptor is open: whatever it means cannot change any more.
+    let (state, start_time) = stat(identity.pid)?;
+    (start_time == identity.start_time && state != 'Z').then_some(fd)
+}
+
+/// State and start time of a process.
+fn stat(pid: i32) -> Option<(char, u64)> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let after_name = &text[text.rfind(')')? + 2..];
+    let mut fields = after_name.split(' ');
+    let state = fields.next()?.chars().next()?;
+    // Field 22 of the whole line is the twentieth after the name.
+    let start_time = fields.nth(18)?.parse().ok()?;
+    Some((state, start_time))
+}
+
+/// Waits until the runner is gone; `watch` runs beside it and is ended after it.
+pub(super) async fn wait(
+    folder: &Path,
+    child: Option<Child>,
+    watch: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let ended = async {
+        let result = match child {
+            Some(mut child) => child.wait().await.map(|_| ()),
+            None => match pidfd(folder) {
+                Some(fd) => AsyncFd::register(fd)?.readable().await.map(|_| ()),
+                None => Ok(()),
+            },
+        };
+        drop(stop);
+        result
+    };
+    let (result, ()) = tokio::join!(ended, super::tail::until(watch, stopped));
+    result
+}

@@ -1,0 +1,373 @@
+//! What is shown of a task, from its events.
+
+use midwatch_api::control::{RunView, TaskView};
+use midwatch_api::view::{CheckLine, LINE_VERSION, Progress, ResultLine, UsageLine};
+use midwatch_core::event::{Action, EndKind, Event, RunResult, RunWork};
+use midwatch_core::evidence::{CheckOutcome, CheckResult, Evidence, Exit};
+use midwatch_core::ports::Stored;
+use midwatch_core::reason::HoldReason;
+use midwatch_core::task::{Outcome, State, Task, Wake};
+
+use crate::folder::StateFolder;
+use crate::store::TaskRow;
+
+/// How a task stands or ended.
+pub fn result(task: &Task, row: &TaskRow, folder: &StateFolder) -> ResultLine {
+    let (reason, detail, hint) = why(task);
+    let verified = task.verified();
+    let imported = task
+        .imported
+        .as_ref()
+        .map(midwatch_core::landing::Imported::facts);
+    let done = matches!(
+        task.state,
+        State::Ended(Outcome::Done(_) | Outcome::Unverified(_))
+    );
+    let spent = &task.spent;
+    let known = spent.input_tokens + spent.output_tokens > 0;
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "money for people, far below 2^52 micros"
+    )]
+    let cost_usd = spent.cost_micros.map(|micros| micros as f64 / 1e6);
+    ResultLine {
+        kind: "result".into(),
+        version: LINE_VERSION,
+        task: Some(row.name.clone()),
+        state: Some(task.state.as_str().into()),
+        reason,
+        hint,
+        detail,
+        verified: verified.is_some(),
+        rehearsal: row.order.agent.rehearsal,
+        branch: done.then(|| task.spec.branch.as_str().to_owned()),
+        commit: imported.map(|facts| facts.commit.as_str().to_owned()),
+        base: Some(task.spec.base.as_str().to_owned()),
+        checks: checks(task),
+        rescue_ref: task.rescue_ref.clone(),
+        transcript: Some(folder.root().join("runs").to_string_lossy().into_owned()),
+        usage: UsageLine {
+            input_tokens: known.then_some(spent.input_tokens),
+            output_tokens: known.then_some(spent.output_tokens),
+            cost_usd,
+        },
+        diffstat: imported.map(|facts| facts.diffstat.clone()),
+        notes: notes(task),
+    }
+}
+
+fn why(task: &Task) -> (Option<String>, Option<String>, Option<String>) {
+    let text = |s: &str| Some(s.to_owned());
+    match &task.state {
+        State::Held(hold) => (
+            text(hold.reason.as_str()),
+            text(&hold.detail),
+            text(hold.reason.hint()),
+        ),
+        State::Ended(Outcome::Failed { reason, detail }) => (
+            text(reason.as_str()),
+            text(detail),
+            text(reason.facts().hint),
+        ),
+        State::Ended(Outcome::NoChange { why }) => (None, text(why), None),
+        State::Ended(Outcome::Unverified(_)) => (
+            None,
+            text("no check was run: nobody knows whether it works"),
+            text("run its checks yourself before you merge it"),
+        ),
+        State::Queued | State::Running(_) | State::Ended(Outcome::Done(_) | Outcome::Cancelled) => {
+            (None, None, None)
+        }
+    }
+}
+
+fn checks(task: &Task) -> Vec<CheckLine> {
+    let evidence = task
+        .imported
+        .as_ref()
+        .and_then(|i| task.evidence.get(i.commit()));
+    match evidence {
+        Some(evidence) => lines(evidence, Some(&task.base_evidence), task.spec.checks.len()),
+        None if task.imported.is_none() => lines(&task.base_evidence, None, task.spec.checks.len()),
+        None => vec![],
+    }
+}
+
+fn lines(evidence: &Evidence, base: Option<&Evidence>, commands: usize) -> Vec<CheckLine> {
+    let known = (0..commands).filter_map(|index| Some((index, evidence.get(index)?)));
+    known
+        .map(|(index, result)| {
+            let before = base.and_then(|base| base.get(index));
+            check_line(result, before.map(CheckResult::outcome))
+        })
+        .collect()
+}
+
+fn check_line(result: &CheckResult, base: Option<CheckOutcome>) -> CheckLine {
+    let outcome = result.outcome();
+    CheckLine {
+        command: result.command.clone(),
+        outcome: outcome.as_str().into(),
+        exit_code: match result.exit {
+            Exit::Code(code) => Some(code),
+            Exit::NotItsOwn(_) => None,
+        },
+        tests_executed: result.tests.as_ref().map(|tests| tests.executed),
+        duration_ms: result.duration_ms,
+        base_outcome: base.map(|outcome| outcome.as_str().into()),
+        tail: match outcome {
+            CheckOutcome::Pass => vec![],
+            CheckOutcome::Fail | CheckOutcome::CouldNotRun => result.tail.clone(),
+        },
+    }
+}
+
+fn notes(task: &Task) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(imported) = &task.imported {
+        let facts = imported.facts();
+        let mut say = |what: &str, paths: &[String]| {
+            if !paths.is_empty() {
+                notes.push(format!("{what}: {}", paths.join(", ")));
+            }
+        };
+        say("protected paths", &facts.hard_paths);
+        say("manifests and lock files", &facts.soft_paths);
+        say("checkDefinitionChanged", &facts.check_definitions);
+    }
+    if let Some((commit, by)) = &task.approved {
+        notes.push(format!("{} was approved by {by}", commit.short()));
+    }
+    for result in task.base_evidence.results() {
+        if !result.accepted_missing.is_empty() {
+            notes.push(format!(
+                "sandbox layers missing: {}",
+                result.accepted_missing.join(", ")
+            ));
+            break;
+        }
+    }
+    notes
+}
+
+/// A task as lists and `describe` show it.
+pub fn task(
+    task: &Task,
+    row: &TaskRow,
+    events: &[Stored],
+    folder: &StateFolder,
+    waiting: Option<(HoldReason, usize)>,
+) -> TaskView {
+    TaskView {
+        result: result(task, row, folder),
+        goal: row.order.goal.clone(),
+        agent: row.order.agent.profile.clone(),
+        pipeline: row.order.pipeline.metadata.name.clone(),
+        repository: row.order.repository.path.to_string_lossy().into_owned(),
+        submitted_ms: row.submitted.0,
+        ended_ms: row.ended.map(|at| at.0),
+        explain: explain(task, waiting),
+        runs: runs(task, events, folder),
+    }
+}
+
+fn runs(task: &Task, events: &[Stored], folder: &StateFolder) -> Vec<RunView> {
+    let orders = events.iter().filter_map(|stored| match &stored.event {
+        Event::Intended(Action::Run(order)) => Some(order),
+        _ => None,
+    });
+    orders
+        .map(|order| RunView {
+            run: order.run.as_str().to_owned(),
+            kind: kind(&order.work).0.into(),
+            open: task.open_run(&order.run).is_some(),
+            folder: folder
+                .run(order.run.as_str())
+                .to_string_lossy()
+                .into_owned(),
+        })
+        .collect()
+}
+
+/// Why a task waits, or what it does, in one sentence.
+fn explain(task: &Task, waiting: Option<(HoldReason, usize)>) -> String {
+    match &task.state {
+        State::Queued => match waiting {
+            Some((reason, position)) => {
+                format!(
+                    "waits at place {position} of the queue ({reason}): {}",
+                    reason.hint()
+                )
+            }
+            None => "is about to begin".to_owned(),
+        },
+        State::Running(runs) if !runs.is_empty() => {
+            let names: Vec<&str> = runs
+                .iter()
+                .map(midwatch_core::id::RunName::as_str)
+                .collect();
+            format!("runs {}", names.join(", "))
+        }
+        State::Running(_) => match task.retry_at {
+            Some(_) => "pauses before the next attempt".to_owned(),
+            None => "is between two runs".to_owned(),
+        },
+        State::Held(hold) => {
+            let until = match hold.until {
+                Wake::At(_) => "goes on by itself",
+                Wake::On(_) => "waits for somebody",
+            };
+            format!(
+                "is held ({}), {until}: {}. {}",
+                hold.reason,
+                hold.detail,
+                hold.reason.hint()
+            )
+        }
+        State::Ended(Outcome::Failed { reason, detail }) => {
+            format!("failed ({reason}): {detail}. {}", reason.facts().hint)
+        }
+        State::Ended(Outcome::Done(landed)) => format!(
+            "is done: {} has {}",
+            landed.read_back().branch,
+            landed.read_back().commit.short()
+        ),
+        State::Ended(Outcome::Unverified(_)) => {
+            "is on its branch, unverified: no check was run".to_owned()
+        }
+        State::Ended(Outcome::NoChange { why }) => format!("needed no change: {why}"),
+        State::Ended(Outcome::Cancelled) => "was cancelled".to_owned(),
+    }
+}
+
+fn kind(work: &RunWork) -> (&'static str, Option<&str>) {
+    match work {
+        RunWork::Checkout { .. } => ("Checkout", None),
+        RunWork::Setup { command, .. } => ("Setup", Some(command)),
+        RunWork::Check { command, .. } => ("Check", Some(command)),
+        RunWork::Agent(_) => ("Agent", None),
+        RunWork::Rescue { .. } => ("Rescue", None),
+    }
+}
+
+/// What an event means to a person; none for what only the engine cares about.
+pub fn progress(task: &Task, event: &Event) -> Option<Progress> {
+    match event {
+        Event::Admitted | Event::Released | Event::Resumed { .. } => {
+            Some(state(if matches!(event, Event::Admitted) {
+                "Running"
+            } else {
+                "Queued"
+            }))
+        }
+        Event::Intended(Action::Run(order)) => {
+            let (kind, command) = kind(&order.work);
+            Some(Progress::RunStarted {
+                run: order.run.as_str().into(),
+                kind: kind.into(),
+                step: order.step.as_str().into(),
+                command: command.map(ToOwned::to_owned),
+            })
+        }
+        Event::RunEnded { run, result, .. } => Some(run_ended(task, run.as_str(), result)),
+        Event::Imported { facts, .. } => Some(Progress::Imported {
+            commit: facts.commit.as_str().into(),
+            diffstat: facts.diffstat.clone(),
+        }),
+        Event::RepairBegun { .. } => Some(Progress::Repair {
+            round: task.repairs,
+            because: "Check".into(),
+        }),
+        Event::ReviewReturned { .. } => Some(Progress::Repair {
+            round: task.reviews,
+            because: "Review".into(),
+        }),
+        Event::Rescued {
+            reference: Some(reference),
+            ..
+        } => Some(Progress::Saved {
+            reference: reference.clone(),
+        }),
+        Event::Held(hold) => Some(Progress::State {
+            state: "Held".into(),
+            reason: Some(hold.reason.as_str().into()),
+            detail: Some(hold.detail.clone()),
+            until_ms: match hold.until {
+                Wake::At(at) => Some(at.0),
+                Wake::On(_) => None,
+            },
+        }),
+        Event::Ended(kind) => Some(ended(kind)),
+        Event::Rescued {
+            reference: None, ..
+        }
+        | Event::Intended(Action::Land(_))
+        | Event::SessionKnown { .. }
+        | Event::CheckpointSeen { .. }
+        | Event::Fetched { .. }
+        | Event::NothingToImport { .. }
+        | Event::Checkpointed { .. }
+        | Event::Landed(_)
+        | Event::LandFailed { .. }
+        | Event::StopSent { .. }
+        | Event::Advanced(_)
+        | Event::Retried { .. }
+        | Event::EndingChosen(_)
+        | Event::CancelRequested { .. }
+        | Event::Approved { .. }
+        | Event::Rejected { .. } => None,
+    }
+}
+
+fn state(name: &str) -> Progress {
+    Progress::State {
+        state: name.into(),
+        reason: None,
+        detail: None,
+        until_ms: None,
+    }
+}
+
+fn ended(kind: &EndKind) -> Progress {
+    let (name, reason, detail) = match kind {
+        EndKind::Done => ("Done", None, None),
+        EndKind::Unverified => ("Unverified", None, None),
+        EndKind::NoChange { why } => ("NoChange", None, Some(why.clone())),
+        EndKind::Failed { reason, detail } => (
+            "Failed",
+            Some(reason.as_str().to_owned()),
+            Some(detail.clone()),
+        ),
+        EndKind::Cancelled => ("Cancelled", None, None),
+    };
+    Progress::State {
+        state: name.into(),
+        reason,
+        detail,
+        until_ms: None,
+    }
+}
+
+fn run_ended(task: &Task, run: &str, result: &RunResult) -> Progress {
+    let (ok, detail) = match result {
+        RunResult::Checked(check) => {
+            let on_base = check.commit == task.spec.base;
+            let check = check_line(check, None);
+            return Progress::Check { on_base, check };
+        }
+        RunResult::BaseReady | RunResult::DepsReady { .. } | RunResult::Bundled => (true, None),
+        RunResult::Agent(agent) => match &agent.outcome {
+            midwatch_core::agent::AgentOutcome::Completed => (true, None),
+            midwatch_core::agent::AgentOutcome::Failed { reason, detail, .. } => {
+                (false, Some(format!("{reason}: {detail}")))
+            }
+        },
+        RunResult::Failed { reason, detail } => (false, Some(format!("{reason}: {detail}"))),
+        RunResult::SandboxUnavailable { detail } => (false, Some(detail.clone())),
+    };
+    Progress::RunEnded {
+        run: run.into(),
+        ok,
+        detail,
+    }
+}

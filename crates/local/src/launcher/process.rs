@@ -11,8 +11,8 @@ use midwatch_api::order::{ORDER_FILE, Order};
 use midwatch_api::report::{IDENTITY_FILE, RunnerIdentity};
 use midwatch_core::ports::Clock;
 use midwatch_core::time::Time;
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use tokio::io::unix::AsyncFd;
 use tokio::process::{Child, Command};
 
 use crate::folder::write_private;
@@ -110,7 +110,7 @@ pub(super) async fn wait(
         let result = match child {
             Some(mut child) => child.wait().await.map(|_| ()),
             None => match pidfd(folder) {
-                Some(fd) => AsyncFd::register(fd)?.readable().await.map(|_| ()),
+                Some(fd) => gone(fd)?.await.map_err(io::Error::other),
                 None => Ok(()),
             },
         };
@@ -119,4 +119,20 @@ pub(super) async fn wait(
     };
     let (result, ()) = tokio::join!(ended, super::tail::until(watch, stopped));
     result
+}
+
+/// Tells when the process behind a descriptor has ended. A thread of its own, because it waits
+/// for hours and must not keep the server from ending.
+fn gone(fd: OwnedFd) -> io::Result<tokio::sync::oneshot::Receiver<()>> {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new()
+        .name("adopted".into())
+        .stack_size(64 << 10)
+        .spawn(move || {
+            let mut fds = [PollFd::new(&fd, PollFlags::IN)];
+            while let Err(rustix::io::Errno::INTR) = poll(&mut fds, None) {}
+            // Nobody waits any more when the server is ending.
+            let _ = tell.send(());
+        })?;
+    Ok(told)
 }

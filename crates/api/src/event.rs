@@ -410,14 +410,8 @@ enum AgentOutcomeDef {
 #[serde(remote = "Artifact", rename_all_fields = "camelCase")]
 enum ArtifactDef {
     Plan(String),
-    PullRequestText {
-        title: String,
-        body: String,
-    },
-    Verdict {
-        approve: bool,
-        comments: Vec<String>,
-    },
+    PullRequestText { title: String, body: String },
+    Verdict { approve: bool, comments: Vec<String> },
     NoChange(String),
     Blocked(String),
     FollowUpTask(String),

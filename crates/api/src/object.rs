@@ -67,17 +67,11 @@ pub enum ReadError {
 /// are refused by the reader.
 pub fn read_yaml<T: for<'de> Deserialize<'de>>(file: &str, text: &str) -> Result<T, ReadError> {
     if text.len() > MAX_FILE_BYTES {
-        return Err(ReadError::TooLarge {
-            file: file.into(),
-            bytes: text.len(),
-        });
+        return Err(ReadError::TooLarge { file: file.into(), bytes: text.len() });
     }
     serde_saphyr::from_str(text).map_err(|error| {
         let detail: String = error.to_string().chars().take(400).collect();
-        ReadError::Malformed {
-            file: file.into(),
-            detail,
-        }
+        ReadError::Malformed { file: file.into(), detail }
     })
 }
 

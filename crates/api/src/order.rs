@@ -44,11 +44,7 @@ pub struct Order {
 
 /// What a run does, with all that only this kind needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(
-    tag = "kind",
-    rename_all = "PascalCase",
-    rename_all_fields = "camelCase"
-)]
+#[serde(tag = "kind", rename_all = "PascalCase", rename_all_fields = "camelCase")]
 pub enum Work {
     /// Makes an immutable base: a checked-out commit with its own packs.
     Checkout {

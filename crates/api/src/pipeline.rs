@@ -138,34 +138,20 @@ fn agent(spec: &StepSpec) -> Result<AgentStep, InvalidInput> {
         ));
     };
     core::prompt::validate(template).map_err(|e| e.of("spec.steps.prompt"))?;
-    let limits = spec.limits.unwrap_or(StepLimits {
-        wall_seconds: None,
-        max_turns: None,
-    });
+    let limits = spec.limits.unwrap_or(StepLimits { wall_seconds: None, max_turns: None });
     let outside = |field: &str, value: String, rule: &str| {
-        Err(InvalidInput::new(
-            field,
-            &value,
-            rule,
-            "give a number in the range",
-        ))
+        Err(InvalidInput::new(field, &value, rule, "give a number in the range"))
     };
     match (limits.wall_seconds, limits.max_turns) {
-        (Some(seconds), _) if !(10..=86_400).contains(&seconds) => outside(
-            "spec.steps.limits.wallSeconds",
-            seconds.to_string(),
-            "must be 10 to 86400",
-        ),
-        (_, Some(turns)) if !(1..=10_000).contains(&turns) => outside(
-            "spec.steps.limits.maxTurns",
-            turns.to_string(),
-            "must be 1 to 10000",
-        ),
-        (wall_seconds, max_turns) => Ok(AgentStep {
-            template: template.clone(),
-            wall_seconds,
-            max_turns,
-        }),
+        (Some(seconds), _) if !(10..=86_400).contains(&seconds) => {
+            outside("spec.steps.limits.wallSeconds", seconds.to_string(), "must be 10 to 86400")
+        }
+        (_, Some(turns)) if !(1..=10_000).contains(&turns) => {
+            outside("spec.steps.limits.maxTurns", turns.to_string(), "must be 1 to 10000")
+        }
+        (wall_seconds, max_turns) => {
+            Ok(AgentStep { template: template.clone(), wall_seconds, max_turns })
+        }
     }
 }
 
@@ -202,36 +188,22 @@ mod tests {
             );
             let object =
                 read_object::<PipelineSpec>("x.yaml", KIND, &text).map_err(|e| e.to_string())?;
-            Pipeline::try_from(&object)
-                .map(|_| ())
-                .map_err(|e| e.to_string())
+            Pipeline::try_from(&object).map(|_| ()).map_err(|e| e.to_string())
         };
         let agent = "{name: a, kind: agent, prompt: 'p'}";
         let cases = [
             (format!("[{agent}, {{name: p, kind: publish}}]"), "check"),
             (format!("[{agent}, {{name: c, kind: check}}]"), "publish"),
-            (
-                "[{name: c, kind: check}, {name: p, kind: publish}]".to_owned(),
-                "implement",
-            ),
+            ("[{name: c, kind: check}, {name: p, kind: publish}]".to_owned(), "implement"),
             ("[{name: a, kind: agent, promt: x}]".to_owned(), "promt"),
             ("[{name: a, kind: agnet}]".to_owned(), "agnet"),
-            (
-                format!("[{agent}, {{name: a, kind: check}}, {{name: p, kind: publish}}]"),
-                "twice",
-            ),
-            (
-                "[{name: a, kind: agent, prompt: '{{gaol}}'}]".to_owned(),
-                "gaol",
-            ),
+            (format!("[{agent}, {{name: a, kind: check}}, {{name: p, kind: publish}}]"), "twice"),
+            ("[{name: a, kind: agent, prompt: '{{gaol}}'}]".to_owned(), "gaol"),
         ];
         for (steps, word) in cases {
             let error = read(&steps).unwrap_err();
             assert!(error.contains(word), "{steps}: {error}");
         }
-        read(&format!(
-            "[{agent}, {{name: c, kind: check}}, {{name: p, kind: publish}}]"
-        ))
-        .unwrap();
+        read(&format!("[{agent}, {{name: c, kind: check}}, {{name: p, kind: publish}}]")).unwrap();
     }
 }

@@ -74,11 +74,7 @@ pub struct Report {
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(
-    tag = "type",
-    rename_all = "PascalCase",
-    rename_all_fields = "camelCase"
-)]
+#[serde(tag = "type", rename_all = "PascalCase", rename_all_fields = "camelCase")]
 pub enum Ending {
     /// The command ended by itself: init's code, 128 + signal when a signal ended it.
     Exited {
@@ -244,11 +240,7 @@ pub enum Verdict {
 
 /// One line of the events file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(
-    tag = "type",
-    rename_all = "camelCase",
-    rename_all_fields = "camelCase"
-)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum StreamEvent {
     /// The runner reached a phase: `prepare`, `selfTest`, `command`, `commit`, `bundle`.
     Phase {

@@ -55,16 +55,10 @@ mod tests {
             ("cheks: []", "cheks"),
             ("setup: [1]", "setup"),
             ("setup: a\nsetup: b", "duplicate"),
-            (
-                "kind: Pod\napiVersion: v1\nmetadata: {name: x}\nspec: {}",
-                "apiVersion",
-            ),
+            ("kind: Pod\napiVersion: v1\nmetadata: {name: x}\nspec: {}", "apiVersion"),
         ] {
             let error = read_file(bad).unwrap_err().to_string();
-            assert!(
-                error.to_lowercase().contains(&word.to_lowercase()),
-                "{bad}: {error}"
-            );
+            assert!(error.to_lowercase().contains(&word.to_lowercase()), "{bad}: {error}");
         }
     }
 }

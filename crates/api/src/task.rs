@@ -120,11 +120,7 @@ pub struct AgentRef {
 
 /// Where a credential is. Never the credential.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(
-    tag = "from",
-    rename_all = "PascalCase",
-    rename_all_fields = "camelCase"
-)]
+#[serde(tag = "from", rename_all = "PascalCase", rename_all_fields = "camelCase")]
 pub enum CredentialRef {
     /// The agent needs none.
     None,

@@ -71,11 +71,7 @@ pub fn admit(queue: &Queue, now: Time) -> Vec<Grant> {
             continue;
         };
         position += 1;
-        grants.push(Grant::Wait {
-            name: entry.name.clone(),
-            reason,
-            position,
-        });
+        grants.push(Grant::Wait { name: entry.name.clone(), reason, position });
     }
     grants
 }
@@ -131,10 +127,7 @@ mod tests {
     fn priority_first_but_nothing_starves() {
         let old = entry("old", "x", 0, 0, false);
         let urgent = |since| entry("urgent", "y", 5, since, false);
-        let queue = |since| Queue {
-            slots: 1,
-            entries: vec![old.clone(), urgent(since)],
-        };
+        let queue = |since| Queue { slots: 1, entries: vec![old.clone(), urgent(since)] };
         assert_eq!(admitted(&queue(1), 2), ["urgent"]);
         let later = 7 * AGING_SECONDS * 1000;
         assert_eq!(admitted(&queue(later), later), ["old"]);

@@ -51,12 +51,8 @@ pub enum CredentialKind {
 
 impl CredentialKind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [
-        Self::AnthropicKey,
-        Self::AnthropicSubscription,
-        Self::OpenAiKey,
-        Self::None,
-    ];
+    pub const ALL: [Self; 4] =
+        [Self::AnthropicKey, Self::AnthropicSubscription, Self::OpenAiKey, Self::None];
 
     /// The name on every wire.
     pub const fn as_str(self) -> &'static str {
@@ -179,10 +175,7 @@ pub struct AgentCommand {
 
 /// What an adapter can do; declared, never guessed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "five independent yes-or-no facts about a CLI"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "five independent yes-or-no facts about a CLI")]
 pub struct Capabilities {
     /// A later run can go on with the conversation.
     pub resume: bool,

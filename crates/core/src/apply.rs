@@ -25,11 +25,7 @@ pub struct Illegal {
 
 impl std::fmt::Display for Illegal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{} cannot happen to a task that is {}",
-            self.event, self.state
-        )
+        write!(f, "{} cannot happen to a task that is {}", self.event, self.state)
     }
 }
 
@@ -117,15 +113,8 @@ impl State {
 
     fn illegal(&self, event: &Event) -> Illegal {
         let text = format!("{event:?}");
-        let name = text
-            .split([' ', '(', '{'])
-            .next()
-            .unwrap_or_default()
-            .to_owned();
-        Illegal {
-            state: self.as_str(),
-            event: name,
-        }
+        let name = text.split([' ', '(', '{']).next().unwrap_or_default().to_owned();
+        Illegal { state: self.as_str(), event: name }
     }
 }
 
@@ -144,11 +133,7 @@ impl Task {
 
     /// Takes one event in.
     pub fn apply(&mut self, event: &Event) -> Result<(), Illegal> {
-        let outcome = if let Event::Ended(kind) = event {
-            self.outcome(kind)
-        } else {
-            None
-        };
+        let outcome = if let Event::Ended(kind) = event { self.outcome(kind) } else { None };
         let state = self.state.next(event, outcome)?;
         let over = self.state.is_terminal();
         self.state = state;
@@ -169,10 +154,7 @@ impl Task {
                 if let Action::Run(order) = action {
                     self.epoch = self.epoch.max(order.epoch);
                     if let RunWork::Agent(_) = order.work {
-                        *self
-                            .rounds
-                            .entry(order.step.as_str().to_owned())
-                            .or_default() += 1;
+                        *self.rounds.entry(order.step.as_str().to_owned()).or_default() += 1;
                     }
                 }
                 self.open.insert(action.key(), action.clone());
@@ -185,21 +167,14 @@ impl Task {
                     self.run_ended(&order, result);
                 }
             }
-            Event::SessionKnown {
-                run,
-                epoch,
-                session,
-            } => {
+            Event::SessionKnown { run, epoch, session } => {
                 if let Some(order) = self.open_run(run).filter(|o| o.epoch == *epoch) {
                     let step = order.step.as_str().to_owned();
                     self.sessions.insert(step, session.clone());
                 }
             }
             Event::CheckpointSeen { run, epoch, number } => {
-                if self
-                    .open_run(run)
-                    .is_some_and(|order| order.epoch == *epoch)
-                {
+                if self.open_run(run).is_some_and(|order| order.epoch == *epoch) {
                     self.checkpoint = Some((run.clone(), *epoch, *number));
                 }
             }
@@ -218,11 +193,7 @@ impl Task {
                     self.nothing_new();
                 }
             }
-            Event::Rescued {
-                epoch,
-                reference,
-                snapshot,
-            } => {
+            Event::Rescued { epoch, reference, snapshot } => {
                 if self.close(&format!("rescue-{epoch}")) {
                     self.unsaved = None;
                     self.resume_from.clone_from(snapshot);
@@ -245,11 +216,7 @@ impl Task {
                     self.read_back = Some(read_back.clone());
                 }
             }
-            Event::LandFailed {
-                key,
-                reason,
-                detail,
-            } => self.land_failed(key, *reason, detail),
+            Event::LandFailed { key, reason, detail } => self.land_failed(key, *reason, detail),
             Event::StopSent { run } => {
                 self.stopping.insert(run.clone());
             }
@@ -299,16 +266,8 @@ impl Task {
     fn run_ended(&mut self, order: &RunOrder, result: &RunResult) {
         match (&order.work, result) {
             (RunWork::Checkout { .. }, RunResult::BaseReady) => self.base_ready = true,
-            (
-                RunWork::Setup {
-                    origin, lock_hash, ..
-                },
-                RunResult::DepsReady { layer },
-            ) => {
-                let deps = Deps {
-                    origin: origin.clone(),
-                    layer: layer.clone(),
-                };
+            (RunWork::Setup { origin, lock_hash, .. }, RunResult::DepsReady { layer }) => {
+                let deps = Deps { origin: origin.clone(), layer: layer.clone() };
                 self.deps.insert(lock_hash.clone(), deps);
             }
             (RunWork::Check { commit, index, .. }, RunResult::Checked(check)) => {
@@ -340,12 +299,7 @@ impl Task {
                 | RunResult::Failed { .. }
                 | RunResult::SandboxUnavailable { .. },
             ) => self.unsaved = None,
-            (
-                RunWork::Setup {
-                    origin: Some(_), ..
-                },
-                RunResult::Failed { detail, .. },
-            ) => {
+            (RunWork::Setup { origin: Some(_), .. }, RunResult::Failed { detail, .. }) => {
                 self.setup_failure = Some(detail.clone());
             }
             (work, RunResult::Failed { reason, detail }) => {
@@ -378,32 +332,18 @@ impl Task {
         if let RunWork::Agent(run) = work
             && run.role == Role::Implement
         {
-            self.unsaved = Some(Unsaved {
-                run: order.run.clone(),
-                epoch: order.epoch,
-                by: None,
-            });
+            self.unsaved = Some(Unsaved { run: order.run.clone(), epoch: order.epoch, by: None });
         }
     }
 
     fn agent_ended(&mut self, order: &RunOrder, run: &AgentRun, agent: &AgentResult) {
         self.spent.add(&agent.spent);
         if let Some(session) = &agent.session {
-            self.sessions
-                .insert(order.step.as_str().to_owned(), session.clone());
+            self.sessions.insert(order.step.as_str().to_owned(), session.clone());
         }
-        if let AgentOutcome::Failed {
-            reason,
-            detail,
-            resets_at,
-        } = &agent.outcome
-        {
+        if let AgentOutcome::Failed { reason, detail, resets_at } = &agent.outcome {
             self.keep_unsaved(order, &order.work);
-            self.fail(
-                Some(*reason),
-                detail.clone(),
-                resets_at.map(Time::from_seconds),
-            );
+            self.fail(Some(*reason), detail.clone(), resets_at.map(Time::from_seconds));
             return;
         }
         if self.cancel {
@@ -447,17 +387,14 @@ impl Task {
     }
 
     fn reviewed_by(&mut self, agent: &AgentResult) {
-        let mut verdicts = agent
-            .artifacts
-            .iter()
-            .filter_map(|artifact| match artifact {
-                Artifact::Verdict { approve, comments } => Some((*approve, comments)),
-                Artifact::NoChange(_)
-                | Artifact::PullRequestText { .. }
-                | Artifact::Plan(_)
-                | Artifact::Blocked(_)
-                | Artifact::FollowUpTask(_) => None,
-            });
+        let mut verdicts = agent.artifacts.iter().filter_map(|artifact| match artifact {
+            Artifact::Verdict { approve, comments } => Some((*approve, comments)),
+            Artifact::NoChange(_)
+            | Artifact::PullRequestText { .. }
+            | Artifact::Plan(_)
+            | Artifact::Blocked(_)
+            | Artifact::FollowUpTask(_) => None,
+        });
         match (verdicts.next(), verdicts.next()) {
             (Some((true, _)), None) => {
                 self.reviewed = Some(self.head().clone());
@@ -512,11 +449,7 @@ impl Task {
         match action {
             LandAction::Import { run, epoch, .. } => {
                 self.to_import = None;
-                self.unsaved = Some(Unsaved {
-                    run,
-                    epoch,
-                    by: None,
-                });
+                self.unsaved = Some(Unsaved { run, epoch, by: None });
                 self.fail(Some(reason), detail.to_owned(), None);
             }
             // What is not saved stays in the run's folder, which is kept.
@@ -544,11 +477,7 @@ impl Task {
     }
 
     fn fail(&mut self, reason: Option<FailReason>, detail: String, resets_at: Option<Time>) {
-        self.failure = Some(Failure {
-            reason,
-            detail,
-            resets_at,
-        });
+        self.failure = Some(Failure { reason, detail, resets_at });
     }
 
     /// The evidence that makes the newest imported commit a verified one.
@@ -556,13 +485,7 @@ impl Task {
         let imported = self.imported.as_ref()?;
         let evidence = self.evidence.get(imported.commit())?;
         let commands = self.spec.checks.len();
-        Verified::of(
-            imported,
-            &self.base_evidence,
-            evidence,
-            commands,
-            self.spec.known_failures,
-        )
+        Verified::of(imported, &self.base_evidence, evidence, commands, self.spec.known_failures)
     }
 
     fn outcome(&self, kind: &EndKind) -> Option<Outcome> {
@@ -578,10 +501,9 @@ impl Task {
             }
             EndKind::NoChange { why } => (self.imported.is_none() && self.no_change.is_some())
                 .then(|| Outcome::NoChange { why: why.clone() }),
-            EndKind::Failed { reason, detail } => Some(Outcome::Failed {
-                reason: *reason,
-                detail: detail.clone(),
-            }),
+            EndKind::Failed { reason, detail } => {
+                Some(Outcome::Failed { reason: *reason, detail: detail.clone() })
+            }
             EndKind::Cancelled => Some(Outcome::Cancelled),
         }
     }

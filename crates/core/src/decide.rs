@@ -27,27 +27,18 @@ pub struct Decision {
 
 impl Decision {
     fn store(event: Event) -> Self {
-        Self {
-            events: vec![event],
-            wake: None,
-        }
+        Self { events: vec![event], wake: None }
     }
 
     fn wait(wake: Wake) -> Self {
-        Self {
-            events: vec![],
-            wake: Some(wake),
-        }
+        Self { events: vec![], wake: Some(wake) }
     }
 }
 
 /// Decides. Call again after storing and applying the events, until there are none.
 pub fn decide(task: &Task, now: Time) -> Decision {
     match &task.state {
-        State::Ended(_) => Decision {
-            events: vec![],
-            wake: None,
-        },
+        State::Ended(_) => Decision { events: vec![], wake: None },
         State::Queued | State::Held(_) if task.cancel => {
             Decision::store(Event::Ended(EndKind::Cancelled))
         }
@@ -67,15 +58,10 @@ fn running(task: &Task, now: Time) -> Decision {
             .filter(|order| !task.stopping.contains(&order.run))
             // What saves work is never stopped.
             .filter(|order| !matches!(order.work, RunWork::Rescue { .. }))
-            .map(|order| Event::StopSent {
-                run: order.run.clone(),
-            })
+            .map(|order| Event::StopSent { run: order.run.clone() })
             .collect();
         if !stops.is_empty() {
-            return Decision {
-                events: stops,
-                wake: None,
-            };
+            return Decision { events: stops, wake: None };
         }
     }
     if let Some(save) = checkpoint(task) {
@@ -90,10 +76,7 @@ fn running(task: &Task, now: Time) -> Decision {
                 task,
                 "rescue",
                 0,
-                RunWork::Rescue {
-                    of: unsaved.run.clone(),
-                    of_epoch: unsaved.epoch,
-                },
+                RunWork::Rescue { of: unsaved.run.clone(), of_epoch: unsaved.epoch },
             ),
             Some(by) => Action::Land(LandAction::SaveRescue {
                 run: unsaved.run.clone(),
@@ -105,10 +88,9 @@ fn running(task: &Task, now: Time) -> Decision {
     }
     if let Some(ending) = &task.ending {
         return Decision::store(Event::Ended(match ending {
-            Ending::Fail(reason, detail) => EndKind::Failed {
-                reason: *reason,
-                detail: detail.clone(),
-            },
+            Ending::Fail(reason, detail) => {
+                EndKind::Failed { reason: *reason, detail: detail.clone() }
+            }
             Ending::Cancel => EndKind::Cancelled,
             Ending::NoChange(why) => EndKind::NoChange { why: why.clone() },
         }));
@@ -120,10 +102,7 @@ fn running(task: &Task, now: Time) -> Decision {
         return Decision::store(after_failure(task, failure, now));
     }
     if task.epoch.0 >= MAX_EPOCHS {
-        return fail(
-            FailReason::Internal,
-            "too many runs were started for one task",
-        );
+        return fail(FailReason::Internal, "too many runs were started for one task");
     }
     match task.retry_at {
         Some(at) if at > now => Decision::wait(Wake::At(at)),
@@ -146,10 +125,7 @@ fn checkpoint(task: &Task) -> Option<Action> {
         number: *number,
         onto,
     });
-    let saved = task
-        .checkpoints_saved
-        .get(epoch)
-        .is_some_and(|last| last >= number);
+    let saved = task.checkpoints_saved.get(epoch).is_some_and(|last| last >= number);
     (!saved && !task.open.contains_key(&save.key())).then_some(save)
 }
 
@@ -158,12 +134,7 @@ fn start(task: &Task, step: &str, ahead: u32, work: RunWork) -> Action {
     let epoch = Epoch(task.epoch.0.saturating_add(ahead).saturating_add(1));
     let step = StepName::parse(step).unwrap_or_else(|_| StepName::task());
     let run = RunName::new(&task.spec.name, &step, epoch);
-    Action::Run(RunOrder {
-        run,
-        step,
-        epoch,
-        work,
-    })
+    Action::Run(RunOrder { run, step, epoch, work })
 }
 
 fn fail(reason: FailReason, detail: &str) -> Decision {
@@ -179,10 +150,7 @@ fn after_failure(task: &Task, failure: &Failure, now: Time) -> Event {
         });
     };
     let end = || Event::EndingChosen(Ending::Fail(reason, failure.detail.clone()));
-    let again = |charged, seconds| Event::Retried {
-        charged,
-        at: now.plus_seconds(seconds),
-    };
+    let again = |charged, seconds| Event::Retried { charged, at: now.plus_seconds(seconds) };
     let may_charge = task.attempts + 1 < crate::pipeline::MAX_ATTEMPTS;
     // A review without a verdict could not run: tried again, though a rejection never is.
     if reason == FailReason::ReviewRejected && may_charge {

@@ -29,9 +29,7 @@ pub struct Tree<'a> {
 
 impl fmt::Debug for Tree<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tree")
-            .field("files", &self.files.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Tree").field("files", &self.files.len()).finish_non_exhaustive()
     }
 }
 
@@ -46,11 +44,7 @@ impl Tree<'_> {
     }
 
     fn text(&self, path: &str) -> Option<String> {
-        if self.has(path) {
-            (self.read)(path)
-        } else {
-            None
-        }
+        if self.has(path) { (self.read)(path) } else { None }
     }
 }
 
@@ -77,11 +71,7 @@ pub struct Detected {
 
 impl Detected {
     fn new(command: &str, why: impl Into<String>) -> Self {
-        Self {
-            command: command.to_owned(),
-            why: why.into(),
-            ..Self::default()
-        }
+        Self { command: command.to_owned(), why: why.into(), ..Self::default() }
     }
 
     fn offline(mut self, command: &str) -> Self {
@@ -105,8 +95,7 @@ impl Detected {
     }
 
     fn keeping(mut self, folders: &[&str]) -> Self {
-        self.keep_home
-            .extend(folders.iter().map(|&folder| folder.to_owned()));
+        self.keep_home.extend(folders.iter().map(|&folder| folder.to_owned()));
         self
     }
 }
@@ -125,11 +114,7 @@ pub fn checks(tree: &Tree<'_>) -> Vec<Detected> {
     .into_iter()
     .flatten()
     .collect();
-    if found.is_empty() {
-        make::check(tree).into_iter().collect()
-    } else {
-        found
-    }
+    if found.is_empty() { make::check(tree).into_iter().collect() } else { found }
 }
 
 /// The commands that install dependencies, in the order to run them; one per ecosystem.
@@ -156,19 +141,8 @@ pub fn joined(found: &[Detected]) -> Option<Detected> {
     let mut all = Detected::default();
     let mut offline = Vec::new();
     for one in found {
-        let Detected {
-            command,
-            offline_command,
-            why,
-            path,
-            env,
-            offline_env,
-            keep_home,
-        } = one;
-        for (text, part, glue) in [
-            (&mut all.command, command, " && "),
-            (&mut all.why, why, ", "),
-        ] {
+        let Detected { command, offline_command, why, path, env, offline_env, keep_home } = one;
+        for (text, part, glue) in [(&mut all.command, command, " && "), (&mut all.why, why, ", ")] {
             if !text.is_empty() {
                 text.push_str(glue);
             }

@@ -90,10 +90,7 @@ impl CheckResult {
         match self.exit {
             Exit::NotItsOwn(_) | Exit::Code(126 | 127) => CheckOutcome::CouldNotRun,
             Exit::Code(_)
-                if self
-                    .tests
-                    .as_ref()
-                    .is_some_and(|t| t.executed == 0 && t.failed == 0) =>
+                if self.tests.as_ref().is_some_and(|t| t.executed == 0 && t.failed == 0) =>
             {
                 CheckOutcome::CouldNotRun
             }
@@ -130,10 +127,7 @@ pub struct Evidence {
 impl Evidence {
     /// No result yet.
     pub fn new(commit: CommitId) -> Self {
-        Self {
-            commit,
-            results: BTreeMap::new(),
-        }
+        Self { commit, results: BTreeMap::new() }
     }
 
     /// The commit that all results belong to.
@@ -213,13 +207,9 @@ pub fn judge(
         }
     }
     if broke {
-        Judgement::Repair {
-            otherwise: FailReason::VerificationFailed,
-        }
+        Judgement::Repair { otherwise: FailReason::VerificationFailed }
     } else if red_before {
-        Judgement::Repair {
-            otherwise: FailReason::AlreadyRedOnBase,
-        }
+        Judgement::Repair { otherwise: FailReason::AlreadyRedOnBase }
     } else {
         Judgement::Green { fewer_tests }
     }
@@ -288,17 +278,9 @@ mod tests {
         let outcome = |code, tests| result('b', code, tests).outcome();
         assert_eq!(outcome(0, None), CheckOutcome::Pass);
         assert_eq!(outcome(1, None), CheckOutcome::Fail);
-        assert_eq!(
-            outcome(139, None),
-            CheckOutcome::Fail,
-            "a signal of its own"
-        );
+        assert_eq!(outcome(139, None), CheckOutcome::Fail, "a signal of its own");
         assert_eq!(outcome(127, None), CheckOutcome::CouldNotRun);
-        assert_eq!(
-            outcome(0, Some((0, &[]))),
-            CheckOutcome::CouldNotRun,
-            "no tests"
-        );
+        assert_eq!(outcome(0, Some((0, &[]))), CheckOutcome::CouldNotRun, "no tests");
         let mut lost = result('b', 0, None);
         lost.exit = Exit::NotItsOwn(NotItsOwn::OutOfMemory);
         assert_eq!(lost.outcome(), CheckOutcome::CouldNotRun);
@@ -327,40 +309,21 @@ mod tests {
         );
         assert_eq!(
             judged(red, result('b', 0, Some((5, &[]))), false),
-            Judgement::Green {
-                fewer_tests: vec![]
-            }
+            Judgement::Green { fewer_tests: vec![] }
         );
         assert_eq!(
             judged(green, result('b', 0, Some((4, &[]))), false),
-            Judgement::Green {
-                fewer_tests: vec![0]
-            }
+            Judgement::Green { fewer_tests: vec![0] }
         );
     }
 
     #[test]
     fn known_failures_are_exactly_the_bases() {
         let red = || result('a', 1, Some((5, &["old"])));
-        let green = Judgement::Green {
-            fewer_tests: vec![],
-        };
-        assert_eq!(
-            judged(red(), result('b', 1, Some((5, &["old"]))), true),
-            green
-        );
-        assert_ne!(
-            judged(red(), result('b', 1, Some((5, &["new"]))), true),
-            green
-        );
-        assert_ne!(
-            judged(red(), result('b', 1, None), true),
-            green,
-            "names unknown"
-        );
-        assert_ne!(
-            judged(result('a', 1, None), result('b', 1, None), true),
-            green
-        );
+        let green = Judgement::Green { fewer_tests: vec![] };
+        assert_eq!(judged(red(), result('b', 1, Some((5, &["old"]))), true), green);
+        assert_ne!(judged(red(), result('b', 1, Some((5, &["new"]))), true), green);
+        assert_ne!(judged(red(), result('b', 1, None), true), green, "names unknown");
+        assert_ne!(judged(result('a', 1, None), result('b', 1, None), true), green);
     }
 }

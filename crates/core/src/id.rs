@@ -66,10 +66,7 @@ impl TaskName {
         }
         let length = text.chars().count();
         if length > TASK_NAME_MAX {
-            return bad(
-                &format!("has {length} characters, {TASK_NAME_MAX} at most"),
-                "shorten it",
-            );
+            return bad(&format!("has {length} characters, {TASK_NAME_MAX} at most"), "shorten it");
         }
         if !is_label(text) {
             let suggestion = to_label(text);
@@ -107,12 +104,7 @@ impl RunName {
         if text.len() <= 200 && is_label(text) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(InvalidInput::new(
-                "run",
-                text,
-                "is not a run name",
-                "copy it from `midwatch get`",
-            ))
+            Err(InvalidInput::new("run", text, "is not a run name", "copy it from `midwatch get`"))
         }
     }
 }
@@ -143,9 +135,7 @@ impl StepName {
 impl CommitId {
     /// Reads a full commit id.
     pub fn parse(text: &str) -> Result<Self, InvalidInput> {
-        let hex = text
-            .bytes()
-            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        let hex = text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
         if hex && (text.len() == 40 || text.len() == 64) {
             Ok(Self(text.to_owned()))
         } else {
@@ -183,27 +173,15 @@ fn branch_fault(text: &str) -> Option<(&'static str, &'static str)> {
     } else if text.len() > BRANCH_NAME_MAX {
         Some(("is longer than 200 characters", "shorten it"))
     } else if text == "HEAD" || text == "@" || text.starts_with("refs/") {
-        Some((
-            "must be the short name of a branch",
-            "leave refs/heads/ away",
-        ))
+        Some(("must be the short name of a branch", "leave refs/heads/ away"))
     } else if !text.bytes().all(allowed) {
-        Some((
-            "may hold only A-Z a-z 0-9 . _ / -",
-            "replace the other characters",
-        ))
+        Some(("may hold only A-Z a-z 0-9 . _ / -", "replace the other characters"))
     } else if text.contains("..") || text.contains("//") || text.ends_with(['/', '.']) {
-        Some((
-            "must not hold '..' or '//' nor end with '/' or '.'",
-            "see git check-ref-format",
-        ))
+        Some(("must not hold '..' or '//' nor end with '/' or '.'", "see git check-ref-format"))
     } else if text.split('/').any(|part: &str| {
         part.is_empty() || part.starts_with(['.', '-']) || part.strip_suffix(".lock").is_some()
     }) {
-        Some((
-            "has a part that is empty, begins with '.' or '-', or ends with .lock",
-            "rename it",
-        ))
+        Some(("has a part that is empty, begins with '.' or '-', or ends with .lock", "rename it"))
     } else {
         None
     }

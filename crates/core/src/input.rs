@@ -21,22 +21,12 @@ pub struct InvalidInput {
 impl InvalidInput {
     /// Refuses a value, repeating it shortened and with its control characters escaped.
     pub fn new(field: &str, value: &str, rule: &str, fix: &str) -> Self {
-        Self {
-            field: field.into(),
-            value: shown(value),
-            rule: rule.into(),
-            fix: fix.into(),
-        }
+        Self { field: field.into(), value: shown(value), rule: rule.into(), fix: fix.into() }
     }
 
     /// Refuses a value that may hold a secret and so is never repeated.
     pub fn unshown(field: &str, rule: &str, fix: &str) -> Self {
-        Self {
-            field: field.into(),
-            value: String::new(),
-            rule: rule.into(),
-            fix: fix.into(),
-        }
+        Self { field: field.into(), value: String::new(), rule: rule.into(), fix: fix.into() }
     }
 
     /// The same refusal about another field, for a value that was parsed on behalf of it.
@@ -52,11 +42,7 @@ impl fmt::Display for InvalidInput {
         if self.value.is_empty() {
             write!(f, "{} {}; {}", self.field, self.rule, self.fix)
         } else {
-            write!(
-                f,
-                "{} '{}' {}; {}",
-                self.field, self.value, self.rule, self.fix
-            )
+            write!(f, "{} '{}' {}; {}", self.field, self.value, self.rule, self.fix)
         }
     }
 }
@@ -95,10 +81,7 @@ mod tests {
     #[test]
     fn refused_values_are_escaped_and_shortened() {
         let error = InvalidInput::new("name", "a\x1b[31m\u{202e}b", "is odd", "mend it");
-        assert_eq!(
-            error.to_string(),
-            "name 'a\\u{1b}[31m\\u{202e}b' is odd; mend it"
-        );
+        assert_eq!(error.to_string(), "name 'a\\u{1b}[31m\\u{202e}b' is odd; mend it");
         assert!(shown(&"x".repeat(1000)).chars().count() <= SHOWN + 1);
     }
 }

@@ -69,10 +69,9 @@ impl Verified {
             return None;
         }
         match judge(base, evidence, commands, known_failures) {
-            Judgement::Green { fewer_tests } => Some(Self {
-                imported: imported.clone(),
-                fewer_tests,
-            }),
+            Judgement::Green { fewer_tests } => {
+                Some(Self { imported: imported.clone(), fewer_tests })
+            }
             Judgement::Repair { .. } => None,
         }
     }
@@ -109,10 +108,8 @@ pub struct Landed {
 impl Landed {
     /// Made when what the target has is what was verified.
     pub fn of(verified: &Verified, read_back: &ReadBack) -> Option<Self> {
-        (read_back.commit == *verified.imported.commit()).then(|| Self {
-            verified: verified.clone(),
-            read_back: read_back.clone(),
-        })
+        (read_back.commit == *verified.imported.commit())
+            .then(|| Self { verified: verified.clone(), read_back: read_back.clone() })
     }
 
     /// What it was made from.
@@ -136,10 +133,8 @@ pub struct Kept {
 impl Kept {
     /// Made when what the user's repository has is what was imported.
     pub fn of(imported: &Imported, read_back: &ReadBack) -> Option<Self> {
-        (read_back.commit == *imported.commit()).then(|| Self {
-            imported: imported.clone(),
-            read_back: read_back.clone(),
-        })
+        (read_back.commit == *imported.commit())
+            .then(|| Self { imported: imported.clone(), read_back: read_back.clone() })
     }
 
     /// What it was made from.

@@ -69,13 +69,7 @@ impl Pipeline {
         let Some(implement) = implement else {
             return bad("has no implement step", "add a step of kind implement");
         };
-        if self
-            .steps
-            .iter()
-            .filter(|s| matches!(s.kind, StepKind::Implement(_)))
-            .count()
-            > 1
-        {
+        if self.steps.iter().filter(|s| matches!(s.kind, StepKind::Implement(_))).count() > 1 {
             return bad("has two implement steps", "keep one; repairs go back to it");
         }
         match self.position(|kind| matches!(kind, StepKind::Publish)) {
@@ -101,10 +95,7 @@ impl Pipeline {
             );
         }
         for (at, step) in self.steps.iter().enumerate() {
-            if self.steps[..at]
-                .iter()
-                .any(|earlier| earlier.name == step.name)
-            {
+            if self.steps[..at].iter().any(|earlier| earlier.name == step.name) {
                 return Err(InvalidInput::new(
                     "spec.steps.name",
                     step.name.as_str(),
@@ -121,8 +112,7 @@ impl Pipeline {
 
     /// Where the implementing step stands. Pipelines are validated before a task is made.
     pub fn implement_at(&self) -> usize {
-        self.position(|kind| matches!(kind, StepKind::Implement(_)))
-            .unwrap_or(0)
+        self.position(|kind| matches!(kind, StepKind::Implement(_))).unwrap_or(0)
     }
 
     fn position(&self, wanted: impl Fn(&StepKind) -> bool) -> Option<usize> {

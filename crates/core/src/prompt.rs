@@ -88,15 +88,8 @@ mod tests {
 
     #[test]
     fn values_are_never_expanded_again() {
-        let values = Values {
-            goal: "{{plan}} ${x}".into(),
-            plan: "P".into(),
-            ..Values::default()
-        };
-        let text = render(
-            "A {{goal}} B {{ plan }}{{#review}} R {{review}}{{/review}}.",
-            &values,
-        );
+        let values = Values { goal: "{{plan}} ${x}".into(), plan: "P".into(), ..Values::default() };
+        let text = render("A {{goal}} B {{ plan }}{{#review}} R {{review}}{{/review}}.", &values);
         assert_eq!(text.unwrap(), "A {{plan}} ${x} B P.");
     }
 

@@ -225,26 +225,18 @@ impl FailReason {
         use Fault::{Agent, Machine, Midwatch, Provider, User};
         use RetryRule::{Charged, Free, HoldForLogin, HoldUntilReset, Never};
         let (fault, retry, hint) = match self {
-            Self::Authentication => (
-                User,
-                HoldForLogin,
-                "log in again, `midwatch doctor` tries the login for real",
-            ),
-            Self::UsageLimit => (
-                Provider,
-                HoldUntilReset,
-                "wait for the reset, or use another credential",
-            ),
-            Self::RateLimit => (
-                Provider,
-                HoldUntilReset,
-                "wait, or lower the number of tasks at once",
-            ),
-            Self::ModelUnavailable => (
-                Provider,
-                Charged,
-                "try later, or another model with --model",
-            ),
+            Self::Authentication => {
+                (User, HoldForLogin, "log in again, `midwatch doctor` tries the login for real")
+            }
+            Self::UsageLimit => {
+                (Provider, HoldUntilReset, "wait for the reset, or use another credential")
+            }
+            Self::RateLimit => {
+                (Provider, HoldUntilReset, "wait, or lower the number of tasks at once")
+            }
+            Self::ModelUnavailable => {
+                (Provider, Charged, "try later, or another model with --model")
+            }
             Self::Timeout => (
                 Agent,
                 Never,
@@ -262,86 +254,58 @@ impl FailReason {
             ),
             Self::OutOfMemory => (Agent, Never, "raise the memory limit in the profile"),
             Self::ProcessLimit => (Agent, Never, "raise the process limit in the profile"),
-            Self::OutputLimit => (
-                Agent,
-                Never,
-                "something printed without end, see `midwatch logs`",
-            ),
-            Self::Disk => (
-                Machine,
-                Never,
-                "free disk space, or raise the disk limit in the profile",
-            ),
+            Self::OutputLimit => {
+                (Agent, Never, "something printed without end, see `midwatch logs`")
+            }
+            Self::Disk => {
+                (Machine, Never, "free disk space, or raise the disk limit in the profile")
+            }
             Self::EmptyDiff => (
                 Agent,
                 Never,
                 "word the goal more precisely; the transcript says what the agent thought",
             ),
-            Self::CheckCouldNotRun => (
-                User,
-                Never,
-                "make the check run on the base first, or name another with --check",
-            ),
-            Self::AlreadyRedOnBase => (
-                User,
-                Never,
-                "what is red was red before: mend the base, or pass --known-failures",
-            ),
-            Self::VerificationFailed => (
-                Agent,
-                Never,
-                "see what failed with `midwatch logs`; the work is saved",
-            ),
-            Self::ReviewRejected => (
-                Agent,
-                Never,
-                "read the review with `midwatch logs`; the work is saved",
-            ),
+            Self::CheckCouldNotRun => {
+                (User, Never, "make the check run on the base first, or name another with --check")
+            }
+            Self::AlreadyRedOnBase => {
+                (User, Never, "what is red was red before: mend the base, or pass --known-failures")
+            }
+            Self::VerificationFailed => {
+                (Agent, Never, "see what failed with `midwatch logs`; the work is saved")
+            }
+            Self::ReviewRejected => {
+                (Agent, Never, "read the review with `midwatch logs`; the work is saved")
+            }
             Self::SecretFound => (
                 Agent,
                 Never,
                 "the named commit holds a secret; open the saved work and take it out",
             ),
-            Self::ProtectedPath => (
-                Agent,
-                Never,
-                "the change holds what may never be imported; the message names it",
-            ),
+            Self::ProtectedPath => {
+                (Agent, Never, "the change holds what may never be imported; the message names it")
+            }
             Self::MergeConflict => (User, Charged, "retry on the new base"),
-            Self::PushRejected => (
-                User,
-                Never,
-                "see why the target refused; the verified branch is kept",
-            ),
-            Self::SetupFailed => (
-                User,
-                Never,
-                "see the setup's log, or give another with --setup",
-            ),
+            Self::PushRejected => {
+                (User, Never, "see why the target refused; the verified branch is kept")
+            }
+            Self::SetupFailed => (User, Never, "see the setup's log, or give another with --setup"),
             Self::Image => (User, Never, "check the image's name and pull secret"),
             Self::Evicted | Self::NodeLost => (Machine, Free, "it is tried again elsewhere"),
             Self::InvalidInput => (Agent, Never, "the message names the rule that was broken"),
             Self::DependencyFailed => (User, Never, "mend the task it waits for, then retry"),
-            Self::TurnLimit => (
-                Agent,
-                Never,
-                "raise the turn limit in the profile; the work so far is saved",
-            ),
-            Self::TokenLimit => (
-                Agent,
-                Never,
-                "raise the token limit in the profile; the work so far is saved",
-            ),
-            Self::CostLimit => (
-                Agent,
-                Never,
-                "raise the cost limit in the profile; the work so far is saved",
-            ),
-            Self::Internal => (
-                Midwatch,
-                Charged,
-                "this is our fault: please report it with `midwatch logs`",
-            ),
+            Self::TurnLimit => {
+                (Agent, Never, "raise the turn limit in the profile; the work so far is saved")
+            }
+            Self::TokenLimit => {
+                (Agent, Never, "raise the token limit in the profile; the work so far is saved")
+            }
+            Self::CostLimit => {
+                (Agent, Never, "raise the cost limit in the profile; the work so far is saved")
+            }
+            Self::Internal => {
+                (Midwatch, Charged, "this is our fault: please report it with `midwatch logs`")
+            }
         };
         ReasonFacts { fault, retry, hint }
     }

@@ -381,9 +381,7 @@ impl Task {
 
     /// The commit that new work starts from: the newest imported one, else the base.
     pub fn head(&self) -> &CommitId {
-        self.imported
-            .as_ref()
-            .map_or(&self.spec.base, Imported::commit)
+        self.imported.as_ref().map_or(&self.spec.base, Imported::commit)
     }
 
     /// Evidence for the newest imported commit, if any.

@@ -38,12 +38,7 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
 
     /// One turn over all tasks; the earliest time at which one wants another.
     pub fn turn(&self) -> Result<Option<Time>, EngineError<S::Error>> {
-        let failed = self
-            .inner
-            .failed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let failed = self.inner.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(error) = failed {
             return Err(error);
         }
@@ -119,23 +114,14 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
                 running,
             })
         });
-        Queue {
-            slots: self.inner.ports.slots,
-            entries: entries.collect(),
-        }
+        Queue { slots: self.inner.ports.slots, entries: entries.collect() }
     }
 
     /// Why a queued task waits, and its place.
     pub fn waiting(&self, name: &TaskName) -> Option<(midwatch_core::reason::HoldReason, usize)> {
-        admit(&self.queue(), self.now())
-            .into_iter()
-            .find_map(|grant| match grant {
-                Grant::Wait {
-                    name: of,
-                    reason,
-                    position,
-                } if of == *name => Some((reason, position)),
-                Grant::Wait { .. } | Grant::Admit(_) => None,
-            })
+        admit(&self.queue(), self.now()).into_iter().find_map(|grant| match grant {
+            Grant::Wait { name: of, reason, position } if of == *name => Some((reason, position)),
+            Grant::Wait { .. } | Grant::Admit(_) => None,
+        })
     }
 }

@@ -64,10 +64,7 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
             Decided::Resume => (Event::Resumed { by }, "resumed"),
         };
         if !self.record(name, &[event])? {
-            return Err(CommandError::NotNow {
-                state: task.state.as_str(),
-                verb,
-            });
+            return Err(CommandError::NotNow { state: task.state.as_str(), verb });
         }
         self.inner.turn.notify_one();
         Ok(())

@@ -80,9 +80,7 @@ pub struct Engine<S: Store, R, L, C> {
 
 impl<S: Store, R, L, C> Clone for Engine<S, R, L, C> {
     fn clone(&self) -> Self {
-        Self {
-            inner: Arc::clone(&self.inner),
-        }
+        Self { inner: Arc::clone(&self.inner) }
     }
 }
 
@@ -94,22 +92,9 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
             let name = spec.name.clone();
             let since = log.last().map_or(ports.clock.now(), |last| last.at);
             let seq = log.last().map_or(0, |last| last.seq);
-            let task =
-                Task::replay(spec, log.iter().map(|stored| &stored.event)).map_err(|illegal| {
-                    EngineError::Replay {
-                        task: name.clone(),
-                        illegal,
-                    }
-                })?;
-            tasks.insert(
-                name,
-                Live {
-                    task,
-                    seq,
-                    since,
-                    performing: BTreeSet::new(),
-                },
-            );
+            let task = Task::replay(spec, log.iter().map(|stored| &stored.event))
+                .map_err(|illegal| EngineError::Replay { task: name.clone(), illegal })?;
+            tasks.insert(name, Live { task, seq, since, performing: BTreeSet::new() });
         }
         let inner = Inner {
             ports,
@@ -118,20 +103,14 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
             turn: Notify::new(),
             failed: Mutex::new(None),
         };
-        Ok(Self {
-            inner: Arc::new(inner),
-        })
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Takes a task that the store has just made durable.
     pub fn add(&self, spec: TaskSpec) {
         let since = self.now();
-        let live = Live {
-            task: Task::new(spec.clone()),
-            seq: 0,
-            since,
-            performing: BTreeSet::new(),
-        };
+        let live =
+            Live { task: Task::new(spec.clone()), seq: 0, since, performing: BTreeSet::new() };
         self.tasks().entry(spec.name).or_insert(live);
         self.inner.turn.notify_one();
     }
@@ -155,10 +134,7 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
             },
             State::Queued | State::Running(_) | State::Ended(_) => false,
         };
-        self.tasks()
-            .values()
-            .filter(|live| !waits_for_somebody(&live.task))
-            .count()
+        self.tasks().values().filter(|live| !waits_for_somebody(&live.task)).count()
     }
 
     /// Everything that is stored from now on.
@@ -176,9 +152,7 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
     /// The open run of that name and its task.
     pub fn open_run(&self, run: &RunName) -> Option<(TaskName, RunOrder)> {
         self.tasks().iter().find_map(|(name, live)| {
-            live.task
-                .open_run(run)
-                .map(|order| (name.clone(), order.clone()))
+            live.task.open_run(run).map(|order| (name.clone(), order.clone()))
         })
     }
 
@@ -189,10 +163,7 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
     pub(crate) fn tasks(&self) -> MutexGuard<'_, BTreeMap<TaskName, Live>> {
         // A panic while holding the lock left at most an event that is stored and not applied;
         // the next append notices the gap.
-        self.inner
-            .tasks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Stores events and applies them. Illegal ones are refused before anything is stored.
@@ -214,9 +185,7 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
         }
         let now = self.now();
         let store = &self.inner.ports.store;
-        let stored = store
-            .append(name, live.seq, events, now)
-            .map_err(EngineError::Store)?;
+        let stored = store.append(name, live.seq, events, now).map_err(EngineError::Store)?;
         let queued_before = matches!(live.task.state, State::Queued);
         live.task = after;
         live.seq = stored.last().map_or(live.seq, |last| last.seq);
@@ -229,10 +198,7 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
         drop(tasks);
         for stored in stored {
             // Nobody may be watching.
-            let _ = self.inner.changes.send(Change {
-                task: name.clone(),
-                stored,
-            });
+            let _ = self.inner.changes.send(Change { task: name.clone(), stored });
         }
         Ok(true)
     }
@@ -250,11 +216,7 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
             .filter(|(key, _)| !live.performing.contains(*key))
             .map(|(key, action)| (key.clone(), action.clone()))
             .collect();
-        live.performing
-            .extend(fresh.iter().map(|(key, _)| key.clone()));
-        fresh
-            .into_iter()
-            .map(|(_, action)| (live.task.clone(), action))
-            .collect()
+        live.performing.extend(fresh.iter().map(|(key, _)| key.clone()));
+        fresh.into_iter().map(|(_, action)| (live.task.clone(), action)).collect()
     }
 }

@@ -38,11 +38,7 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
         if let Err(error) = self.record(name, &[event]) {
             // The intent stays open in the store: the next start looks for it again.
             tracing::error!(task = %name, %error, "could not store what was done");
-            *self
-                .inner
-                .failed
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner) = Some(error);
+            *self.inner.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
         }
         self.inner.turn.notify_one();
     }

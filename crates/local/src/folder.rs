@@ -92,9 +92,7 @@ impl StateFolder {
     pub fn key(&self) -> Result<[u8; 32], FolderError> {
         let path = self.root.join("key");
         let read = |path: &Path| -> io::Result<[u8; 32]> {
-            fs::read(path)?
-                .try_into()
-                .map_err(|_| io::ErrorKind::InvalidData.into())
+            fs::read(path)?.try_into().map_err(|_| io::ErrorKind::InvalidData.into())
         };
         match read(&path) {
             Ok(key) => return Ok(key),
@@ -195,18 +193,12 @@ pub fn hex(bytes: &[u8]) -> String {
 /// Writes a file that appears whole or not at all, durable when this returns, 0600.
 pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let parent = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    let mut name = path
-        .file_name()
-        .ok_or(io::ErrorKind::InvalidInput)?
-        .to_owned();
+    let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
     name.push(".new");
     let temporary = parent.join(name);
     let _ = fs::remove_file(&temporary);
-    let mut file = fs::OpenOptions::new()
-        .create_new(true)
-        .write(true)
-        .mode(0o600)
-        .open(&temporary)?;
+    let mut file =
+        fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(&temporary)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;
@@ -214,10 +206,7 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn make(path: &Path, mode: u32) -> Result<(), FolderError> {
-    let made = fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path);
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|error| io_at(path, error))?;
     let us = rustix::process::geteuid().as_raw();
     let metadata = fs::metadata(path).map_err(|error| io_at(path, error))?;
@@ -229,8 +218,5 @@ fn make(path: &Path, mode: u32) -> Result<(), FolderError> {
 }
 
 fn io_at(path: &Path, error: io::Error) -> FolderError {
-    FolderError::Io {
-        path: path.to_owned(),
-        error,
-    }
+    FolderError::Io { path: path.to_owned(), error }
 }

@@ -79,13 +79,9 @@ impl<A: Access> Act<RunOrder> for Launcher<A> {
         let folder = self.folder.run(order.run.as_str());
         let event = match self.carry_out(task, order, &folder).await {
             Ok(event) => event,
-            Err(problem) => ended(
-                order,
-                RunResult::Failed {
-                    reason: problem.reason,
-                    detail: problem.detail,
-                },
-            ),
+            Err(problem) => {
+                ended(order, RunResult::Failed { reason: problem.reason, detail: problem.detail })
+            }
         };
         self.access.close(order.run.as_str()).await;
         event
@@ -113,26 +109,14 @@ struct Problem {
 
 impl Problem {
     fn internal(detail: impl std::fmt::Display) -> Self {
-        Self {
-            reason: FailReason::Internal,
-            detail: detail.to_string(),
-        }
+        Self { reason: FailReason::Internal, detail: detail.to_string() }
     }
 
     fn io(step: &str, error: &io::Error) -> Self {
-        let full = matches!(
-            error.kind(),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-        );
-        let reason = if full {
-            FailReason::Disk
-        } else {
-            FailReason::Internal
-        };
-        Self {
-            reason,
-            detail: format!("{step}: {error}"),
-        }
+        let full =
+            matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        let reason = if full { FailReason::Disk } else { FailReason::Internal };
+        Self { reason, detail: format!("{step}: {error}") }
     }
 }
 
@@ -165,9 +149,7 @@ impl<A: Access> Launcher<A> {
                 event,
             });
         });
-        process::wait(folder, child, watch)
-            .await
-            .map_err(|e| Problem::io("waiting", &e))?;
+        process::wait(folder, child, watch).await.map_err(|e| Problem::io("waiting", &e))?;
         Ok(match read_report(folder) {
             Some(report) => self.ended(task, order, &report),
             None => lost(order),
@@ -178,16 +160,12 @@ impl<A: Access> Launcher<A> {
     /// adopted run, with the same token.
     fn open_door(&self, order: &RunOrder, wanted: &TaskOrder) -> Result<Option<String>, Problem> {
         let door = orders::door(&self.folder, order, wanted);
-        door.map(|door| self.access.open(&door).map_err(Problem::internal))
-            .transpose()
+        door.map(|door| self.access.open(&door).map_err(Problem::internal)).transpose()
     }
 
     fn ended(&self, task: &Task, order: &RunOrder, report: &Report) -> Event {
-        let layer = orders::layer_of(
-            task,
-            order,
-            self.store.row(task.spec.name.as_str()).ok().flatten(),
-        );
+        let layer =
+            orders::layer_of(task, order, self.store.row(task.spec.name.as_str()).ok().flatten());
         let result = result_of(order, report, layer);
         let event = ended(order, result);
         check_cache::keep(self, task, order, &event);
@@ -220,11 +198,7 @@ fn read_report(folder: &Path) -> Option<Report> {
 }
 
 fn ended(order: &RunOrder, result: RunResult) -> Event {
-    Event::RunEnded {
-        run: order.run.clone(),
-        epoch: order.epoch,
-        result,
-    }
+    Event::RunEnded { run: order.run.clone(), epoch: order.epoch, result }
 }
 
 fn lost(order: &RunOrder) -> Event {

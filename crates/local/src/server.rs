@@ -72,12 +72,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         };
         let engine = Engine::load(ports)?;
         let shown = broadcast::Sender::new(SHOWN_KEPT);
-        let server = Arc::new(Self {
-            engine,
-            store,
-            folder,
-            shown,
-        });
+        let server = Arc::new(Self { engine, store, folder, shown });
         let driven = Arc::clone(&server);
         Ok((server, async move {
             tokio::select! {
@@ -93,16 +88,12 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         while let Some(shown) = told.recv().await {
             let (run, epoch) = (shown.run.clone(), shown.epoch);
             let event = match &shown.event {
-                StreamEvent::Session { session, .. } => Some(Event::SessionKnown {
-                    run,
-                    epoch,
-                    session: session.clone(),
-                }),
-                StreamEvent::Checkpoint { number } => Some(Event::CheckpointSeen {
-                    run,
-                    epoch,
-                    number: *number,
-                }),
+                StreamEvent::Session { session, .. } => {
+                    Some(Event::SessionKnown { run, epoch, session: session.clone() })
+                }
+                StreamEvent::Checkpoint { number } => {
+                    Some(Event::CheckpointSeen { run, epoch, number: *number })
+                }
                 StreamEvent::Phase { .. }
                 | StreamEvent::Text { .. }
                 | StreamEvent::Tool { .. }
@@ -139,14 +130,9 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
                 task.sessions.get(order.step.as_str()) != Some(session)
             }
             Event::CheckpointSeen { number, epoch, .. } => {
-                let saved = task
-                    .checkpoints_saved
-                    .get(epoch)
-                    .is_some_and(|last| last >= number);
-                let seen = task
-                    .checkpoint
-                    .as_ref()
-                    .is_some_and(|(_, at, n)| at == epoch && n >= number);
+                let saved = task.checkpoints_saved.get(epoch).is_some_and(|last| last >= number);
+                let seen =
+                    task.checkpoint.as_ref().is_some_and(|(_, at, n)| at == epoch && n >= number);
                 !saved && !seen
             }
             _ => true,
@@ -157,10 +143,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
     pub fn submit(&self, submit: Submit) -> Result<Submitted, Refusal> {
         let mut order = submit.order;
         if let Some(secret) = &submit.secret {
-            let id = self
-                .folder
-                .keep_credential(secret)
-                .map_err(|e| internal(&e))?;
+            let id = self.folder.keep_credential(secret).map_err(|e| internal(&e))?;
             order.agent.credential = CredentialRef::Stored { id };
         }
         if let Some(name) = &submit.name {
@@ -175,16 +158,9 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             let spec = order.to_spec(&name).map_err(refused)?;
             self.branch_is_free(&spec)?;
             let now = SystemClock.now();
-            if self
-                .store
-                .insert(&name, &order, now)
-                .map_err(|e| internal(&e))?
-            {
+            if self.store.insert(&name, &order, now).map_err(|e| internal(&e))? {
                 self.engine.add(spec);
-                return Ok(Submitted {
-                    task: name,
-                    attached: false,
-                });
+                return Ok(Submitted { task: name, attached: false });
             }
             if submit.name.is_some()
                 && let Some(row) = self.store.row(&name).map_err(|e| internal(&e))?
@@ -243,18 +219,16 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             Command::Reject { feedback, by } => (Decided::Reject(feedback), by),
             Command::Resume { by } => (Decided::Resume, by),
         };
-        self.engine
-            .command(&name, decided, &by)
-            .map_err(|error| match &error {
-                CommandError::NotOpen
-                | CommandError::NotNow { .. }
-                | CommandError::AnotherCommit(_) => Refusal {
-                    message: error.to_string(),
-                    hint: Some(format!("`midwatch explain {name}` says where it stands")),
-                    exit: 2,
-                },
-                CommandError::Engine(fault) => internal(fault),
-            })
+        self.engine.command(&name, decided, &by).map_err(|error| match &error {
+            CommandError::NotOpen
+            | CommandError::NotNow { .. }
+            | CommandError::AnotherCommit(_) => Refusal {
+                message: error.to_string(),
+                hint: Some(format!("`midwatch explain {name}` says where it stands")),
+                exit: 2,
+            },
+            CommandError::Engine(fault) => internal(fault),
+        })
     }
 
     /// Tasks that are not over.
@@ -310,10 +284,7 @@ fn names(asked: Option<&str>, order: &TaskOrder) -> Vec<String> {
 
 fn attach(row: &TaskRow, order: &TaskOrder) -> Result<Submitted, Refusal> {
     if row.order == *order {
-        return Ok(Submitted {
-            task: row.name.clone(),
-            attached: true,
-        });
+        return Ok(Submitted { task: row.name.clone(), attached: true });
     }
     Err(refused(InvalidInput::new(
         "--name",
@@ -324,11 +295,7 @@ fn attach(row: &TaskRow, order: &TaskOrder) -> Result<Submitted, Refusal> {
 }
 
 fn refused(error: InvalidInput) -> Refusal {
-    Refusal {
-        message: error.to_string(),
-        hint: None,
-        exit: 2,
-    }
+    Refusal { message: error.to_string(), hint: None, exit: 2 }
 }
 
 fn internal(error: &dyn std::fmt::Display) -> Refusal {

@@ -73,16 +73,12 @@ impl SqliteStore {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let mut connection = Connection::open(path)?;
         schema::prepare(&mut connection)?;
-        Ok(Self {
-            connection: Mutex::new(connection),
-        })
+        Ok(Self { connection: Mutex::new(connection) })
     }
 
     fn connection(&self) -> MutexGuard<'_, Connection> {
         // Every change is one transaction: a panic in between rolled it back.
-        self.connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Stores a new task; false when the name is taken.
@@ -125,11 +121,7 @@ impl SqliteStore {
             "SELECT seq, at, event FROM event WHERE task = ?1 AND seq > ?2 ORDER BY seq",
         )?;
         let rows = statement.query_map(params![name, to_sql(after)], |row| {
-            Ok((
-                row.get::<_, i64>(0)?,
-                row.get::<_, i64>(1)?,
-                row.get::<_, String>(2)?,
-            ))
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?))
         })?;
         let mut events = Vec::new();
         for row in rows {
@@ -137,11 +129,7 @@ impl SqliteStore {
             let seq = seq.unsigned_abs();
             let event: EventRow =
                 serde_json::from_str(&json).map_err(|e| row_error(name, seq, &e))?;
-            events.push(Stored {
-                seq,
-                at: Time(at),
-                event: event.0,
-            });
+            events.push(Stored { seq, at: Time(at), event: event.0 });
         }
         Ok(events)
     }
@@ -150,11 +138,7 @@ impl SqliteStore {
     pub fn cached_check(&self, key: &str) -> Result<Option<Event>, StoreError> {
         let json: Option<String> = self
             .connection()
-            .query_row(
-                "SELECT event FROM base_check WHERE key = ?1",
-                [key],
-                |row| row.get(0),
-            )
+            .query_row("SELECT event FROM base_check WHERE key = ?1", [key], |row| row.get(0))
             .optional()?;
         let row: Option<EventRow> = json
             .map(|json| serde_json::from_str(&json).map_err(|e| row_error(key, 0, &e)))
@@ -210,9 +194,7 @@ impl Store for SqliteStore {
             |row| row.get(0),
         )?;
         if last != to_sql(after) {
-            return Err(StoreError::Raced {
-                task: task.to_string(),
-            });
+            return Err(StoreError::Raced { task: task.to_string() });
         }
         let mut stored = Vec::with_capacity(events.len());
         for (event, seq) in events.iter().zip(after + 1..) {
@@ -228,11 +210,7 @@ impl Store for SqliteStore {
                     params![task.as_str(), now.0],
                 )?;
             }
-            stored.push(Stored {
-                seq,
-                at: now,
-                event: event.clone(),
-            });
+            stored.push(Stored { seq, at: now, event: event.clone() });
         }
         transaction.commit()?;
         Ok(stored)
@@ -247,20 +225,11 @@ fn raw_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<RawRow> {
 
 fn read_row((name, json, submitted, ended): RawRow) -> Result<TaskRow, StoreError> {
     let order = serde_json::from_str(&json).map_err(|e| row_error(&name, 0, &e))?;
-    Ok(TaskRow {
-        name,
-        order,
-        submitted: Time(submitted),
-        ended: ended.map(Time),
-    })
+    Ok(TaskRow { name, order, submitted: Time(submitted), ended: ended.map(Time) })
 }
 
 fn row_error(task: &str, seq: u64, error: &dyn std::fmt::Display) -> StoreError {
-    StoreError::Row {
-        task: task.to_owned(),
-        seq,
-        detail: error.to_string(),
-    }
+    StoreError::Row { task: task.to_owned(), seq, detail: error.to_string() }
 }
 
 fn to_sql(seq: u64) -> i64 {

@@ -15,20 +15,11 @@ use crate::store::TaskRow;
 pub fn result(task: &Task, row: &TaskRow, folder: &StateFolder) -> ResultLine {
     let (reason, detail, hint) = why(task);
     let verified = task.verified();
-    let imported = task
-        .imported
-        .as_ref()
-        .map(midwatch_core::landing::Imported::facts);
-    let done = matches!(
-        task.state,
-        State::Ended(Outcome::Done(_) | Outcome::Unverified(_))
-    );
+    let imported = task.imported.as_ref().map(midwatch_core::landing::Imported::facts);
+    let done = matches!(task.state, State::Ended(Outcome::Done(_) | Outcome::Unverified(_)));
     let spent = &task.spent;
     let known = spent.input_tokens + spent.output_tokens > 0;
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "money for people, far below 2^52 micros"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "money for people, far below 2^52 micros")]
     let cost_usd = spent.cost_micros.map(|micros| micros as f64 / 1e6);
     ResultLine {
         kind: "result".into(),
@@ -59,16 +50,12 @@ pub fn result(task: &Task, row: &TaskRow, folder: &StateFolder) -> ResultLine {
 fn why(task: &Task) -> (Option<String>, Option<String>, Option<String>) {
     let text = |s: &str| Some(s.to_owned());
     match &task.state {
-        State::Held(hold) => (
-            text(hold.reason.as_str()),
-            text(&hold.detail),
-            text(hold.reason.hint()),
-        ),
-        State::Ended(Outcome::Failed { reason, detail }) => (
-            text(reason.as_str()),
-            text(detail),
-            text(reason.facts().hint),
-        ),
+        State::Held(hold) => {
+            (text(hold.reason.as_str()), text(&hold.detail), text(hold.reason.hint()))
+        }
+        State::Ended(Outcome::Failed { reason, detail }) => {
+            (text(reason.as_str()), text(detail), text(reason.facts().hint))
+        }
         State::Ended(Outcome::NoChange { why }) => (None, text(why), None),
         State::Ended(Outcome::Unverified(_)) => (
             None,
@@ -82,10 +69,7 @@ fn why(task: &Task) -> (Option<String>, Option<String>, Option<String>) {
 }
 
 fn checks(task: &Task) -> Vec<CheckLine> {
-    let evidence = task
-        .imported
-        .as_ref()
-        .and_then(|i| task.evidence.get(i.commit()));
+    let evidence = task.imported.as_ref().and_then(|i| task.evidence.get(i.commit()));
     match evidence {
         Some(evidence) => lines(evidence, Some(&task.base_evidence), task.spec.checks.len()),
         None if task.imported.is_none() => lines(&task.base_evidence, None, task.spec.checks.len()),
@@ -140,10 +124,7 @@ fn notes(task: &Task) -> Vec<String> {
     }
     for result in task.base_evidence.results() {
         if !result.accepted_missing.is_empty() {
-            notes.push(format!(
-                "sandbox layers missing: {}",
-                result.accepted_missing.join(", ")
-            ));
+            notes.push(format!("sandbox layers missing: {}", result.accepted_missing.join(", ")));
             break;
         }
     }
@@ -181,10 +162,7 @@ fn runs(task: &Task, events: &[Stored], folder: &StateFolder) -> Vec<RunView> {
             run: order.run.as_str().to_owned(),
             kind: kind(&order.work).0.into(),
             open: task.open_run(&order.run).is_some(),
-            folder: folder
-                .run(order.run.as_str())
-                .to_string_lossy()
-                .into_owned(),
+            folder: folder.run(order.run.as_str()).to_string_lossy().into_owned(),
         })
         .collect()
 }
@@ -194,18 +172,12 @@ fn explain(task: &Task, waiting: Option<(HoldReason, usize)>) -> String {
     match &task.state {
         State::Queued => match waiting {
             Some((reason, position)) => {
-                format!(
-                    "waits at place {position} of the queue ({reason}): {}",
-                    reason.hint()
-                )
+                format!("waits at place {position} of the queue ({reason}): {}", reason.hint())
             }
             None => "is about to begin".to_owned(),
         },
         State::Running(runs) if !runs.is_empty() => {
-            let names: Vec<&str> = runs
-                .iter()
-                .map(midwatch_core::id::RunName::as_str)
-                .collect();
+            let names: Vec<&str> = runs.iter().map(midwatch_core::id::RunName::as_str).collect();
             format!("runs {}", names.join(", "))
         }
         State::Running(_) => match task.retry_at {
@@ -217,12 +189,7 @@ fn explain(task: &Task, waiting: Option<(HoldReason, usize)>) -> String {
                 Wake::At(_) => "goes on by itself",
                 Wake::On(_) => "waits for somebody",
             };
-            format!(
-                "is held ({}), {until}: {}. {}",
-                hold.reason,
-                hold.detail,
-                hold.reason.hint()
-            )
+            format!("is held ({}), {until}: {}. {}", hold.reason, hold.detail, hold.reason.hint())
         }
         State::Ended(Outcome::Failed { reason, detail }) => {
             format!("failed ({reason}): {detail}. {}", reason.facts().hint)
@@ -254,11 +221,7 @@ fn kind(work: &RunWork) -> (&'static str, Option<&str>) {
 pub fn progress(task: &Task, event: &Event) -> Option<Progress> {
     match event {
         Event::Admitted | Event::Released | Event::Resumed { .. } => {
-            Some(state(if matches!(event, Event::Admitted) {
-                "Running"
-            } else {
-                "Queued"
-            }))
+            Some(state(if matches!(event, Event::Admitted) { "Running" } else { "Queued" }))
         }
         Event::Intended(Action::Run(order)) => {
             let (kind, command) = kind(&order.work);
@@ -274,20 +237,15 @@ pub fn progress(task: &Task, event: &Event) -> Option<Progress> {
             commit: facts.commit.as_str().into(),
             diffstat: facts.diffstat.clone(),
         }),
-        Event::RepairBegun { .. } => Some(Progress::Repair {
-            round: task.repairs,
-            because: "Check".into(),
-        }),
-        Event::ReviewReturned { .. } => Some(Progress::Repair {
-            round: task.reviews,
-            because: "Review".into(),
-        }),
-        Event::Rescued {
-            reference: Some(reference),
-            ..
-        } => Some(Progress::Saved {
-            reference: reference.clone(),
-        }),
+        Event::RepairBegun { .. } => {
+            Some(Progress::Repair { round: task.repairs, because: "Check".into() })
+        }
+        Event::ReviewReturned { .. } => {
+            Some(Progress::Repair { round: task.reviews, because: "Review".into() })
+        }
+        Event::Rescued { reference: Some(reference), .. } => {
+            Some(Progress::Saved { reference: reference.clone() })
+        }
         Event::Held(hold) => Some(Progress::State {
             state: "Held".into(),
             reason: Some(hold.reason.as_str().into()),
@@ -298,9 +256,7 @@ pub fn progress(task: &Task, event: &Event) -> Option<Progress> {
             },
         }),
         Event::Ended(kind) => Some(ended(kind)),
-        Event::Rescued {
-            reference: None, ..
-        }
+        Event::Rescued { reference: None, .. }
         | Event::Intended(Action::Land(_))
         | Event::SessionKnown { .. }
         | Event::CheckpointSeen { .. }
@@ -320,12 +276,7 @@ pub fn progress(task: &Task, event: &Event) -> Option<Progress> {
 }
 
 fn state(name: &str) -> Progress {
-    Progress::State {
-        state: name.into(),
-        reason: None,
-        detail: None,
-        until_ms: None,
-    }
+    Progress::State { state: name.into(), reason: None, detail: None, until_ms: None }
 }
 
 fn ended(kind: &EndKind) -> Progress {
@@ -333,19 +284,12 @@ fn ended(kind: &EndKind) -> Progress {
         EndKind::Done => ("Done", None, None),
         EndKind::Unverified => ("Unverified", None, None),
         EndKind::NoChange { why } => ("NoChange", None, Some(why.clone())),
-        EndKind::Failed { reason, detail } => (
-            "Failed",
-            Some(reason.as_str().to_owned()),
-            Some(detail.clone()),
-        ),
+        EndKind::Failed { reason, detail } => {
+            ("Failed", Some(reason.as_str().to_owned()), Some(detail.clone()))
+        }
         EndKind::Cancelled => ("Cancelled", None, None),
     };
-    Progress::State {
-        state: name.into(),
-        reason,
-        detail,
-        until_ms: None,
-    }
+    Progress::State { state: name.into(), reason, detail, until_ms: None }
 }
 
 fn run_ended(task: &Task, run: &str, result: &RunResult) -> Progress {
@@ -365,9 +309,5 @@ fn run_ended(task: &Task, run: &str, result: &RunResult) -> Progress {
         RunResult::Failed { reason, detail } => (false, Some(format!("{reason}: {detail}"))),
         RunResult::SandboxUnavailable { detail } => (false, Some(detail.clone())),
     };
-    Progress::RunEnded {
-        run: run.into(),
-        ok,
-        detail,
-    }
+    Progress::RunEnded { run: run.into(), ok, detail }
 }

@@ -26,41 +26,24 @@ fn every_shape_is_read_back() {
         max_turns: Some(2),
     }));
     let works = [
-        RunWork::Checkout {
-            commit: commit('a'),
-        },
+        RunWork::Checkout { commit: commit('a') },
         RunWork::Setup {
             commit: commit('a'),
             origin: Some(commit('b')),
             lock_hash: "l".into(),
             command: "c".into(),
         },
-        RunWork::Check {
-            commit: commit('a'),
-            index: 1,
-            command: "make".into(),
-            deps: None,
-        },
+        RunWork::Check { commit: commit('a'), index: 1, command: "make".into(), deps: None },
         agent,
-        RunWork::Rescue {
-            of: run.clone(),
-            of_epoch: Epoch(2),
-        },
+        RunWork::Rescue { of: run.clone(), of_epoch: Epoch(2) },
     ];
     for work in works {
-        let order = RunOrder {
-            run: run.clone(),
-            step: step.clone(),
-            epoch: Epoch(3),
-            work,
-        };
+        let order = RunOrder { run: run.clone(), step: step.clone(), epoch: Epoch(3), work };
         round_trip(Event::Intended(Action::Run(order)));
     }
     let branch = BranchName::parse("midwatch/x").unwrap();
     for land in [
-        LandAction::Fetch {
-            commit: commit('a'),
-        },
+        LandAction::Fetch { commit: commit('a') },
         LandAction::Import {
             run: run.clone(),
             epoch: Epoch(1),
@@ -73,10 +56,7 @@ fn every_shape_is_read_back() {
             branch: branch.clone(),
             push: true,
         },
-        LandAction::Keep {
-            commit: commit('a'),
-            branch: branch.clone(),
-        },
+        LandAction::Keep { commit: commit('a'), branch: branch.clone() },
     ] {
         round_trip(Event::Intended(Action::Land(land)));
     }
@@ -85,12 +65,7 @@ fn every_shape_is_read_back() {
         command: "make test".into(),
         exit: Exit::NotItsOwn(NotItsOwn::OutOfMemory),
         duration_ms: 5,
-        tests: Some(TestCounts {
-            executed: 3,
-            failed: 1,
-            failing: vec!["x".into()],
-            named: true,
-        }),
+        tests: Some(TestCounts { executed: 3, failed: 1, failing: vec!["x".into()], named: true }),
         tail: vec!["line".into()],
         accepted_missing: vec![],
     };
@@ -101,18 +76,11 @@ fn every_shape_is_read_back() {
             resets_at: Some(9),
         },
         session: Some("s".into()),
-        spent: Spent {
-            input_tokens: 1,
-            output_tokens: 2,
-            cost_micros: None,
-        },
+        spent: Spent { input_tokens: 1, output_tokens: 2, cost_micros: None },
         text: "t".into(),
         artifacts: vec![
             Artifact::Plan("p".into()),
-            Artifact::Verdict {
-                approve: false,
-                comments: vec!["c".into()],
-            },
+            Artifact::Verdict { approve: false, comments: vec!["c".into()] },
         ],
     };
     for result in [
@@ -121,19 +89,10 @@ fn every_shape_is_read_back() {
         RunResult::Checked(check),
         RunResult::Agent(Box::new(agent)),
         RunResult::Bundled,
-        RunResult::Failed {
-            reason: FailReason::Disk,
-            detail: "full".into(),
-        },
-        RunResult::SandboxUnavailable {
-            detail: "landlock".into(),
-        },
+        RunResult::Failed { reason: FailReason::Disk, detail: "full".into() },
+        RunResult::SandboxUnavailable { detail: "landlock".into() },
     ] {
-        round_trip(Event::RunEnded {
-            run: run.clone(),
-            epoch: Epoch(3),
-            result,
-        });
+        round_trip(Event::RunEnded { run: run.clone(), epoch: Epoch(3), result });
     }
     for event in [
         Event::Admitted,
@@ -149,20 +108,13 @@ fn every_shape_is_read_back() {
         Event::EndingChosen(Ending::Cancel),
         Event::Ended(EndKind::Done),
         Event::Ended(EndKind::NoChange { why: "w".into() }),
-        Event::Retried {
-            charged: true,
-            at: Time(7),
-        },
+        Event::Retried { charged: true, at: Time(7) },
         Event::Rescued {
             epoch: Epoch(1),
             reference: Some("r".into()),
             snapshot: Some(commit('d')),
         },
-        Event::Landed(ReadBack {
-            branch,
-            commit: commit('a'),
-            target: "local".into(),
-        }),
+        Event::Landed(ReadBack { branch, commit: commit('a'), target: "local".into() }),
         Event::LandFailed {
             key: ActionKey("publish".into()),
             reason: FailReason::PushRejected,
@@ -179,22 +131,14 @@ fn stored_rows_keep_their_shape() {
         reason: FailReason::Timeout,
         detail: "d".into(),
     }));
-    assert_eq!(
-        json,
-        r#"{"event":"Ended","kind":{"Failed":{"reason":"Timeout","detail":"d"}}}"#
-    );
+    assert_eq!(json, r#"{"event":"Ended","kind":{"Failed":{"reason":"Timeout","detail":"d"}}}"#);
     let json = round_trip(Event::Advanced(Stage::Step(1)));
     assert_eq!(json, r#"{"event":"Advanced","stage":{"Step":1}}"#);
 }
 
 #[test]
 fn a_damaged_row_is_an_error() {
-    for bad in [
-        "",
-        "{}",
-        r#"{"event":"Approved","commit":"zz","by":"x"}"#,
-        r#"{"event":"Nope"}"#,
-    ] {
+    for bad in ["", "{}", r#"{"event":"Approved","commit":"zz","by":"x"}"#, r#"{"event":"Nope"}"#] {
         assert!(serde_json::from_str::<EventRow>(bad).is_err(), "{bad}");
     }
 }

@@ -59,8 +59,7 @@ pub(super) mod maybe_commit {
         d: D,
     ) -> Result<Option<CommitId>, D::Error> {
         let text = Option::<String>::deserialize(d)?;
-        text.map(|text| CommitId::parse(&text).map_err(D::Error::custom))
-            .transpose()
+        text.map(|text| CommitId::parse(&text).map_err(D::Error::custom)).transpose()
     }
 }
 
@@ -102,9 +101,6 @@ pub(super) mod artifacts {
     pub(in crate::event) fn deserialize<'de, D: Deserializer<'de>>(
         d: D,
     ) -> Result<Vec<Artifact>, D::Error> {
-        Ok(Vec::<Row>::deserialize(d)?
-            .into_iter()
-            .map(|row| row.0)
-            .collect())
+        Ok(Vec::<Row>::deserialize(d)?.into_iter().map(|row| row.0).collect())
     }
 }

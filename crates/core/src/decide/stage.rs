@@ -12,18 +12,12 @@ use super::{Decision, fail, start};
 
 pub(super) fn go_on(task: &Task) -> Decision {
     match &task.stage {
-        Stage::Fetch if task.base_lock_hash.is_none() => land(LandAction::Fetch {
-            commit: task.spec.base.clone(),
-        }),
+        Stage::Fetch if task.base_lock_hash.is_none() => {
+            land(LandAction::Fetch { commit: task.spec.base.clone() })
+        }
         Stage::Fetch => enter(Stage::Base),
         Stage::Base if task.base_ready => enter(Stage::Setup),
-        Stage::Base => run(
-            task,
-            "checkout",
-            RunWork::Checkout {
-                commit: task.spec.base.clone(),
-            },
-        ),
+        Stage::Base => run(task, "checkout", RunWork::Checkout { commit: task.spec.base.clone() }),
         Stage::Setup => match setup(task, &task.spec.base) {
             Some(work) => run(task, "setup", work),
             None => enter(Stage::BaseChecks),
@@ -31,10 +25,7 @@ pub(super) fn go_on(task: &Task) -> Decision {
         Stage::BaseChecks => base_checks(task),
         Stage::Step(index) => match task.spec.pipeline.steps.get(*index) {
             Some(step) => go_on_with(task, *index, step),
-            None => fail(
-                FailReason::Internal,
-                "the pipeline ended without publishing",
-            ),
+            None => fail(FailReason::Internal, "the pipeline ended without publishing"),
         },
     }
 }
@@ -83,9 +74,7 @@ fn hold(detail: &str) -> Decision {
 }
 
 fn approved(task: &Task) -> bool {
-    task.approved
-        .as_ref()
-        .is_some_and(|(commit, _)| commit == task.head())
+    task.approved.as_ref().is_some_and(|(commit, _)| commit == task.head())
 }
 
 /// The setup run that a commit's checks need first, if any.
@@ -96,12 +85,7 @@ fn setup(task: &Task, commit: &CommitId) -> Option<RunWork> {
         return None;
     }
     let origin = (*commit != task.spec.base).then(|| commit.clone());
-    Some(RunWork::Setup {
-        commit: commit.clone(),
-        origin,
-        lock_hash,
-        command,
-    })
+    Some(RunWork::Setup { commit: commit.clone(), origin, lock_hash, command })
 }
 
 fn lock_hash(task: &Task, commit: &CommitId) -> Option<String> {
@@ -119,15 +103,10 @@ fn deps(task: &Task, commit: &CommitId) -> Option<String> {
 fn base_checks(task: &Task) -> Decision {
     let missing = missing_checks(task, &task.spec.base, |index| task.base_evidence.get(index));
     if !missing.is_empty() {
-        return Decision {
-            events: missing,
-            wake: None,
-        };
+        return Decision { events: missing, wake: None };
     }
     let unable = task.base_evidence.results().find_map(|result| {
-        result
-            .could_not_run_because()
-            .map(|why| (result.command.as_str(), why))
+        result.could_not_run_because().map(|why| (result.command.as_str(), why))
     });
     match unable {
         Some((command, why)) => fail(
@@ -143,12 +122,7 @@ fn missing_checks<'a>(
     commit: &CommitId,
     known: impl Fn(usize) -> Option<&'a CheckResult>,
 ) -> Vec<Event> {
-    let missing = task
-        .spec
-        .checks
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| known(*index).is_none());
+    let missing = task.spec.checks.iter().enumerate().filter(|(index, _)| known(*index).is_none());
     missing
         .zip(0..)
         .map(|((index, command), ahead)| {
@@ -178,30 +152,16 @@ fn check(task: &Task, index: usize, step: &Step) -> Decision {
     let evidence = task.head_evidence();
     let missing = missing_checks(task, head, |at| evidence.and_then(|e| e.get(at)));
     if !missing.is_empty() {
-        return Decision {
-            events: missing,
-            wake: None,
-        };
+        return Decision { events: missing, wake: None };
     }
     let Some(evidence) = evidence else {
-        return fail(
-            FailReason::Internal,
-            "there is no evidence and no check to run",
-        );
+        return fail(FailReason::Internal, "there is no evidence and no check to run");
     };
     let commands = task.spec.checks.len();
-    match judge(
-        &task.base_evidence,
-        evidence,
-        commands,
-        task.spec.known_failures,
-    ) {
+    match judge(&task.base_evidence, evidence, commands, task.spec.known_failures) {
         Judgement::Green { .. } => enter(Stage::Step(index + 1)),
         Judgement::Repair { otherwise } => {
-            debug_assert!(
-                matches!(step.kind, StepKind::Check),
-                "only a check step judges"
-            );
+            debug_assert!(matches!(step.kind, StepKind::Check), "only a check step judges");
             repair(task, otherwise, for_the_prompt(task, evidence.results()))
         }
     }
@@ -212,10 +172,9 @@ fn repair(task: &Task, otherwise: FailReason, evidence: String) -> Decision {
         let step = task.spec.pipeline.implement_at();
         return Decision::store(Event::RepairBegun { evidence, step });
     }
-    let failed = task.head_evidence().and_then(|e| {
-        e.results()
-            .find(|result| result.outcome() != CheckOutcome::Pass)
-    });
+    let failed = task
+        .head_evidence()
+        .and_then(|e| e.results().find(|result| result.outcome() != CheckOutcome::Pass));
     let detail = match failed {
         Some(result) => {
             let why = result.could_not_run_because().unwrap_or("it failed");
@@ -234,10 +193,7 @@ fn for_the_prompt<'a>(task: &Task, results: impl Iterator<Item = &'a CheckResult
         if outcome == CheckOutcome::Pass {
             continue;
         }
-        let before = task
-            .base_evidence
-            .get(index)
-            .map_or("unknown", |b| b.outcome().as_str());
+        let before = task.base_evidence.get(index).map_or("unknown", |b| b.outcome().as_str());
         let why = result.could_not_run_because().unwrap_or("it failed");
         let command = &result.command;
         let outcome = outcome.as_str();
@@ -261,14 +217,11 @@ fn review(task: &Task, index: usize, step: &Step, agent: &AgentStep) -> Decision
     match &task.review {
         Some(_) if task.reviews + 1 >= task.spec.pipeline.max_reviews => fail(
             FailReason::ReviewRejected,
-            &format!(
-                "the reviewer still asks for changes after {} rounds",
-                task.reviews + 1
-            ),
+            &format!("the reviewer still asks for changes after {} rounds", task.reviews + 1),
         ),
-        Some(_) => Decision::store(Event::ReviewReturned {
-            step: task.spec.pipeline.implement_at(),
-        }),
+        Some(_) => {
+            Decision::store(Event::ReviewReturned { step: task.spec.pipeline.implement_at() })
+        }
         None => start_agent(task, step, agent, Role::Review),
     }
 }
@@ -322,10 +275,7 @@ fn start_agent(task: &Task, step: &Step, agent: &AgentStep, role: Role) -> Decis
 
 /// What is red on the base, said before the first change.
 fn red_base(task: &Task) -> String {
-    let red = task
-        .base_evidence
-        .results()
-        .any(|r| r.outcome() != CheckOutcome::Pass);
+    let red = task.base_evidence.results().any(|r| r.outcome() != CheckOutcome::Pass);
     if !red {
         return String::new();
     }
@@ -341,10 +291,8 @@ fn passed(task: &Task) -> String {
         return String::new();
     };
     let lines = evidence.results().map(|result| {
-        let tests = result
-            .tests
-            .as_ref()
-            .map_or(String::new(), |t| format!(", {} tests", t.executed));
+        let tests =
+            result.tests.as_ref().map_or(String::new(), |t| format!(", {} tests", t.executed));
         format!("$ {}: {}{tests}", result.command, result.outcome().as_str())
     });
     lines.collect::<Vec<_>>().join("\n")
@@ -352,11 +300,7 @@ fn passed(task: &Task) -> String {
 
 fn publish(task: &Task) -> Decision {
     if task.read_back.is_some() {
-        let kind = if task.spec.checks.is_empty() {
-            EndKind::Unverified
-        } else {
-            EndKind::Done
-        };
+        let kind = if task.spec.checks.is_empty() { EndKind::Unverified } else { EndKind::Done };
         return Decision::store(Event::Ended(kind));
     }
     let Some(imported) = &task.imported else {
@@ -394,23 +338,14 @@ fn concerns(task: &Task, fewer_tests: &[usize]) -> Vec<String> {
     let facts = imported.facts();
     let mut concerns = Vec::new();
     if !facts.hard_paths.is_empty() {
-        concerns.push(format!(
-            "protected paths change: {}",
-            facts.hard_paths.join(", ")
-        ));
+        concerns.push(format!("protected paths change: {}", facts.hard_paths.join(", ")));
     }
     if !facts.check_definitions.is_empty() && !task.spec.checks.is_empty() {
-        concerns.push(format!(
-            "what defines a check changes: {}",
-            facts.check_definitions.join(", ")
-        ));
+        concerns
+            .push(format!("what defines a check changes: {}", facts.check_definitions.join(", ")));
     }
     for index in fewer_tests {
-        let command = task
-            .spec
-            .checks
-            .get(*index)
-            .map_or("a check", String::as_str);
+        let command = task.spec.checks.get(*index).map_or("a check", String::as_str);
         concerns.push(format!("`{command}` executes fewer tests than on the base"));
     }
     concerns

@@ -9,11 +9,8 @@ pub(super) fn check(tree: &Tree<'_>) -> Option<Detected> {
     // In a workspace with a root package, plain `cargo test` tests that package only.
     // `default-members` says what its author wants instead.
     let all = has("[workspace]") && has("[package]") && !manifest.contains("default-members");
-    let command = if all {
-        "cargo test --workspace --no-fail-fast"
-    } else {
-        "cargo test --no-fail-fast"
-    };
+    let command =
+        if all { "cargo test --workspace --no-fail-fast" } else { "cargo test --no-fail-fast" };
     Some(Detected::new(command, "Cargo.toml").with_offline_env("CARGO_NET_OFFLINE", "true"))
 }
 
@@ -32,6 +29,5 @@ pub(super) fn setup(tree: &Tree<'_>) -> Option<Detected> {
 }
 
 fn manifest(tree: &Tree<'_>) -> Option<String> {
-    tree.has("Cargo.toml")
-        .then(|| tree.text("Cargo.toml").unwrap_or_default())
+    tree.has("Cargo.toml").then(|| tree.text("Cargo.toml").unwrap_or_default())
 }

@@ -5,9 +5,7 @@ use super::{Detected, Tree};
 /// `-v`, because only then does the log say how many tests ran.
 pub(super) fn check(tree: &Tree<'_>) -> Option<Detected> {
     let offline = |found: Detected| {
-        found
-            .with_offline_env("GOPROXY", "off")
-            .with_offline_env("GOSUMDB", "off")
+        found.with_offline_env("GOPROXY", "off").with_offline_env("GOSUMDB", "off")
     };
     if let Some(work) = tree.text("go.work") {
         // `./...` in the root of a workspace matches no module unless the root is one.
@@ -17,8 +15,7 @@ pub(super) fn check(tree: &Tree<'_>) -> Option<Detected> {
             return Some(offline(Detected::new(&command, "go.work")));
         }
     }
-    tree.has("go.mod")
-        .then(|| offline(Detected::new("go test -v ./...", "go.mod")))
+    tree.has("go.mod").then(|| offline(Detected::new("go test -v ./...", "go.mod")))
 }
 
 pub(super) fn setup(tree: &Tree<'_>) -> Option<Detected> {

@@ -18,9 +18,7 @@ pub(crate) enum Json {
 impl Json {
     /// Reads one value and nothing behind it.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let mut reader = Reader {
-            rest: text.strip_prefix('\u{feff}').unwrap_or(text),
-        };
+        let mut reader = Reader { rest: text.strip_prefix('\u{feff}').unwrap_or(text) };
         let value = reader.value(0)?;
         reader.space();
         reader.rest.is_empty().then_some(value)
@@ -31,11 +29,7 @@ impl Json {
         let Self::Object(members) = self else {
             return None;
         };
-        members
-            .iter()
-            .rev()
-            .find(|(name, _)| name == key)
-            .map(|(_, value)| value)
+        members.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value)
     }
 
     /// The text of a string.
@@ -164,10 +158,7 @@ mod tests {
     fn nested_strings_are_found() {
         let text = "\u{feff}{ \"a\": [1, {\"b\": null}], \"s\": {\"test\": \"x \\\"y\\\" \\u0041\"}, \"s2\": {} }\n";
         let json = Json::parse(text).unwrap();
-        assert_eq!(
-            json.get("s").and_then(|s| s.get("test")?.as_str()),
-            Some("x \"y\" A")
-        );
+        assert_eq!(json.get("s").and_then(|s| s.get("test")?.as_str()), Some("x \"y\" A"));
         assert_eq!(json.members().len(), 3);
         assert_eq!(json.get("a"), Some(&Json::Other));
     }

@@ -22,8 +22,7 @@ pub(super) fn maven_setup(tree: &Tree<'_>) -> Option<Detected> {
 }
 
 fn maven(tree: &Tree<'_>) -> Option<&'static str> {
-    tree.has("pom.xml")
-        .then(|| if tree.has("mvnw") { "./mvnw" } else { "mvn" })
+    tree.has("pom.xml").then(|| if tree.has("mvnw") { "./mvnw" } else { "mvn" })
 }
 
 /// `--rerun-tasks`, so that results that setup left behind are not taken for new ones.
@@ -50,12 +49,5 @@ fn gradle(tree: &Tree<'_>) -> Option<(&'static str, &'static str)> {
         "build.gradle.kts",
         "build.gradle",
     ])?;
-    Some((
-        if tree.has("gradlew") {
-            "./gradlew"
-        } else {
-            "gradle"
-        },
-        why,
-    ))
+    Some((if tree.has("gradlew") { "./gradlew" } else { "gradle" }, why))
 }

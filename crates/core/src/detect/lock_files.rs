@@ -70,10 +70,7 @@ const NAMES: [&str; 52] = [
 /// Installed packages bring manifests of their own; those do not count.
 pub fn is_lock_file(path: &str) -> bool {
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-    if folder
-        .split('/')
-        .any(|part| part == "node_modules" || part == ".venv")
-    {
+    if folder.split('/').any(|part| part == "node_modules" || part == ".venv") {
         return false;
     }
     NAMES.contains(&name) || is_requirements(folder, name) || is_cargo_config(folder, name)
@@ -81,11 +78,7 @@ pub fn is_lock_file(path: &str) -> bool {
 
 /// The lock files of a commit, nested ones too, sorted.
 pub fn lock_files(tree: &Tree<'_>) -> BTreeSet<String> {
-    tree.files
-        .iter()
-        .filter(|path| is_lock_file(path))
-        .cloned()
-        .collect()
+    tree.files.iter().filter(|path| is_lock_file(path)).cloned().collect()
 }
 
 /// `requirements*.txt`, `dev-requirements.txt`, `requirements/*.txt`, and the `.in` files of

@@ -15,11 +15,8 @@ pub(super) fn check(tree: &Tree<'_>) -> Option<Detected> {
     let (manager, _) = manager(tree, &package);
     // vitest, jest and react-scripts watch files for ever unless this is set.
     Some(
-        Detected::new(
-            &format!("{} test", manager.name()),
-            "package.json has a test script",
-        )
-        .with_env("CI", "true"),
+        Detected::new(&format!("{} test", manager.name()), "package.json has a test script")
+            .with_env("CI", "true"),
     )
 }
 
@@ -101,14 +98,9 @@ fn manager(tree: &Tree<'_>, package: &Json) -> (Manager, Option<&'static str>) {
         "bun" => Manager::Bun,
         "yarn" => {
             let lock = tree.text("yarn.lock");
-            let classic = lock.map_or(!tree.has(".yarnrc.yml"), |text| {
-                !text.contains("__metadata:")
-            });
-            if classic {
-                Manager::YarnClassic
-            } else {
-                Manager::Yarn
-            }
+            let classic =
+                lock.map_or(!tree.has(".yarnrc.yml"), |text| !text.contains("__metadata:"));
+            if classic { Manager::YarnClassic } else { Manager::Yarn }
         }
         _ => Manager::Npm,
     };
@@ -119,9 +111,5 @@ fn has_dependencies(package: &Json) -> bool {
     package.get("workspaces").is_some()
         || ["dependencies", "devDependencies", "optionalDependencies"]
             .iter()
-            .any(|key| {
-                package
-                    .get(key)
-                    .is_some_and(|list| !list.members().is_empty())
-            })
+            .any(|key| package.get(key).is_some_and(|list| !list.members().is_empty()))
 }

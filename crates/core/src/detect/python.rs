@@ -58,10 +58,7 @@ pub(super) fn check(tree: &Tree<'_>) -> Option<Detected> {
         Runner::Django => "python3 manage.py test",
         Runner::Unittest => "python3 -m unittest discover",
         Runner::UnittestIn(folder) => {
-            return Some(Detected::new(
-                &format!("python3 -m unittest discover -s {folder}"),
-                why,
-            ));
+            return Some(Detected::new(&format!("python3 -m unittest discover -s {folder}"), why));
         }
     };
     Some(Detected::new(command, why))
@@ -88,25 +85,15 @@ pub(super) fn setup(tree: &Tree<'_>) -> Option<Detected> {
     } else {
         pip(tree, &pyproject, &extras)?
     };
-    Some(
-        found
-            .with_path(".venv/bin")
-            .with_offline_env("PIP_NO_INDEX", "1"),
-    )
+    Some(found.with_path(".venv/bin").with_offline_env("PIP_NO_INDEX", "1"))
 }
 
 /// A virtual environment: what the requirement files name, the project itself where its
 /// dependencies or its `src` folder ask for that, and pytest where tests need it and nothing
 /// names it.
 fn pip(tree: &Tree<'_>, pyproject: &str, extras: &[&str]) -> Option<Detected> {
-    let requirements: Vec<&str> = REQUIREMENTS
-        .into_iter()
-        .filter(|file| tree.has(file))
-        .collect();
-    let mut arguments: Vec<String> = requirements
-        .iter()
-        .map(|file| format!("-r {file}"))
-        .collect();
+    let requirements: Vec<&str> = REQUIREMENTS.into_iter().filter(|file| tree.has(file)).collect();
+    let mut arguments: Vec<String> = requirements.iter().map(|file| format!("-r {file}")).collect();
     let mut why: Vec<&str> = requirements.clone();
     let installable = has_header(pyproject, "[project]")
         || has_header(pyproject, "[build-system]")
@@ -121,11 +108,7 @@ fn pip(tree: &Tree<'_>, pyproject: &str, extras: &[&str]) -> Option<Detected> {
             [] => "-e .".to_owned(),
             some => format!("-e '.[{}]'", some.join(",")),
         });
-        why.push(if pyproject.is_empty() {
-            "setup.py"
-        } else {
-            "pyproject.toml"
-        });
+        why.push(if pyproject.is_empty() { "setup.py" } else { "pyproject.toml" });
     }
     if matches!(runner(tree), Some((Runner::Pytest, _))) && !names_pytest(tree, &requirements) {
         arguments.push("pytest".to_owned());
@@ -168,19 +151,13 @@ fn runner(tree: &Tree<'_>) -> Option<(Runner, String)> {
     if let Some(file) = tree.first(&["conftest.py", "tests/conftest.py", "test/conftest.py"]) {
         return Some((Runner::Pytest, file.to_owned()));
     }
-    let sources: Vec<String> = tests
-        .iter()
-        .take(OPENED)
-        .filter_map(|file| tree.text(file))
-        .collect();
+    let sources: Vec<String> =
+        tests.iter().take(OPENED).filter_map(|file| tree.text(file)).collect();
     let imports = |module: &str| {
-        sources
-            .iter()
-            .flat_map(|source| source.lines())
-            .any(|line| {
-                let mut words = line.split([' ', '.', ',']).filter(|word| !word.is_empty());
-                matches!(words.next(), Some("import" | "from")) && words.next() == Some(module)
-            })
+        sources.iter().flat_map(|source| source.lines()).any(|line| {
+            let mut words = line.split([' ', '.', ',']).filter(|word| !word.is_empty());
+            matches!(words.next(), Some("import" | "from")) && words.next() == Some(module)
+        })
     };
     if imports("pytest") {
         return Some((Runner::Pytest, "tests import pytest".to_owned()));
@@ -188,15 +165,9 @@ fn runner(tree: &Tree<'_>) -> Option<(Runner, String)> {
     if tree.has("manage.py") {
         return Some((Runner::Django, "manage.py".to_owned()));
     }
-    let requirements: Vec<&str> = REQUIREMENTS
-        .into_iter()
-        .filter(|file| tree.has(file))
-        .collect();
+    let requirements: Vec<&str> = REQUIREMENTS.into_iter().filter(|file| tree.has(file)).collect();
     if names_pytest(tree, &requirements) {
-        return Some((
-            Runner::Pytest,
-            "pytest is among the dependencies".to_owned(),
-        ));
+        return Some((Runner::Pytest, "pytest is among the dependencies".to_owned()));
     }
     if !imports("unittest") {
         // Functions alone are pytest's style; without any this is a script of another kind.
@@ -217,10 +188,7 @@ fn runner(tree: &Tree<'_>) -> Option<(Runner, String)> {
 /// where it is no project at all. In one of another language they are scripts of its tests.
 /// Those outside of the two folders come first, then by name.
 fn test_files<'a>(tree: &Tree<'a>) -> Vec<&'a str> {
-    let project = tree
-        .first(&MARKERS)
-        .or_else(|| tree.first(&REQUIREMENTS))
-        .is_some();
+    let project = tree.first(&MARKERS).or_else(|| tree.first(&REQUIREMENTS)).is_some();
     let foreign = tree.first(&FOREIGN).is_some();
     let mut found: Vec<&str> = tree
         .files
@@ -235,9 +203,7 @@ fn test_files<'a>(tree: &Tree<'a>) -> Vec<&'a str> {
                 && (["", "test", "tests"].contains(&folder) || folder.starts_with("tests/"));
             (stem.starts_with("test_") || stem.ends_with("_test") || stem == "tests" && project)
                 && (near || project)
-                && !folder
-                    .split('/')
-                    .any(|part| part == "node_modules" || part == "testdata")
+                && !folder.split('/').any(|part| part == "node_modules" || part == "testdata")
         })
         .collect();
     found.sort_by_key(|path| path.starts_with("test/") || path.starts_with("tests/"));
@@ -249,13 +215,10 @@ fn names_pytest(tree: &Tree<'_>, requirements: &[&str]) -> bool {
     let declared = ["pyproject.toml", "setup.cfg", "setup.py", "Pipfile"];
     requirements.iter().copied().chain(declared).any(|file| {
         let text = tree.text(file).unwrap_or_default();
-        text.lines()
-            .map(str::trim_start)
-            .filter(|line| !line.starts_with(['#', '[']))
-            .any(|line| {
-                line.split(|c: char| !(c.is_ascii_alphanumeric() || "-_".contains(c)))
-                    .any(|word| word == "pytest" || word.starts_with("pytest-"))
-            })
+        text.lines().map(str::trim_start).filter(|line| !line.starts_with(['#', '['])).any(|line| {
+            line.split(|c: char| !(c.is_ascii_alphanumeric() || "-_".contains(c)))
+                .any(|word| word == "pytest" || word.starts_with("pytest-"))
+        })
     })
 }
 
@@ -267,11 +230,9 @@ fn depends(tree: &Tree<'_>, pyproject: &str, extras: &[&str]) -> bool {
             rest.starts_with('=') && rest.trim_start_matches('=').trim() != "[]"
         })
     });
-    let old = ["setup.py", "setup.cfg"].into_iter().any(|file| {
-        tree.text(file)
-            .unwrap_or_default()
-            .contains("install_requires")
-    });
+    let old = ["setup.py", "setup.cfg"]
+        .into_iter()
+        .any(|file| tree.text(file).unwrap_or_default().contains("install_requires"));
     let dynamic = pyproject
         .lines()
         .any(|line| line.trim_start().starts_with("dynamic") && line.contains("\"dependencies\""));

@@ -92,10 +92,7 @@ impl Nextest {
             if what.starts_with("passed") {
                 self.seen = true;
                 self.tally.ran(count);
-            } else if ["failed", "timed out", "exec failed"]
-                .iter()
-                .any(|w| what.starts_with(w))
-            {
+            } else if ["failed", "timed out", "exec failed"].iter().any(|w| what.starts_with(w)) {
                 self.seen = true;
                 self.tally.ran(count);
                 self.tally.fail(count);
@@ -117,10 +114,7 @@ impl Nextest {
             return;
         }
         let name = name.trim_start();
-        let name = match name
-            .strip_prefix('(')
-            .and_then(|rest| rest.split_once(") "))
-        {
+        let name = match name.strip_prefix('(').and_then(|rest| rest.split_once(") ")) {
             Some((_, name)) => name,
             None => name,
         };

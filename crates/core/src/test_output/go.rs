@@ -79,8 +79,7 @@ impl Text {
         let told = package.started > 0;
         self.tally.uncounted |= !told && !nothing;
         let ended = package.passed + package.failed;
-        self.tally
-            .ran(ended.max(package.started.saturating_sub(package.skipped)));
+        self.tally.ran(ended.max(package.started.saturating_sub(package.skipped)));
         self.tally.fail(package.failed);
         let path = failed.unwrap_or_default();
         for name in package.failing.into_sorted() {

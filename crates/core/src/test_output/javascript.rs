@@ -17,9 +17,7 @@ impl Reader for Jest {
     fn line(&mut self, line: &str) {
         if let Some(file) = line.strip_prefix("FAIL ") {
             // A slow file carries its time: `FAIL a.test.js (5.1 s)`.
-            let timed = file
-                .rsplit_once(" (")
-                .filter(|(_, time)| time.ends_with(" s)"));
+            let timed = file.rsplit_once(" (").filter(|(_, time)| time.ends_with(" s)"));
             self.file = Some(timed.map_or(file, |(file, _)| file).trim().to_owned());
         } else if line.starts_with("PASS ") {
             self.file = None;

@@ -20,9 +20,7 @@ impl Reader for Surefire {
         if let Some(counts) = line.strip_prefix("Tests run: ") {
             self.module(counts);
         } else if line.ends_with("<<< FAILURE!") || line.ends_with("<<< ERROR!") {
-            let name = line
-                .split_once(" Time elapsed: ")
-                .map_or("", |(name, _)| name);
+            let name = line.split_once(" Time elapsed: ").map_or("", |(name, _)| name);
             self.tally.names.add(name.trim_end_matches(['-', ' ']));
         } else if line == "No tests to run." || line == "There are no tests to run." {
             self.seen = true;

@@ -66,16 +66,8 @@ impl Pytest {
 
 /// `=== 1 failed, 2 passed in 0.1s ===` or the same without the rules (`-q`).
 fn last_line(line: &str) -> Option<Vec<(u64, &str)>> {
-    const WORDS: [&str; 8] = [
-        "passed",
-        "failed",
-        "error",
-        "errors",
-        "skipped",
-        "deselected",
-        "xfailed",
-        "xpassed",
-    ];
+    const WORDS: [&str; 8] =
+        ["passed", "failed", "error", "errors", "skipped", "deselected", "xfailed", "xpassed"];
     let (counts, time) = line.trim_matches(['=', ' ']).rsplit_once(" in ")?;
     let time = time.split(' ').next()?.strip_suffix('s')?;
     if time.is_empty() || !time.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
@@ -85,10 +77,7 @@ fn last_line(line: &str) -> Option<Vec<(u64, &str)>> {
         return Some(Vec::new());
     }
     let counts: Vec<_> = counts.split(", ").map(counted).collect::<Option<_>>()?;
-    counts
-        .iter()
-        .any(|(_, what)| WORDS.contains(what))
-        .then_some(counts)
+    counts.iter().any(|(_, what)| WORDS.contains(what)).then_some(counts)
 }
 
 /// The node id of a summary line, whose message follows after ` - `. Parameters in brackets

@@ -86,11 +86,7 @@ impl Tap {
                 }
             }
             // A point without a description is known by its number.
-            path.push_str(if description.is_empty() {
-                rest.trim()
-            } else {
-                description
-            });
+            path.push_str(if description.is_empty() { rest.trim() } else { description });
             self.pending = Some(Failure { indent, path });
         }
     }
@@ -142,10 +138,7 @@ fn point(rest: &str) -> Option<(&str, Directive)> {
     let rest = rest.strip_prefix(' ')?;
     let (count, description) = rest.split_once(' ').unwrap_or((rest, ""));
     let description = match number(count) {
-        Some(_) => description
-            .trim_start()
-            .strip_prefix("- ")
-            .unwrap_or(description),
+        Some(_) => description.trim_start().strip_prefix("- ").unwrap_or(description),
         None => rest.strip_prefix("- ")?,
     };
     let Some((before, directive)) = description.rsplit_once(" # ") else {

@@ -15,12 +15,7 @@ macro_rules! fixture {
 fn report(executed: u64, failing: &[&str]) -> Option<TestReport> {
     let mut failing: Vec<String> = failing.iter().map(|&name| name.to_owned()).collect();
     failing.sort();
-    Some(TestReport {
-        executed,
-        failed: failing.len() as u64,
-        failing,
-        named: true,
-    })
+    Some(TestReport { executed, failed: failing.len() as u64, failing, named: true })
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "compared with what parse returns")]
@@ -34,15 +29,8 @@ fn counts(report: Option<TestReport>) -> Option<(u64, u64, bool)> {
 
 #[test]
 fn cargo_sums_binaries_and_doc_tests() {
-    let red = report(
-        7,
-        &[
-            "tests::bad",
-            "tests::does_not",
-            "it_fails",
-            "src/lib.rs - add (line 2)",
-        ],
-    );
+    let red =
+        report(7, &["tests::bad", "tests::does_not", "it_fails", "src/lib.rs - add (line 2)"]);
     assert_eq!(fixture!("cargo_test"), red);
     assert_eq!(fixture!("cargo_q"), red);
     assert_eq!(fixture!("cargo_none"), report(0, &[]));
@@ -57,10 +45,7 @@ fn nextest_reads_its_summary() {
         ------------\n     Summary [   0.015s] 3 tests run: 1 passed (1 slow), 1 failed, 1 timed out, 2 skipped\n\
         \x20       FAIL [   0.006s] (2/3) foo::it it_fails\n\
         \x20    TIMEOUT [   9.006s] (3/3) foo::it it_hangs\nerror: test run failed\n";
-    assert_eq!(
-        parse(log),
-        report(3, &["foo::it it_fails", "foo::it it_hangs"])
-    );
+    assert_eq!(parse(log), report(3, &["foo::it it_fails", "foo::it it_hangs"]));
     let none =
         "     Summary [   0.000s] 0 tests run: 0 passed, 0 skipped\nerror: no tests to run\n";
     assert_eq!(parse(none), report(0, &[]));
@@ -106,10 +91,7 @@ fn pytest_reads_the_short_summary() {
     assert_eq!(fixture!("pytest_xdist"), red);
     assert_eq!(counts(fixture!("pytest_rn")), unnamed(8, 5));
     assert_eq!(fixture!("pytest_ok_q"), report(1, &[]));
-    assert_eq!(
-        fixture!("pytest_load"),
-        report(0, &["load/test_b.py (error)"])
-    );
+    assert_eq!(fixture!("pytest_load"), report(0, &["load/test_b.py (error)"]));
     assert_eq!(fixture!("pytest_none"), report(0, &[]));
     assert_eq!(fixture!("pytest_empty"), report(0, &[]));
 }
@@ -136,12 +118,7 @@ fn unittest_reads_its_closing_lines() {
 
 #[test]
 fn node_is_read_as_tap_and_as_spec() {
-    let tap = [
-        "subtracts",
-        "suite > inner bad",
-        "parent > child bad",
-        "parent",
-    ];
+    let tap = ["subtracts", "suite > inner bad", "parent > child bad", "parent"];
     assert_eq!(fixture!("node_tap"), report(6, &tap));
     let mut load = tap.to_vec();
     load.push("/workspace/test/b.test.js");
@@ -177,16 +154,9 @@ fn jest_names_tests_and_files_that_do_not_load() {
         fixture!("jest"),
         report(
             4,
-            &[
-                "src/a.test.js › math › subtracts",
-                "src/b.test.js › also fails",
-                "src/c.test.js",
-            ]
+            &["src/a.test.js › math › subtracts", "src/b.test.js › also fails", "src/c.test.js",]
         )
-        .map(|report| TestReport {
-            executed: 4,
-            ..report
-        })
+        .map(|report| TestReport { executed: 4, ..report })
     );
     assert_eq!(fixture!("jest_ok"), report(1, &[]));
     assert_eq!(fixture!("jest_none"), report(0, &[]));
@@ -211,10 +181,7 @@ fn vitest_names_tests_and_files_that_do_not_load() {
 fn mocha_joins_the_titles() {
     assert_eq!(
         fixture!("mocha"),
-        report(
-            5,
-            &["top bad", "math > subtracts", "math > deep > nested one"]
-        )
+        report(5, &["top bad", "math > subtracts", "math > deep > nested one"])
     );
     assert_eq!(
         fixture!("mocha_tap"),
@@ -237,10 +204,7 @@ fn gradle_is_silent_when_green() {
     let red = "> Task :compileJava\n> Task :test FAILED\n\nATest > bad() FAILED\n    java.lang.AssertionError at ATest.java:8\n\n4 tests completed, 1 failed, 1 skipped\n\nBUILD FAILED in 2s\n";
     assert_eq!(parse(red), report(3, &["ATest > bad()"]));
     assert_eq!(parse("> Task :test\n\nBUILD SUCCESSFUL in 2s\n"), None);
-    assert_eq!(
-        parse("> Task :test NO-SOURCE\n\nBUILD SUCCESSFUL in 2s\n"),
-        report(0, &[])
-    );
+    assert_eq!(parse("> Task :test NO-SOURCE\n\nBUILD SUCCESSFUL in 2s\n"), report(0, &[]));
     let logged =
         "> Task :test\nATest > good() PASSED\nATest > bad() FAILED\n2 tests completed, 1 failed\n";
     assert_eq!(parse(logged), report(2, &["ATest > bad()"]));
@@ -265,26 +229,15 @@ fn several_runners_are_summed_and_other_text_is_none() {
     // A runner that does not count makes the sum unknown.
     let unknown = format!("{both}{}", include_str!("fixtures/go_plain_ok.txt"));
     assert_eq!(parse(&unknown), None);
-    for text in [
-        "",
-        "\n\n",
-        "make: Nothing to be done for 'test'.\n",
-        "Compiling foo v0.1.0\n",
-    ] {
+    for text in ["", "\n\n", "make: Nothing to be done for 'test'.\n", "Compiling foo v0.1.0\n"] {
         assert_eq!(parse(text), None);
     }
 }
 
 #[test]
 fn bare_counts_are_read_where_nothing_else_is_known() {
-    assert_eq!(
-        counts(parse("Results: 3 passed, 1 failed, 2 skipped\n")),
-        unnamed(4, 1)
-    );
-    assert_eq!(
-        counts(parse("ok | 3 passed | 0 failed (10ms)\n")),
-        Some((3, 0, true))
-    );
+    assert_eq!(counts(parse("Results: 3 passed, 1 failed, 2 skipped\n")), unnamed(4, 1));
+    assert_eq!(counts(parse("ok | 3 passed | 0 failed (10ms)\n")), Some((3, 0, true)));
     assert_eq!(
         counts(parse("Passed! - Failed:     0, Passed:     2, Total: 2\n")),
         Some((2, 0, true))

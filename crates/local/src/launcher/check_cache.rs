@@ -11,13 +11,7 @@ use crate::folder::hex;
 
 /// Everything that the result depends on, as far as it is ours to know.
 fn key<A>(launcher: &Launcher<A>, task: &Task, order: &RunOrder) -> Option<String> {
-    let RunWork::Check {
-        commit,
-        command,
-        deps,
-        ..
-    } = &order.work
-    else {
+    let RunWork::Check { commit, command, deps, .. } = &order.work else {
         return None;
     };
     if *commit != task.spec.base {
@@ -43,31 +37,16 @@ fn key<A>(launcher: &Launcher<A>, task: &Task, order: &RunOrder) -> Option<Strin
 
 /// The kept result, as if the run had just ended.
 pub(super) fn find<A>(launcher: &Launcher<A>, task: &Task, order: &RunOrder) -> Option<Event> {
-    let kept = launcher
-        .store
-        .cached_check(&key(launcher, task, order)?)
-        .ok()??;
-    let Event::RunEnded {
-        result: result @ RunResult::Checked(_),
-        ..
-    } = kept
-    else {
+    let kept = launcher.store.cached_check(&key(launcher, task, order)?).ok()??;
+    let Event::RunEnded { result: result @ RunResult::Checked(_), .. } = kept else {
         return None;
     };
-    Some(Event::RunEnded {
-        run: order.run.clone(),
-        epoch: order.epoch,
-        result,
-    })
+    Some(Event::RunEnded { run: order.run.clone(), epoch: order.epoch, result })
 }
 
 /// Keeps a result that a repetition would give again: not what our limits or a crash made.
 pub(super) fn keep<A>(launcher: &Launcher<A>, task: &Task, order: &RunOrder, event: &Event) {
-    let Event::RunEnded {
-        result: RunResult::Checked(check),
-        ..
-    } = event
-    else {
+    let Event::RunEnded { result: RunResult::Checked(check), .. } = event else {
         return;
     };
     if !repeatable(check) {

@@ -51,9 +51,7 @@ pub(super) fn build(
                 workers: 0,
             }
         }
-        RunWork::Setup {
-            commit, command, ..
-        } => {
+        RunWork::Setup { commit, command, .. } => {
             limits.wall_seconds = PREPARE_SECONDS;
             let layer = layer_of_order(task, run, wanted)
                 .ok_or_else(|| Problem::internal("a setup run without a layer"))?;
@@ -61,19 +59,10 @@ pub(super) fn build(
                 workspace: workspace(folder, task, commit, None, identity),
                 command: command.clone(),
                 deps: folder.deps(&layer),
-                keep_home: wanted
-                    .setup
-                    .as_ref()
-                    .map(|s| s.keep_home.clone())
-                    .unwrap_or_default(),
+                keep_home: wanted.setup.as_ref().map(|s| s.keep_home.clone()).unwrap_or_default(),
             }
         }
-        RunWork::Check {
-            commit,
-            command,
-            deps,
-            ..
-        } => {
+        RunWork::Check { commit, command, deps, .. } => {
             env.extend(wanted.check_env.clone());
             Work::Check {
                 workspace: workspace(folder, task, commit, deps.as_deref(), identity),
@@ -86,9 +75,7 @@ pub(super) fn build(
         }
         RunWork::Rescue { of, .. } => {
             limits.wall_seconds = PREPARE_SECONDS;
-            Work::Rescue {
-                workspace: left_by(folder, of.as_str())?,
-            }
+            Work::Rescue { workspace: left_by(folder, of.as_str())? }
         }
     };
     Ok(Order {
@@ -147,13 +134,7 @@ pub(super) fn layer_of(task: &Task, run: &RunOrder, row: Option<TaskRow>) -> Opt
 /// Repository, lock files, setup text, toolchains and origin: a layer made for a commit of an
 /// agent's never serves another task.
 fn layer_of_order(task: &Task, run: &RunOrder, wanted: &TaskOrder) -> Option<String> {
-    let RunWork::Setup {
-        origin,
-        lock_hash,
-        command,
-        ..
-    } = &run.work
-    else {
+    let RunWork::Setup { origin, lock_hash, command, .. } = &run.work else {
         return None;
     };
     let mut hash = Sha256::new();
@@ -230,10 +211,7 @@ fn agent_work(
             model: who.model.clone(),
             prompt: agent.prompt.clone(),
             preamble,
-            session: agent
-                .resume
-                .clone()
-                .unwrap_or_else(|| session_id(run.run.as_str())),
+            session: agent.resume.clone().unwrap_or_else(|| session_id(run.run.as_str())),
             resume: agent.resume.is_some(),
             read_only,
             credential_kind: who.credential_kind.clone(),
@@ -253,10 +231,7 @@ fn left_by(folder: &StateFolder, run: &str) -> Result<Workspace, Problem> {
         .map_err(|error| Problem::io("reading the agent's order", &error))?;
     let order: Order = serde_json::from_slice(&bytes).map_err(Problem::internal)?;
     match order.work {
-        Work::Agent { workspace, .. } => Ok(Workspace {
-            upper: Some(upper_of(&of)),
-            ..workspace
-        }),
+        Work::Agent { workspace, .. } => Ok(Workspace { upper: Some(upper_of(&of)), ..workspace }),
         Work::Checkout { .. } | Work::Setup { .. } | Work::Check { .. } | Work::Rescue { .. } => {
             Err(Problem::internal("only an agent's run can be rescued"))
         }
@@ -275,14 +250,7 @@ fn session_id(run: &str) -> String {
     bytes[6] = bytes[6] & 0x0f | 0x80;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let hex = hex(&bytes);
-    [
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..],
-    ]
-    .join("-")
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
 
 /// Puts folders of the workspace, such as `.venv/bin`, before PATH.
@@ -291,10 +259,7 @@ fn with_path(folders: &[String], command: &str) -> String {
         return command.to_owned();
     }
     let inside = midwatch_api::order::inside::WORKSPACE;
-    let path = folders
-        .iter()
-        .map(|folder| [inside, "/", folder, ":"].concat())
-        .collect::<String>();
+    let path = folders.iter().map(|folder| [inside, "/", folder, ":"].concat()).collect::<String>();
     format!("PATH='{path}'\"$PATH\"; export PATH\n{command}")
 }
 

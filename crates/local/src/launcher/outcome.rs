@@ -11,35 +11,27 @@ use midwatch_core::task::Spent;
 /// What a run came to. `layer` is the name of the layer that a setup run was for.
 pub fn result_of(order: &RunOrder, report: &Report, layer: Option<String>) -> RunResult {
     if let Ending::SandboxUnavailable { detail } = &report.ending {
-        return RunResult::SandboxUnavailable {
-            detail: detail.clone(),
-        };
+        return RunResult::SandboxUnavailable { detail: detail.clone() };
     }
     match &order.work {
         RunWork::Checkout { .. } => done_or(report, FailReason::Internal, RunResult::BaseReady),
         RunWork::Setup { .. } => match layer {
-            Some(layer) => done_or(
-                report,
-                FailReason::SetupFailed,
-                RunResult::DepsReady { layer },
-            ),
+            Some(layer) => done_or(report, FailReason::SetupFailed, RunResult::DepsReady { layer }),
             None => failed(FailReason::Internal, "the layer's name is unknown"),
         },
-        RunWork::Check {
-            commit, command, ..
-        } => RunResult::Checked(checked(commit, command, report)),
+        RunWork::Check { commit, command, .. } => {
+            RunResult::Checked(checked(commit, command, report))
+        }
         RunWork::Agent(run) => RunResult::Agent(Box::new(agent(run.role, report))),
         RunWork::Rescue { .. } => done_or(report, FailReason::Internal, RunResult::Bundled),
     }
 }
 
 /// What a run came to whose runner is gone without a report.
-pub fn lost(order: &RunOrder) -> RunResult {
+pub(super) fn lost(order: &RunOrder) -> RunResult {
     let detail = "the runner ended without a report: it was killed, or the machine stopped";
     match &order.work {
-        RunWork::Check {
-            commit, command, ..
-        } => RunResult::Checked(CheckResult {
+        RunWork::Check { commit, command, .. } => RunResult::Checked(CheckResult {
             commit: commit.clone(),
             command: command.clone(),
             exit: Exit::NotItsOwn(NotItsOwn::Lost),
@@ -66,10 +58,7 @@ pub fn lost(order: &RunOrder) -> RunResult {
 }
 
 fn failed(reason: FailReason, detail: &str) -> RunResult {
-    RunResult::Failed {
-        reason,
-        detail: detail.to_owned(),
-    }
+    RunResult::Failed { reason, detail: detail.to_owned() }
 }
 
 /// For runs that prepare or save something: code 0 or a failure.
@@ -94,26 +83,16 @@ fn done_or(report: &Report, own: FailReason, done: RunResult) -> RunResult {
 fn not_its_own(ending: &Ending) -> (FailReason, String) {
     let (reason, detail) = match ending {
         Ending::Exited { code } => (FailReason::Internal, format!("it ended with code {code}")),
-        Ending::Deadline => (
-            FailReason::Timeout,
-            "it ran into the wall-clock limit".to_owned(),
-        ),
-        Ending::Idle => (
-            FailReason::Stalled,
-            "it showed no progress for the idle limit".to_owned(),
-        ),
+        Ending::Deadline => (FailReason::Timeout, "it ran into the wall-clock limit".to_owned()),
+        Ending::Idle => {
+            (FailReason::Stalled, "it showed no progress for the idle limit".to_owned())
+        }
         Ending::OutOfMemory => (FailReason::OutOfMemory, "it ran out of memory".to_owned()),
-        Ending::Pids => (
-            FailReason::ProcessLimit,
-            "it ran into the process limit".to_owned(),
-        ),
+        Ending::Pids => (FailReason::ProcessLimit, "it ran into the process limit".to_owned()),
         Ending::Disk => (FailReason::Disk, "it ran into the disk limit".to_owned()),
         Ending::Output => (FailReason::OutputLimit, "it printed without end".to_owned()),
         Ending::Stopped => (FailReason::Internal, "it was stopped".to_owned()),
-        Ending::Lost { detail } => (
-            FailReason::Internal,
-            format!("its status was lost: {detail}"),
-        ),
+        Ending::Lost { detail } => (FailReason::Internal, format!("its status was lost: {detail}")),
         Ending::SelfTest { what, detail } => (
             match what.as_str() {
                 "endpoint" => FailReason::ModelUnavailable,
@@ -122,10 +101,9 @@ fn not_its_own(ending: &Ending) -> (FailReason, String) {
             },
             format!("before the agent started, `{what}` did not work: {detail}"),
         ),
-        Ending::Prepare { detail } => (
-            FailReason::Internal,
-            format!("the workspace could not be prepared: {detail}"),
-        ),
+        Ending::Prepare { detail } => {
+            (FailReason::Internal, format!("the workspace could not be prepared: {detail}"))
+        }
         Ending::SandboxUnavailable { detail } => {
             (FailReason::Internal, format!("no sandbox: {detail}"))
         }
@@ -170,19 +148,13 @@ fn agent(role: Role, report: &Report) -> AgentResult {
             output_tokens: agent.output_tokens,
             cost_micros: agent.cost_micros,
         }),
-        text: said
-            .map(|agent| agent.final_text.clone())
-            .unwrap_or_default(),
+        text: said.map(|agent| agent.final_text.clone()).unwrap_or_default(),
         artifacts: said.map(|agent| artifacts(role, agent)).unwrap_or_default(),
     }
 }
 
 fn agent_outcome(report: &Report, said: Option<&AgentReport>) -> AgentOutcome {
-    let fail = |reason, detail, resets_at| AgentOutcome::Failed {
-        reason,
-        detail,
-        resets_at,
-    };
+    let fail = |reason, detail, resets_at| AgentOutcome::Failed { reason, detail, resets_at };
     match (&report.ending, said) {
         (Ending::Exited { .. }, Some(agent)) => {
             if let Some(refused) = &agent.outputs_refused {
@@ -200,11 +172,7 @@ fn agent_outcome(report: &Report, said: Option<&AgentReport>) -> AgentOutcome {
                 };
             }
             let reason = agent.reason.as_deref().and_then(FailReason::parse);
-            fail(
-                reason.unwrap_or(FailReason::Internal),
-                agent.detail.clone(),
-                agent.resets_at,
-            )
+            fail(reason.unwrap_or(FailReason::Internal), agent.detail.clone(), agent.resets_at)
         }
         (Ending::Exited { code }, None) => fail(
             FailReason::Internal,
@@ -231,9 +199,7 @@ fn blocked(agent: &AgentReport) -> Option<&str> {
 
 fn artifacts(role: Role, agent: &AgentReport) -> Vec<Artifact> {
     let mut artifacts: Vec<Artifact> = agent.outputs.iter().cloned().map(artifact).collect();
-    let has_verdict = artifacts
-        .iter()
-        .any(|a| matches!(a, Artifact::Verdict { .. }));
+    let has_verdict = artifacts.iter().any(|a| matches!(a, Artifact::Verdict { .. }));
     if role == Role::Review && !has_verdict {
         artifacts.extend(verdict_in(&agent.final_text).map(artifact));
     }

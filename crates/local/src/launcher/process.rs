@@ -27,9 +27,7 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     fn now(&self) -> Time {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        Time(since.map_or(0, |since| {
-            i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-        }))
+        Time(since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
     }
 }
 
@@ -41,19 +39,13 @@ pub(super) fn write_order(folder: &Path, order: &Order) -> io::Result<()> {
 
 /// Starts a runner that nothing ties to this process.
 pub(super) fn start(program: &Path, folder: &Path) -> io::Result<Child> {
-    let log = fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(folder.join(RUNNER_LOG))?;
+    let log = fs::OpenOptions::new().create(true).append(true).open(folder.join(RUNNER_LOG))?;
     Command::new(program)
         .arg("runner")
         .arg(folder)
         .env_clear()
         .envs(std::env::var_os("MIDWATCH_UID").map(|uid| ("MIDWATCH_UID", uid)))
-        .env(
-            "PATH",
-            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        )
+        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
@@ -125,14 +117,11 @@ pub(super) async fn wait(
 /// for hours and must not keep the server from ending.
 fn gone(fd: OwnedFd) -> io::Result<tokio::sync::oneshot::Receiver<()>> {
     let (tell, told) = tokio::sync::oneshot::channel();
-    std::thread::Builder::new()
-        .name("adopted".into())
-        .stack_size(64 << 10)
-        .spawn(move || {
-            let mut fds = [PollFd::new(&fd, PollFlags::IN)];
-            while let Err(rustix::io::Errno::INTR) = poll(&mut fds, None) {}
-            // Nobody waits any more when the server is ending.
-            let _ = tell.send(());
-        })?;
+    std::thread::Builder::new().name("adopted".into()).stack_size(64 << 10).spawn(move || {
+        let mut fds = [PollFd::new(&fd, PollFlags::IN)];
+        while let Err(rustix::io::Errno::INTR) = poll(&mut fds, None) {}
+        // Nobody waits any more when the server is ending.
+        let _ = tell.send(());
+    })?;
     Ok(told)
 }

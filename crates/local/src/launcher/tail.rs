@@ -23,12 +23,7 @@ pub(super) struct Follow<F> {
 
 /// Reads events from the beginning and tells each; for [`until`].
 pub(super) fn follow(folder: PathBuf, tell: impl FnMut(StreamEvent)) -> impl Future<Output = ()> {
-    let mut follow = Follow {
-        path: folder.join(EVENTS_FILE),
-        at: 0,
-        rest: Vec::new(),
-        tell,
-    };
+    let mut follow = Follow { path: folder.join(EVENTS_FILE), at: 0, rest: Vec::new(), tell };
     async move {
         loop {
             // A file that is not there yet, or cannot be read, is tried again.
@@ -88,29 +83,15 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join(EVENTS_FILE);
         let mut seen = Vec::new();
-        let mut follow = Follow {
-            path: path.clone(),
-            at: 0,
-            rest: vec![],
-            tell: |e| seen.push(e),
-        };
-        std::fs::write(
-            &path,
-            "{\"type\":\"finished\",\"ok\":true}\nnoise\n{\"type\":\"fin",
-        )
-        .unwrap();
+        let mut follow = Follow { path: path.clone(), at: 0, rest: vec![], tell: |e| seen.push(e) };
+        std::fs::write(&path, "{\"type\":\"finished\",\"ok\":true}\nnoise\n{\"type\":\"fin")
+            .unwrap();
         follow.read().unwrap();
         let mut whole = std::fs::read(&path).unwrap();
         whole.extend_from_slice(b"ished\",\"ok\":false}\n");
         std::fs::write(&path, whole).unwrap();
         follow.read().unwrap();
-        assert_eq!(
-            seen,
-            [
-                StreamEvent::Finished { ok: true },
-                StreamEvent::Finished { ok: false }
-            ]
-        );
+        assert_eq!(seen, [StreamEvent::Finished { ok: true }, StreamEvent::Finished { ok: false }]);
         std::fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -46,12 +46,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         let row = self.row(name)?;
         let spec = row.order.to_spec(&row.name).map_err(refused)?;
         let (lines, receiver) = mpsc::channel(LINES_AHEAD);
-        let watcher = Watcher {
-            row,
-            task: Task::new(spec),
-            seq: 0,
-            lines,
-        };
+        let watcher = Watcher { row, task: Task::new(spec), seq: 0, lines };
         let server = Arc::clone(self);
         tokio::spawn(async move {
             if let Err(error) = server.watch(watcher, after).await {
@@ -103,10 +98,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
     async fn catch_up(&self, watcher: &mut Watcher, after: u64) -> Result<bool, Refusal> {
         let events = self.store.events(&watcher.row.name, watcher.seq);
         for stored in events.map_err(|e| internal(&e))? {
-            watcher
-                .task
-                .apply(&stored.event)
-                .map_err(|e| internal(&e))?;
+            watcher.task.apply(&stored.event).map_err(|e| internal(&e))?;
             watcher.seq = stored.seq;
             if stored.seq > after && !watcher.tell(&stored).await {
                 return Ok(false);
@@ -126,10 +118,7 @@ impl Watcher {
 
     async fn show(&self, shown: Shown) -> bool {
         let run = shown.run.as_str().to_owned();
-        let progress = Progress::Agent {
-            run,
-            event: shown.event,
-        };
+        let progress = Progress::Agent { run, event: shown.event };
         self.send(self.seq, SystemClock.now().0, progress).await
     }
 
@@ -141,9 +130,6 @@ impl Watcher {
             at_ms,
             progress,
         };
-        self.lines
-            .send(Line::Progress(Box::new(line)))
-            .await
-            .is_ok()
+        self.lines.send(Line::Progress(Box::new(line))).await.is_ok()
     }
 }

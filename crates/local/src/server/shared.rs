@@ -12,7 +12,7 @@ use crate::store::{SqliteStore, StoreError};
 
 /// A handle on the one connection.
 #[derive(Debug, Clone)]
-pub struct SharedStore(pub(super) Arc<SqliteStore>);
+pub(super) struct SharedStore(pub(super) Arc<SqliteStore>);
 
 impl Store for SharedStore {
     type Error = StoreError;

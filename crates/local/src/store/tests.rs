@@ -66,29 +66,15 @@ fn what_is_appended_is_there_after_opening_again() {
     let name = TaskName::parse("t").unwrap();
     let store = SqliteStore::open(&path).unwrap();
     assert!(store.insert("t", &order(), Time(1)).unwrap());
-    assert!(
-        !store.insert("t", &order(), Time(2)).unwrap(),
-        "a name is taken once"
-    );
-    store
-        .append(&name, 0, &[Event::Admitted, Event::Released], Time(3))
-        .unwrap();
+    assert!(!store.insert("t", &order(), Time(2)).unwrap(), "a name is taken once");
+    store.append(&name, 0, &[Event::Admitted, Event::Released], Time(3)).unwrap();
     drop(store);
     let store = SqliteStore::open(&path).unwrap();
     let open = store.open_tasks().unwrap();
     assert_eq!(open.len(), 1);
-    assert_eq!(
-        open[0]
-            .1
-            .iter()
-            .map(|stored| stored.seq)
-            .collect::<Vec<_>>(),
-        [1, 2]
-    );
+    assert_eq!(open[0].1.iter().map(|stored| stored.seq).collect::<Vec<_>>(), [1, 2]);
     assert_eq!(store.row("t").unwrap().unwrap().order, order());
-    store
-        .append(&name, 2, &[Event::Ended(EndKind::Cancelled)], Time(4))
-        .unwrap();
+    store.append(&name, 2, &[Event::Ended(EndKind::Cancelled)], Time(4)).unwrap();
     assert!(store.open_tasks().unwrap().is_empty());
     assert_eq!(store.rows(10).unwrap()[0].ended, Some(Time(4)));
 }
@@ -108,35 +94,19 @@ fn a_second_writer_is_noticed_before_anything_is_stored() {
 fn a_newer_or_damaged_database_is_refused_and_left_alone() {
     let newer = path("newer");
     SqliteStore::open(&newer).unwrap();
-    Connection::open(&newer)
-        .unwrap()
-        .pragma_update(None, "user_version", 99)
-        .unwrap();
-    assert!(matches!(
-        SqliteStore::open(&newer),
-        Err(StoreError::Newer {
-            found: 99,
-            known: 1
-        })
-    ));
+    Connection::open(&newer).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    assert!(matches!(SqliteStore::open(&newer), Err(StoreError::Newer { found: 99, known: 1 })));
     let damaged = path("damaged");
     let store = SqliteStore::open(&damaged).unwrap();
     for n in 0..200 {
         store.insert(&format!("t{n}"), &order(), Time(n)).unwrap();
     }
-    store
-        .connection()
-        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-        .unwrap();
+    store.connection().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
     drop(store);
     let mut bytes = std::fs::read(&damaged).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle..middle + 8192].fill(0xa5);
     std::fs::write(&damaged, &bytes).unwrap();
     assert!(SqliteStore::open(&damaged).is_err());
-    assert_eq!(
-        std::fs::read(&damaged).unwrap(),
-        bytes,
-        "nothing was repaired behind one's back"
-    );
+    assert_eq!(std::fs::read(&damaged).unwrap(), bytes, "nothing was repaired behind one's back");
 }

@@ -14,8 +14,8 @@ use std::fs::File;
 use std::path::Path;
 use std::time::Instant;
 
-use midwatch_api::order::{Order, Work};
-use midwatch_api::report::{Ending, REPORT_FILE, Report, out_folder};
+use midwatch_api::order::{ORDER_FILE, Order, Work};
+use midwatch_api::report::{Ending, IDENTITY_FILE, REPORT_FILE, Report, out_folder};
 use rustix::fs::Mode;
 
 mod agent;
@@ -71,6 +71,18 @@ pub fn run(folder: &Path) -> i32 {
         Ok(door) => door,
         Err(error) => return complain(&format!("the run's folder: {error}")),
     };
+    // Held until this process ends: a server that came back may have started another runner for
+    // the same order before the first one had said who it is.
+    let _only = match only_one(&folder) {
+        Ok(lock) => lock,
+        Err(error) => return complain(&format!("the order: {error}")),
+    };
+    if door.has(REPORT_FILE) {
+        return REPORTED;
+    }
+    if door.has(IDENTITY_FILE) {
+        return complain("this order was begun before, and its runner is gone");
+    }
     if let Err(error) = identity::write(&door) {
         return complain(&format!("writing who we are: {error}"));
     }
@@ -82,6 +94,13 @@ pub fn run(folder: &Path) -> i32 {
         Ok(()) => REPORTED,
         Err(error) => complain(&format!("writing the report: {error}")),
     }
+}
+
+/// Waits until no other runner has this order, and takes it.
+fn only_one(folder: &Path) -> std::io::Result<File> {
+    let order = File::open(folder.join(ORDER_FILE))?;
+    rustix::fs::flock(&order, rustix::fs::FlockOperation::LockExclusive)?;
+    Ok(order)
 }
 
 fn write(door: &Door, report: &Report) -> std::io::Result<()> {
@@ -116,10 +135,10 @@ fn carry_out(order: &Order, folder: &Path, door: &Door, began: Instant) -> Repor
     let logs = summary::LOGS.map(|name| File::open(folder.join(name)).ok());
     let ending = work(&mut run, folder).unwrap_or_else(|Stopped(ending)| ending);
     let out = run.out.clone().unwrap_or_else(|| out_folder(folder));
-    run::sweep_out(&out);
     let (dropped, tail, conversation, facts) = run.close();
     let mut report = summary::of_run(order, ending, facts, (dropped, tail), conversation, &out);
     report.tests = summary::tests(order, logs);
+    run::sweep_out(&out);
     report
 }
 

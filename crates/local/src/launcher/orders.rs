@@ -240,7 +240,7 @@ fn left_by(folder: &StateFolder, run: &str) -> Result<Workspace, Problem> {
 
 /// Where a runner keeps the upper layer of a run's workspace.
 fn upper_of(run_folder: &std::path::Path) -> PathBuf {
-    run_folder.join("workspace")
+    run_folder.join("upper")
 }
 
 /// A UUID (version 8, ours) that belongs to one run, so that it is the same after a restart.

@@ -30,6 +30,7 @@ mod foreign;
 pub mod forward;
 mod git;
 mod leave;
+mod names;
 mod nested;
 mod readable;
 mod rescue;

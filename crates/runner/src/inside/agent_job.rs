@@ -17,8 +17,9 @@ use super::execute::{self, Exit};
 use super::foreign::Foreign;
 use super::git::{Git, GitError};
 use super::leave::{self, Phase};
+use super::names::pattern;
 use super::readable;
-use super::side::{self, Side};
+use super::side::{LITTER, Side};
 use super::{InsideError, Places, rescue as rescuing, self_test, stopped};
 use crate::inside_order::{AgentJob, INSIDE_CODE, SELF_TEST_CODE, left};
 
@@ -104,8 +105,8 @@ fn hide_deps(workspace: &Path, exclude: &[String]) -> std::io::Result<()> {
     }
     for line in exclude
         .iter()
-        .map(|path| side::pattern(path.as_bytes()))
-        .chain([side::LITTER.to_owned()])
+        .map(|path| pattern(path.as_bytes()))
+        .chain([LITTER.to_owned()])
     {
         if !text.lines().any(|known| known == line) {
             text.push_str(&line);

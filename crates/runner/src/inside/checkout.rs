@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::git::{Git, GitError, is_id};
+use super::names::escaped;
 
 /// In `.git` of a base: written by the checkout and by nobody else, so that its time tells what
 /// is newer.
@@ -126,7 +127,7 @@ fn verify(git: &Git, commit: &str) -> Result<(), CheckoutError> {
     {
         return Err(CheckoutError::OtherTree(format!(
             "{} is missing",
-            super::side::escaped(first)
+            escaped(first)
         )));
     }
     Ok(())

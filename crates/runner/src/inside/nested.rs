@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 
 use super::foreign::Foreign;
 use super::git::GitError;
-use super::side::{Side, escaped};
+use super::names::escaped;
+use super::side::Side;
 
 /// Nested repositories may hold nested ones: so many rounds are gone.
 const ROUNDS: usize = 16;
 
 /// The most nested repositories that are set aside.
-const NESTED_MAX: usize = 500;
+const NESTED_MAX: usize = 200;
 
 /// The most files of nested repositories in one checkpoint.
 const FILES_MAX: usize = 20_000;

@@ -11,7 +11,8 @@ use super::bundle;
 use super::commit::{self, Start, Work};
 use super::foreign::Foreign;
 use super::git::GitError;
-use super::side::{Side, escaped};
+use super::names::escaped;
+use super::side::Side;
 
 /// The snapshot's ref.
 pub(crate) const SNAPSHOT_REF: &str = "refs/rescue/snapshot";
@@ -20,6 +21,9 @@ pub(crate) const SNAPSHOT_REF: &str = "refs/rescue/snapshot";
 const HEADS_MAX: usize = 500;
 const STASHES_MAX: usize = 100;
 const REFLOG_MAX: usize = 200;
+
+/// Broken refs that are told by name.
+const SKIPPED_TOLD: usize = 50;
 
 /// Bundles all of it into `out`; the claim says what was skipped.
 pub(super) fn rescue(
@@ -30,9 +34,7 @@ pub(super) fn rescue(
 ) -> Result<BundleClaim, GitError> {
     let mut work = Work::default();
     let tree = commit::tree(side, foreign, &Start::unseen(base), out, &mut work)?;
-    let base_tree = side
-        .git()
-        .line(["rev-parse", "--verify", "-q", &format!("{base}^{{tree}}")]);
+    let base_tree = side.git().line(["rev-parse", "--verify", "-q", &format!("{base}^{{tree}}")]);
     let snapshot = if base_tree.is_ok_and(|base_tree| base_tree == tree) {
         None
     } else {
@@ -41,17 +43,15 @@ pub(super) fn rescue(
 
     let mut saved = Saved::new(side, base);
     if let Some(snapshot) = &snapshot {
-        saved
-            .refs
-            .push((SNAPSHOT_REF.to_owned(), snapshot.id().to_owned()));
+        saved.refs.push((SNAPSHOT_REF.to_owned(), snapshot.id().to_owned()));
     }
     saved.heads(foreign);
     saved.stashes(foreign);
     saved.reflogs(foreign);
     let Saved { refs, skipped, .. } = saved;
     if !skipped.is_empty() {
-        work.notes
-            .push(format!("broken and skipped: {}", skipped.join(", ")));
+        let told = skipped.get(..SKIPPED_TOLD).unwrap_or(&skipped).join(", ");
+        work.notes.push(format!("{} broken and skipped: {told}", skipped.len()));
     }
     if !refs.is_empty() {
         bundle::many(side, &refs, snapshot.as_ref(), base, out, RESCUE_FILE)?;
@@ -65,13 +65,7 @@ pub(super) fn rescue(
 
 /// When the base was checked out, by the time of a file that only the checkout wrote.
 pub(super) fn checked_out_at(workspace: &Path) -> Option<SystemTime> {
-    workspace
-        .join(".git")
-        .join(super::checkout::MARK)
-        .symlink_metadata()
-        .ok()?
-        .modified()
-        .ok()
+    workspace.join(".git").join(super::checkout::MARK).symlink_metadata().ok()?.modified().ok()
 }
 
 /// The refs of the bundle to be.
@@ -86,13 +80,7 @@ struct Saved<'a> {
 impl<'a> Saved<'a> {
     fn new(side: &'a Side, base: &str) -> Self {
         let not_base = side.has_commit(base).then(|| format!("^{base}"));
-        Self {
-            side,
-            not_base,
-            refs: Vec::new(),
-            names: BTreeSet::new(),
-            skipped: Vec::new(),
-        }
+        Self { side, not_base, refs: Vec::new(), names: BTreeSet::new(), skipped: Vec::new() }
     }
 
     fn heads(&mut self, foreign: &Foreign) {
@@ -104,9 +92,7 @@ impl<'a> Saved<'a> {
             match id {
                 Some(id) if self.is_whole(&id) => {
                     let short = name.strip_prefix("refs/heads/");
-                    let short = short
-                        .or_else(|| name.strip_prefix("refs/"))
-                        .unwrap_or(&name);
+                    let short = short.or_else(|| name.strip_prefix("refs/")).unwrap_or(&name);
                     if self.adds(&id, false) {
                         let to = self.free_name(short);
                         self.refs.push((to, id));
@@ -138,19 +124,14 @@ impl<'a> Saved<'a> {
     fn numbered(&mut self, kind: &str, ids: &[String], max: usize, only_new: bool) {
         let mut number = 0;
         let mut seen = BTreeSet::new();
-        for id in ids
-            .iter()
-            .filter(|id| seen.insert(id.as_str()))
-            .take(max * 4)
-        {
+        for id in ids.iter().filter(|id| seen.insert(id.as_str())).take(max * 4) {
             if number >= max {
                 break;
             }
             if !self.is_whole(id) {
                 self.skipped.push(format!("{kind} {id}"));
             } else if self.adds(id, only_new) {
-                self.refs
-                    .push((format!("refs/rescue/{kind}/{number}"), id.clone()));
+                self.refs.push((format!("refs/rescue/{kind}/{number}"), id.clone()));
                 number += 1;
             }
         }
@@ -173,10 +154,7 @@ impl<'a> Saved<'a> {
         if beyond_refs {
             args.extend(self.refs.iter().map(|(_, known)| format!("^{known}")));
         }
-        self.side
-            .git()
-            .line(&args)
-            .is_ok_and(|found| !found.is_empty())
+        self.side.git().line(&args).is_ok_and(|found| !found.is_empty())
     }
 
     fn free_name(&mut self, name: &str) -> String {
@@ -201,11 +179,7 @@ fn sanitised(name: &str) -> String {
     }
     let plain = plain.trim_end_matches('.');
     let plain = plain.strip_suffix(".lock").unwrap_or(plain);
-    if plain.is_empty() {
-        "unnamed".to_owned()
-    } else {
-        plain.to_owned()
-    }
+    if plain.is_empty() { "unnamed".to_owned() } else { plain.to_owned() }
 }
 
 #[cfg(test)]

@@ -26,6 +26,9 @@ const GIT_LIMIT: Duration = Duration::from_mins(2);
 /// The forwarder holds a connection for 60 s while the server is away.
 const ENDPOINT_LIMIT: Duration = Duration::from_secs(70);
 
+/// The header in which our broker says why it refuses.
+const REFUSAL: &str = "x-midwatch-refusal:";
+
 /// What does not work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -168,7 +171,8 @@ fn find(program: &str, env: &BTreeMap<String, String>, workspace: &Path) -> Opti
 
 /// The run token, under the names that CLIs take it by.
 fn token(env: &BTreeMap<String, String>) -> Option<&str> {
-    const NAMES: [&str; 5] = [
+    const NAMES: [&str; 6] = [
+        "MIDWATCH_RUN_TOKEN",
         "CLAUDE_CODE_OAUTH_TOKEN",
         "ANTHROPIC_AUTH_TOKEN",
         "ANTHROPIC_API_KEY",
@@ -182,8 +186,9 @@ fn token(env: &BTreeMap<String, String>) -> Option<&str> {
         .filter(|t| !t.is_empty())
 }
 
-/// Asks the gateway for its root. Any answer of an upstream shows that the way is open; our own
-/// refusal of the token (401) and a broken gateway (5xx) show that no call would succeed.
+/// Asks the gateway for its root. Any answer shows that the way is open, but our own refusal of
+/// the token (401) and a broken gateway (5xx): with those no call would succeed. `HEAD /` is
+/// answered to anybody, so where a token is known it is shown with a GET.
 fn endpoint(url: &str, token: Option<&str>) -> Result<(), Failed> {
     let wrong = |why: &str| fail(What::Endpoint, format!("{url}: {why}"));
     let rest = url
@@ -205,7 +210,10 @@ fn endpoint(url: &str, token: Option<&str>) -> Result<(), Failed> {
                 bounded::last_words(line.as_bytes())
             ))
         })?;
-    let refused = (status == 401 && token.is_some()) || status >= 500;
+    let ours = head
+        .lines()
+        .any(|line| line.to_ascii_lowercase().starts_with(REFUSAL));
+    let refused = ours || (status == 401 && token.is_some()) || status >= 500;
     if refused {
         Err(wrong(&format!(
             "answered {}",
@@ -223,9 +231,11 @@ fn ask(address: SocketAddr, host: &str, token: Option<&str>) -> std::io::Result<
     let token = token.filter(|token| !token.contains(['\r', '\n']));
     let shown =
         token.map(|token| format!("authorization: Bearer {token}\r\nx-api-key: {token}\r\n"));
+    let method = if shown.is_some() { "GET" } else { "HEAD" };
     let shown = shown.unwrap_or_default();
     stream.write_all(
-        format!("HEAD / HTTP/1.1\r\nhost: {host}\r\n{shown}connection: close\r\n\r\n").as_bytes(),
+        format!("{method} / HTTP/1.1\r\nhost: {host}\r\n{shown}connection: close\r\n\r\n")
+            .as_bytes(),
     )?;
     let mut head = Vec::new();
     // Enough for a status line and our reason; the rest is not waited for.

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub(crate) use environment::Reach;
-pub(crate) use process::{Deadline, Running};
+pub(crate) use process::Running;
 
 use crate::error::{GitError, escaped};
 
@@ -22,10 +22,10 @@ use crate::error::{GitError, escaped};
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The deadline of plumbing that only reads: generous, because disks are slow at night too.
-const QUICK: Duration = Duration::from_secs(120);
+const QUICK: Duration = Duration::from_mins(2);
 
 /// The deadline of what moves packs.
-pub(crate) const LONG: Duration = Duration::from_secs(30 * 60);
+pub(crate) const LONG: Duration = Duration::from_mins(30);
 
 /// The cap on collected stdout, in bytes; listings of huge trees still fit.
 const STDOUT_CAP: u64 = 256 << 20;

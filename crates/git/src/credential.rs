@@ -33,7 +33,8 @@ impl Helper {
     pub(crate) fn new(scratch: &Path, credential: &Credential) -> Result<Self, GitError> {
         let password = credential.password.expose_secret();
         // The protocol is lines: a newline inside would say something else to git.
-        if [credential.user.as_str(), password].iter().any(|text| text.contains(['\n', '\r', '\0'])) {
+        if [credential.user.as_str(), password].iter().any(|text| text.contains(['\n', '\r', '\0']))
+        {
             return Err(GitError::unexpected("credential", b"a credential with a line break"));
         }
         let scratch = Scratch::in_dir(scratch)?;
@@ -45,7 +46,8 @@ impl Helper {
         let open = rustix::fs::open(&pipe, flags, Mode::empty())
             .map_err(|e| GitError::io("could not open", &pipe)(e.into()))?;
         let mut open = File::from(open);
-        let text = SecretString::from(format!("username={}\npassword={password}\n", credential.user));
+        let text =
+            SecretString::from(format!("username={}\npassword={password}\n", credential.user));
         open.write_all(text.expose_secret().as_bytes())
             .map_err(GitError::io("could not write", &pipe))?;
         Ok(Self { pipe, _open: open, _scratch: scratch })
@@ -71,7 +73,8 @@ mod tests {
         assert!(!helper.setting().contains("s3cret"));
         assert!(!format!("{helper:?} {credential:?}").contains("s3cret"));
         let script = helper.setting().replace("; f", "; f get");
-        let read = || std::process::Command::new("sh").arg("-c").arg(&script[1..]).output().unwrap();
+        let read =
+            || std::process::Command::new("sh").arg("-c").arg(&script[1..]).output().unwrap();
         assert_eq!(read().stdout, b"username=u\npassword=s3cret-token\n");
         let pipe = helper.pipe.clone();
         drop(helper);

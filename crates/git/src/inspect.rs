@@ -18,8 +18,8 @@ use crate::command::{Call, Git, Owner};
 use crate::error::GitError;
 use crate::url::Identity;
 
-pub use dirty::{Change, DirtyFile};
 pub(crate) use dirty::ShadowIndex;
+pub use dirty::{Change, DirtyFile};
 pub use tree::{TreeFacts, lock_hash};
 
 /// Why a checkout cannot be worked with. The text is for the user.
@@ -148,7 +148,9 @@ impl Checkout {
     pub fn resolve(&self, git: &Git, reference: &str) -> Result<CommitId, InspectError> {
         let bad = |rule: &str, fix: &str| InvalidInput::new("--base", reference, rule, fix);
         if reference.is_empty() || reference.starts_with('-') {
-            return Err(bad("must not be empty or start with '-'", "give a branch or commit").into());
+            return Err(
+                bad("must not be empty or start with '-'", "give a branch or commit").into()
+            );
         }
         if reference.len() > 500 || reference.chars().any(char::is_control) {
             return Err(bad("is no reference", "give a branch or commit").into());

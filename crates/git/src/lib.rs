@@ -10,17 +10,30 @@
 //! Everything is synchronous: callers use a blocking thread. A credential is an argument of the
 //! call that needs it and is kept nowhere.
 
+pub mod bundle;
 pub mod command;
 pub mod credential;
+pub mod deliver;
+pub mod diff;
 pub mod error;
 pub mod gates;
+mod hex;
+pub mod import;
+pub mod inside;
 pub mod inspect;
 mod listing;
 pub mod mirror;
 pub mod objects;
+pub mod pack;
+pub mod push;
+mod quarantine;
 pub mod refs;
+mod revisions;
 mod scratch;
+pub mod self_test;
+pub mod snapshot;
 pub mod url;
+pub mod worktree;
 
 pub use command::Git;
 pub use credential::Credential;

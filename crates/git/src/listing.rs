@@ -16,15 +16,13 @@ pub(crate) enum Mode {
 }
 
 impl Mode {
-    /// Reads a mode; `Ok(None)` is the mode of what is not there.
-    fn parse(text: &[u8]) -> Option<Option<Self>> {
+    fn parse(text: &[u8]) -> Option<Self> {
         match text {
-            b"000000" => Some(None),
             // 664 is what very old gits wrote; git itself reads it as 644.
-            b"100644" | b"100664" => Some(Some(Self::File)),
-            b"100755" => Some(Some(Self::Executable)),
-            b"120000" => Some(Some(Self::Link)),
-            b"160000" => Some(Some(Self::Gitlink)),
+            b"100644" | b"100664" => Some(Self::File),
+            b"100755" => Some(Self::Executable),
+            b"120000" => Some(Self::Link),
+            b"160000" => Some(Self::Gitlink),
             _ => None,
         }
     }
@@ -46,7 +44,7 @@ pub(crate) fn tree(call: Call, commit: &CommitId) -> Result<Vec<Entry>, GitError
         let odd = || GitError::unexpected("ls-tree", line);
         let tab = line.iter().position(|b| *b == b'\t').ok_or_else(odd)?;
         let mut head = line[..tab].split(|b| *b == b' ');
-        let mode = head.next().and_then(Mode::parse).flatten().ok_or_else(odd)?;
+        let mode = head.next().and_then(Mode::parse).ok_or_else(odd)?;
         let id = head.nth(1).and_then(|id| std::str::from_utf8(id).ok()).ok_or_else(odd)?;
         entries.push(Entry { mode, id: id.to_owned(), path: line[tab + 1..].to_vec() });
     }
@@ -115,9 +113,12 @@ fn parse_differences(
         let parts: Vec<&[u8]> = raw.split(|b| *b == b' ').collect();
         let [old_mode, new_mode, old_id, new_id, _status] = parts[..] else { return Err(odd()) };
         let side = |mode: &[u8], id: &[u8]| -> Result<Option<Side>, GitError> {
+            if mode == b"000000" {
+                return Ok(None);
+            }
             let mode = Mode::parse(mode).ok_or_else(odd)?;
             let id = std::str::from_utf8(id).map_err(|_| odd())?.to_owned();
-            Ok(mode.map(|mode| Side { mode, id }))
+            Ok(Some(Side { mode, id }))
         };
         all.push(Difference {
             commit: current.ok_or_else(odd)?.clone(),

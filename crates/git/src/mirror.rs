@@ -18,6 +18,7 @@ use crate::refs;
 use crate::scratch::Scratch;
 
 pub use fetch::Access;
+pub(crate) use fetch::strict_but_for_the_past;
 
 /// The two stores of one repository.
 #[derive(Debug, Clone)]
@@ -112,6 +113,11 @@ impl Mirror {
             .map_err(GitError::io("could not open", &path))?;
         file.lock().map_err(GitError::io("could not lock", &path))?;
         Ok(Locked { _file: file })
+    }
+
+    /// Bundles that were kept as files because they could not be imported.
+    pub(crate) fn kept_bundles(&self) -> PathBuf {
+        self.root.join("bundles")
     }
 
     pub(crate) fn scratch_dir(&self) -> PathBuf {

@@ -7,12 +7,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::command::Owner;
 use crate::error::GitError;
+use crate::hex::hex;
 
 /// A private folder (0700) that is removed on drop.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     path: PathBuf,
 }
+
+static NEXT: AtomicU64 = AtomicU64::new(0);
 
 /// Tells this process's folders from those that a dead one left.
 fn process_token() -> &'static str {
@@ -23,14 +26,13 @@ fn process_token() -> &'static str {
         if filled != Ok(bytes.len()) {
             bytes = u64::from(std::process::id()).to_le_bytes();
         }
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&bytes)
     })
 }
 
 impl Scratch {
     /// Makes a folder below `parent`, which is made too.
     pub(crate) fn in_dir(parent: &Path) -> Result<Self, GitError> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
         std::fs::create_dir_all(parent).map_err(GitError::io("could not create", parent))?;
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = parent.join(format!("{}-{number}", process_token()));
@@ -45,7 +47,6 @@ impl Scratch {
     /// which that user cannot enter.
     pub(crate) fn shared(owner: Option<Owner>) -> Result<Self, GitError> {
         let parent = Path::new("/tmp");
-        static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = parent.join(format!("midwatch-git-{}-{number}", process_token()));
         std::fs::DirBuilder::new()
@@ -53,12 +54,12 @@ impl Scratch {
             .create(&path)
             .map_err(GitError::io("could not create", &path))?;
         let scratch = Self { path };
-        scratch.give(&scratch.path, owner)?;
+        Self::give(&scratch.path, owner)?;
         Ok(scratch)
     }
 
     /// Hands a path inside over to the user that works there.
-    pub(crate) fn give(&self, path: &Path, owner: Option<Owner>) -> Result<(), GitError> {
+    pub(crate) fn give(path: &Path, owner: Option<Owner>) -> Result<(), GitError> {
         let Some(Owner { uid, gid }) = owner else { return Ok(()) };
         std::os::unix::fs::lchown(path, Some(uid), Some(gid))
             .map_err(GitError::io("could not hand over", path))

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use midwatch_core::input::InvalidInput;
 use sha2::{Digest, Sha256};
 
+use crate::hex::hex;
+
 /// The longest URL, in bytes.
 pub const URL_MAX: usize = 2048;
 
@@ -75,10 +77,7 @@ impl RepositoryUrl {
             return Err(bad("must not start with '-'", "give an https or ssh URL"));
         }
         if let Some(at) = control_character(text) {
-            return Err(bad(
-                &format!("has a control character at position {at}"),
-                "take it out",
-            ));
+            return Err(bad(&format!("has a control character at position {at}"), "take it out"));
         }
         let (scheme, rest) = split_scheme(text, rules)?;
         let (authority, path) = match rest.find('/') {
@@ -91,11 +90,13 @@ impl RepositoryUrl {
         };
         let user = match (scheme, user) {
             (_, None) => None,
-            (Scheme::Https | Scheme::Http, Some(_)) => return Err(InvalidInput::unshown(
-                FIELD,
-                "must not hold a user name, password or token",
-                "leave it out of the URL and give the credential to Midwatch",
-            )),
+            (Scheme::Https | Scheme::Http, Some(_)) => {
+                return Err(InvalidInput::unshown(
+                    FIELD,
+                    "must not hold a user name, password or token",
+                    "leave it out of the URL and give the credential to Midwatch",
+                ));
+            }
             (Scheme::Ssh, Some(user)) => Some(ssh_user(user)?),
         };
         let (host, port) = host::parse(host_and_port, rules, text)?;
@@ -176,7 +177,7 @@ impl Identity {
                 hash.update(path.as_os_str().as_bytes());
             }
         }
-        hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+        hex(&hash.finalize()[..16])
     }
 }
 
@@ -350,7 +351,11 @@ mod tests {
 
     #[test]
     fn a_credential_is_never_repeated() {
-        for text in ["https://user:tok@host.example/x", "https://tok@host.example/x", "ssh://u:tok@h.example/x"] {
+        for text in [
+            "https://user:tok@host.example/x",
+            "https://tok@host.example/x",
+            "ssh://u:tok@h.example/x",
+        ] {
             let error = refused(text).to_string();
             assert!(!error.contains("tok@") && !error.contains(":tok"), "{error}");
         }

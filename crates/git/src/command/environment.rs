@@ -77,7 +77,7 @@ pub(super) fn variables(reach: &Reach) -> Vec<(&'static str, OsString)> {
 const SSH: &str = "ssh -o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=20 \
                    -o ForwardAgent=no -o ClearAllForwardings=yes -o PermitLocalCommand=no";
 
-/// Settings of every call, as `-c key=value`: they win over the repository's own.
+/// Settings of every call, on the command's own level: they win over the repository's.
 pub(super) fn settings(reach: &Reach, ca_bundle: Option<&Path>) -> Vec<(String, String)> {
     let mut all: Vec<(String, String)> = [
         ("core.fsmonitor", "false"),

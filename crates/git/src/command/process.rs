@@ -21,7 +21,7 @@ const STDERR_KEPT: usize = 64 << 10;
 
 /// A moment after which a call is killed.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Deadline {
+struct Deadline {
     at: Instant,
     after: Duration,
     what: &'static str,
@@ -33,7 +33,7 @@ impl Deadline {
     }
 
     /// Waits until the descriptor can be read; an error once the deadline is past.
-    pub(crate) fn wait_readable(&self, fd: BorrowedFd<'_>) -> Result<(), GitError> {
+    fn wait_readable(&self, fd: BorrowedFd<'_>) -> Result<(), GitError> {
         loop {
             let left = self.at.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -108,11 +108,13 @@ fn command(call: &Call) -> Command {
     if let Some(dir) = &call.work_tree {
         command.env("GIT_WORK_TREE", dir).current_dir(dir);
     }
-    for (key, value) in
-        settings(&call.reach, call.ca_bundle.as_deref()).iter().chain(&call.config)
-    {
-        command.arg("-c").arg(format!("{key}={value}"));
+    // As variables and not as `-c key=value`: a key may hold `=`, and argv is read by everybody.
+    let settings = settings(&call.reach, call.ca_bundle.as_deref());
+    for (index, (key, value)) in settings.iter().chain(&call.config).enumerate() {
+        command.env(format!("GIT_CONFIG_KEY_{index}"), key);
+        command.env(format!("GIT_CONFIG_VALUE_{index}"), value);
     }
+    command.env("GIT_CONFIG_COUNT", (settings.len() + call.config.len()).to_string());
     command.arg(call.subcommand).args(&call.args);
     if let Some(owner) = call.owner {
         command.gid(owner.gid).uid(owner.uid);
@@ -154,12 +156,7 @@ pub(super) fn finish(mut call: Call) -> Result<Ended, GitError> {
 }
 
 /// Runs `first | second`. The first one's failure wins: its half of a pack may still look whole.
-fn piped(
-    mut first: Call,
-    second: &Call,
-    what: &'static str,
-    cap: u64,
-) -> Result<Ended, GitError> {
+fn piped(mut first: Call, second: &Call, what: &'static str, cap: u64) -> Result<Ended, GitError> {
     let (stdin, source): (Stdio, Option<Box<dyn Read + Send>>) =
         match std::mem::replace(&mut first.stdin, Input::Empty) {
             Input::Empty | Input::Call(_) => (Stdio::null(), None),

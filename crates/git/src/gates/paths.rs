@@ -3,29 +3,80 @@
 
 /// Folders at any depth whose whole content runs, or steers what runs, outside a sandbox.
 const HARD_FOLDERS: [&str; 20] = [
-    ".github/workflows", ".github/actions", ".gitea", ".forgejo", ".gitlab", ".circleci",
-    ".buildkite", ".woodpecker", ".husky", ".githooks", ".devcontainer", ".vscode", ".idea",
-    ".claude", ".codex", ".cursor", ".gemini", ".qwen", ".opencode", ".midwatch",
+    ".github/workflows",
+    ".github/actions",
+    ".gitea",
+    ".forgejo",
+    ".gitlab",
+    ".circleci",
+    ".buildkite",
+    ".woodpecker",
+    ".husky",
+    ".githooks",
+    ".devcontainer",
+    ".vscode",
+    ".idea",
+    ".claude",
+    ".codex",
+    ".cursor",
+    ".gemini",
+    ".qwen",
+    ".opencode",
+    ".midwatch",
 ];
 
 /// File names at any depth.
 const HARD_NAMES: [&str; 44] = [
     // Who must review, and continuous integration.
-    "codeowners", ".gitlab-ci.yml", "jenkinsfile", ".travis.yml", ".drone.yml", ".drone.star",
-    ".woodpecker.yml", "azure-pipelines.yml", "bitbucket-pipelines.yml", "appveyor.yml",
-    ".appveyor.yml", ".cirrus.yml", "dependabot.yml", "renovate.json",
+    "codeowners",
+    ".gitlab-ci.yml",
+    "jenkinsfile",
+    ".travis.yml",
+    ".drone.yml",
+    ".drone.star",
+    ".woodpecker.yml",
+    "azure-pipelines.yml",
+    "bitbucket-pipelines.yml",
+    "appveyor.yml",
+    ".appveyor.yml",
+    ".cirrus.yml",
+    "dependabot.yml",
+    "renovate.json",
     // What editors and shells run by themselves.
-    ".envrc", ".devcontainer.json", ".pre-commit-config.yaml", "lefthook.yml", ".lefthook.yml",
+    ".envrc",
+    ".devcontainer.json",
+    ".pre-commit-config.yaml",
+    "lefthook.yml",
+    ".lefthook.yml",
     // Instructions to agents.
-    "agents.md", "claude.md", "claude.local.md", "gemini.md", "qwen.md", ".mcp.json",
-    "opencode.json", ".cursorrules", ".windsurfrules", ".clinerules", "copilot-instructions.md",
-    ".aider.conf.yml", ".aiderignore",
+    "agents.md",
+    "claude.md",
+    "claude.local.md",
+    "gemini.md",
+    "qwen.md",
+    ".mcp.json",
+    "opencode.json",
+    ".cursorrules",
+    ".windsurfrules",
+    ".clinerules",
+    "copilot-instructions.md",
+    ".aider.conf.yml",
+    ".aiderignore",
     // Git's own.
-    ".gitmodules", ".gitattributes", ".lfsconfig",
+    ".gitmodules",
+    ".gitattributes",
+    ".lfsconfig",
     // Where packages come from.
-    ".npmrc", ".yarnrc", ".yarnrc.yml", ".pnpmfile.cjs", "pip.conf", ".pypirc", ".netrc",
+    ".npmrc",
+    ".yarnrc",
+    ".yarnrc.yml",
+    ".pnpmfile.cjs",
+    "pip.conf",
+    ".pypirc",
+    ".netrc",
     // Ours.
-    "midwatch.yaml", "midwatch.yml",
+    "midwatch.yaml",
+    "midwatch.yml",
 ];
 
 /// Names of a folder and a file in it.
@@ -33,17 +84,48 @@ const HARD_PAIRS: [&str; 3] = [".cargo/config", ".cargo/config.toml", ".pip/pip.
 
 /// Lock files: they decide what `setup` installs.
 const LOCK_NAMES: [&str; 17] = [
-    "cargo.lock", "package-lock.json", "npm-shrinkwrap.json", "pnpm-lock.yaml", "yarn.lock",
-    "bun.lock", "bun.lockb", "poetry.lock", "uv.lock", "pdm.lock", "pipfile.lock", "go.sum",
-    "gemfile.lock", "composer.lock", "gradle.lockfile", "packages.lock.json", "mix.lock",
+    "cargo.lock",
+    "package-lock.json",
+    "npm-shrinkwrap.json",
+    "pnpm-lock.yaml",
+    "yarn.lock",
+    "bun.lock",
+    "bun.lockb",
+    "poetry.lock",
+    "uv.lock",
+    "pdm.lock",
+    "pipfile.lock",
+    "go.sum",
+    "gemfile.lock",
+    "composer.lock",
+    "gradle.lockfile",
+    "packages.lock.json",
+    "mix.lock",
 ];
 
 /// Manifests of dependencies.
 const MANIFEST_NAMES: [&str; 21] = [
-    "cargo.toml", "package.json", "pnpm-workspace.yaml", "pyproject.toml", "setup.py",
-    "setup.cfg", "pipfile", "go.mod", "go.work", "pom.xml", "build.gradle", "build.gradle.kts",
-    "settings.gradle", "settings.gradle.kts", "gemfile", "composer.json", "mix.exs",
-    "rust-toolchain", "rust-toolchain.toml", "gradle-wrapper.properties", ".tool-versions",
+    "cargo.toml",
+    "package.json",
+    "pnpm-workspace.yaml",
+    "pyproject.toml",
+    "setup.py",
+    "setup.cfg",
+    "pipfile",
+    "go.mod",
+    "go.work",
+    "pom.xml",
+    "build.gradle",
+    "build.gradle.kts",
+    "settings.gradle",
+    "settings.gradle.kts",
+    "gemfile",
+    "composer.json",
+    "mix.exs",
+    "rust-toolchain",
+    "rust-toolchain.toml",
+    "gradle-wrapper.properties",
+    ".tool-versions",
 ];
 
 fn lower(path: &[u8]) -> String {
@@ -92,16 +174,37 @@ mod tests {
     #[test]
     fn protected_paths_are_known_in_any_case_and_depth() {
         for path in [
-            ".github/workflows/ci.yml", ".GitHub/Workflows/x", "CODEOWNERS", "docs/CODEOWNERS",
-            ".gitlab-ci.yml", ".circleci/config.yml", "Jenkinsfile", ".husky/pre-commit",
-            ".devcontainer/devcontainer.json", ".vscode/tasks.json", ".idea/workspace.xml",
-            "AGENTS.md", "sub/CLAUDE.md", ".claude/settings.json", "a/.claude/x", ".mcp.json",
-            ".gitmodules", "sub/.gitattributes", ".npmrc", ".yarnrc", ".cargo/config.toml",
-            "sub/.cargo/config", "pip.conf", "midwatch.yaml", ".pre-commit-config.yaml",
+            ".github/workflows/ci.yml",
+            ".GitHub/Workflows/x",
+            "CODEOWNERS",
+            "docs/CODEOWNERS",
+            ".gitlab-ci.yml",
+            ".circleci/config.yml",
+            "Jenkinsfile",
+            ".husky/pre-commit",
+            ".devcontainer/devcontainer.json",
+            ".vscode/tasks.json",
+            ".idea/workspace.xml",
+            "AGENTS.md",
+            "sub/CLAUDE.md",
+            ".claude/settings.json",
+            "a/.claude/x",
+            ".mcp.json",
+            ".gitmodules",
+            "sub/.gitattributes",
+            ".npmrc",
+            ".yarnrc",
+            ".cargo/config.toml",
+            "sub/.cargo/config",
+            "pip.conf",
+            "midwatch.yaml",
+            ".pre-commit-config.yaml",
         ] {
             assert!(hard_rule(path.as_bytes()).is_some(), "{path}");
         }
-        for path in ["src/main.rs", "github/workflows/x", "my-claude.md", "cargo/config.toml", ".gitignore"] {
+        for path in
+            ["src/main.rs", "github/workflows/x", "my-claude.md", "cargo/config.toml", ".gitignore"]
+        {
             assert!(hard_rule(path.as_bytes()).is_none(), "{path}");
         }
     }

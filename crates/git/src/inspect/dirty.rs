@@ -81,12 +81,12 @@ impl ShadowIndex {
         for folder in ["objects", "objects/info", "objects/pack", "refs", "info"] {
             let path = git_dir.join(folder);
             std::fs::create_dir(&path).map_err(GitError::io("could not create", &path))?;
-            scratch.give(&path, owner)?;
+            Scratch::give(&path, owner)?;
         }
         let write = |name: &str, bytes: &[u8]| -> Result<(), GitError> {
             let path = git_dir.join(name);
             std::fs::write(&path, bytes).map_err(GitError::io("could not write", &path))?;
-            scratch.give(&path, owner)
+            Scratch::give(&path, owner)
         };
         write("HEAD", b"ref: refs/heads/none\n")?;
         write("config", config.as_bytes())?;
@@ -100,13 +100,13 @@ impl ShadowIndex {
             let to = git_dir.join(file_name);
             copy_with_time(&name, &to)?;
             if to.exists() {
-                scratch.give(&to, owner)?;
+                Scratch::give(&to, owner)?;
             }
         }
         let exclude = git_dir.join("info/exclude");
         copy_with_time(&checkout.common_dir().join("info/exclude"), &exclude)?;
         if exclude.exists() {
-            scratch.give(&exclude, owner)?;
+            Scratch::give(&exclude, owner)?;
         }
         let settings = harmless_settings(git, checkout)?;
         Ok(Self {
@@ -116,10 +116,6 @@ impl ShadowIndex {
             checkout: checkout.clone(),
             _scratch: scratch,
         })
-    }
-
-    pub(crate) fn git_dir(&self) -> &Path {
-        &self.git_dir
     }
 
     pub(crate) fn top(&self) -> &Path {
@@ -168,11 +164,8 @@ impl ShadowIndex {
             list = list.config("core.excludesFile", &path.to_string_lossy());
         }
         for path in list.run()?.split(|b| *b == 0).filter(|path| !path.is_empty()) {
-            let change = if path.ends_with(b"/") {
-                Change::NestedRepository
-            } else {
-                Change::Untracked
-            };
+            let change =
+                if path.ends_with(b"/") { Change::NestedRepository } else { Change::Untracked };
             // Deleted from the index only: the worktree still has it, so it is a modification.
             match files.iter_mut().find(|file| file.path == path) {
                 Some(file) => file.change = Change::Modified,

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::command::{Git, Owner};
 use crate::error::{GitError, shown_path};
 use crate::gates::is_lock_file;
+use crate::hex::hex;
 use crate::listing::{self, Mode};
 
 /// The longest `.gitattributes` that is read, in bytes.
@@ -81,7 +82,7 @@ pub fn lock_hash(git: &Git, git_dir: &Path, commit: &CommitId) -> Result<String,
             hash.update(b"\n");
         }
     }
-    Ok(hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&hash.finalize()[..16]))
 }
 
 #[cfg(test)]

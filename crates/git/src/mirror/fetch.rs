@@ -12,15 +12,30 @@ use crate::credential::{Credential, Helper};
 use crate::error::GitError;
 use crate::inspect::{Checkout, read_shallow};
 use crate::refs::{self, Before};
+use crate::revisions::{Revisions, lines};
 use crate::url::{RepositoryUrl, Scheme};
 
 /// Old histories hold small mistakes of old programs; they are the repository's own past and
 /// harm nobody. What could be used to write elsewhere stays an error.
 const OLD_MISTAKES: [&str; 10] = [
-    "badTimezone", "missingSpaceBeforeDate", "missingSpaceBeforeEmail", "missingNameBeforeEmail",
-    "missingEmail", "badEmail", "badDateOverflow", "zeroPaddedDate", "zeroPaddedFilemode",
+    "badTimezone",
+    "missingSpaceBeforeDate",
+    "missingSpaceBeforeEmail",
+    "missingNameBeforeEmail",
+    "missingEmail",
+    "badEmail",
+    "badDateOverflow",
+    "zeroPaddedDate",
+    "zeroPaddedFilemode",
     "missingTaggerEntry",
 ];
+
+/// The option that makes `index-pack` check every object but excuse [`OLD_MISTAKES`].
+pub(crate) fn strict_but_for_the_past() -> String {
+    let excused: Vec<String> =
+        OLD_MISTAKES.iter().map(|mistake| format!("{mistake}=ignore")).collect();
+    format!("--strict={}", excused.join(","))
+}
 
 /// How a remote is spoken with.
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +50,11 @@ pub struct Access<'a> {
 
 impl Access<'_> {
     /// Prepares a call that speaks with the remote. The helper must outlive the call.
-    pub(crate) fn prepare(&self, call: Call, scratch: &Path) -> Result<(Call, Option<Helper>), GitError> {
+    pub(crate) fn prepare(
+        &self,
+        call: Call,
+        scratch: &Path,
+    ) -> Result<(Call, Option<Helper>), GitError> {
         let reach = match self.url.scheme() {
             Scheme::Https => Reach::Http { plain: false },
             Scheme::Http => Reach::Http { plain: true },
@@ -69,13 +88,9 @@ impl Mirror {
         let upstream = self.upstream();
         let theirs = from.shallow()?;
         let ours = read_shallow(&upstream)?;
-        let mut asked = format!("{commit}\n");
+        let mut asked = Revisions::wanted([commit]);
         if theirs.is_empty() && ours.is_empty() {
-            for have in self.common_with(from)? {
-                asked.push('^');
-                asked.push_str(&have);
-                asked.push('\n');
-            }
+            asked = asked.without(self.common_with(from)?);
         } else {
             // Marked before the objects come, or the strict check misses their parents. Marked
             // too much after a crash only hides history, and the next fetch mends it.
@@ -87,12 +102,10 @@ impl Mirror {
             .arg("--no-use-bitmap-index")
             .config("pack.compression", "1")
             .timeout(LONG)
-            .stdin(Input::Bytes(asked.into_bytes()));
-        let excused: Vec<String> =
-            OLD_MISTAKES.iter().map(|mistake| format!("{mistake}=ignore")).collect();
+            .stdin(asked.input());
         self.git()
             .at(&upstream, "index-pack")
-            .arg(format!("--strict={}", excused.join(",")))
+            .arg(strict_but_for_the_past())
             .arg("--stdin")
             .timeout(LONG)
             .stdin(Input::Call(Box::new(pack)))
@@ -159,19 +172,16 @@ impl Mirror {
     }
 
     /// Commits that we keep and the other repository has too.
-    fn common_with(&self, from: &Checkout) -> Result<BTreeSet<String>, GitError> {
-        let kept = refs::list(
-            self.git().at(&self.upstream(), "for-each-ref"),
-            "refs/midwatch/base",
-        )?;
+    pub(crate) fn common_with(&self, from: &Checkout) -> Result<BTreeSet<String>, GitError> {
+        let kept =
+            refs::list(self.git().at(&self.upstream(), "for-each-ref"), "refs/midwatch/base")?;
         if kept.is_empty() {
             return Ok(BTreeSet::new());
         }
-        let asked: String = kept.iter().map(|(_, id)| format!("{id}\n")).collect();
         let said = from
             .read(self.git(), "cat-file")
             .arg("--batch-check=%(objectname) %(objecttype)")
-            .stdin(Input::Bytes(asked.into_bytes()))
+            .stdin(Revisions::wanted(kept.iter().map(|(_, id)| id)).input())
             .text()?;
         Ok(said
             .lines()
@@ -217,7 +227,7 @@ pub(crate) fn write_shallow<'a>(
             Ok(()) | Err(_) => Ok(()),
         };
     }
-    let text: String = cuts.iter().map(|cut| format!("{cut}\n")).collect();
+    let text = lines("", cuts);
     let new = git_dir.join("shallow.midwatch");
     std::fs::write(&new, text).map_err(GitError::io("could not write", &new))?;
     std::fs::rename(&new, &path).map_err(GitError::io("could not write", &path))

@@ -32,7 +32,8 @@ pub(super) fn parse(
         ));
     }
     let host = host.to_ascii_lowercase();
-    let address = address(&host).map_err(|rule| bad(rule, "write the address in its usual form"))?;
+    let address =
+        address(&host).map_err(|rule| bad(rule, "write the address in its usual form"))?;
     let kind = match address {
         Some(address) => refused_kind(address),
         None if host == "localhost" || host.ends_with(".localhost") => Some("loopback"),
@@ -52,7 +53,11 @@ fn split_port(text: &str) -> Option<(&str, Option<&str>)> {
     if text.starts_with('[') {
         let end = text.find(']')?;
         let (host, rest) = text.split_at(end + 1);
-        return if rest.is_empty() { Some((host, None)) } else { Some((host, Some(rest.strip_prefix(':')?))) };
+        return if rest.is_empty() {
+            Some((host, None))
+        } else {
+            Some((host, Some(rest.strip_prefix(':')?)))
+        };
     }
     match text.split_once(':') {
         Some((host, port)) => Some((host, Some(port))),
@@ -145,9 +150,8 @@ fn to_ascii(host: &str) -> String {
 
 fn punycode(label: &str) -> String {
     const BASE: u32 = 36;
-    let digit = |value: u32| {
-        char::from(b"abcdefghijklmnopqrstuvwxyz0123456789"[(value % BASE) as usize])
-    };
+    let digit =
+        |value: u32| char::from(b"abcdefghijklmnopqrstuvwxyz0123456789"[(value % BASE) as usize]);
     let points: Vec<u32> = label.chars().map(u32::from).collect();
     let mut out: String = label.chars().filter(char::is_ascii).collect();
     let basic = u32::try_from(out.len()).unwrap_or(u32::MAX);
@@ -206,6 +210,9 @@ mod tests {
         // Published examples: IDNA registrations and RFC 3492 section 7.1 (I).
         assert_eq!(to_ascii("bücher.example"), "xn--bcher-kva.example");
         assert_eq!(to_ascii("münchen"), "xn--mnchen-3ya");
-        assert_eq!(to_ascii("почемужеонинеговорятпорусски"), "xn--b1abfaaepdrnnbgefbadotcwatmq2g4l");
+        assert_eq!(
+            to_ascii("почемужеонинеговорятпорусски"),
+            "xn--b1abfaaepdrnnbgefbadotcwatmq2g4l"
+        );
     }
 }

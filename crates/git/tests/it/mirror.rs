@@ -95,7 +95,10 @@ fn what_is_not_supported_is_refused_with_a_sentence() {
     assert!(matches!(error, InspectError::Lfs(_)), "{error}");
 
     world.git_ok(&world.repo(), &["rm", "-q", ".gitattributes"]);
-    world.git_ok(&world.repo(), &["update-index", "--add", "--cacheinfo", &format!("160000,{lfs},sub")]);
+    world.git_ok(
+        &world.repo(),
+        &["update-index", "--add", "--cacheinfo", &format!("160000,{lfs},sub")],
+    );
     world.git_ok(&world.repo(), &["commit", "-q", "-m", "gitlink"]);
     let head = world.head(&world.repo());
     let error = world.checkout().supported(&world.git, &head).unwrap_err();

@@ -1,0 +1,136 @@
+//! Makes a range of commits anew on the base: the same trees in the same order, by us.
+
+use midwatch_core::id::CommitId;
+
+use super::message::sanitised;
+use super::{ImportError, ImportOrder};
+use crate::command::Input;
+use crate::error::GitError;
+use crate::quarantine::Quarantine;
+use crate::refs::{EMAIL, NAME};
+
+/// The longest commit object that a message is read from, in bytes.
+const COMMIT_CAP: u64 = 1 << 20;
+
+/// The commits of a range.
+pub(super) struct Steps {
+    /// Every commit, and what it is compared with by the gates.
+    pub(super) pairs: Vec<(Option<CommitId>, CommitId)>,
+    /// The line of first parents, oldest first: what is made anew. Merges are flattened so.
+    line: Vec<CommitId>,
+}
+
+/// Lists the range from the base to the tip.
+pub(super) fn steps(
+    quarantine: &Quarantine,
+    base: &CommitId,
+    head: &CommitId,
+    most: usize,
+) -> Result<Steps, ImportError> {
+    let kind = quarantine.call("cat-file").args(["-t", head.as_str()]).finish()?;
+    if kind.code != Some(0) {
+        return Err(ImportError::Objects(format!("{head} is missing")));
+    }
+    if kind.stdout != b"commit\n" || !quarantine.is_ancestor(base, head)? {
+        return Err(ImportError::NotDescendant(head.clone()));
+    }
+    let range = format!("{base}..{head}");
+    let listed = quarantine
+        .call("rev-list")
+        .args(["--topo-order", "--reverse", "--parents"])
+        .arg(format!("--max-count={}", most + 1))
+        .arg(&range)
+        .text()?;
+    let mut pairs = Vec::new();
+    for line in listed.lines() {
+        let mut ids = line.split(' ').map(CommitId::parse);
+        let commit = ids.next().transpose().map_err(GitError::Input)?;
+        let commit = commit.ok_or_else(|| GitError::unexpected("rev-list", line.as_bytes()))?;
+        pairs.push((ids.next().transpose().map_err(GitError::Input)?, commit));
+    }
+    if pairs.len() > most {
+        return Err(ImportError::TooManyCommits(most));
+    }
+    let listed =
+        quarantine.call("rev-list").args(["--first-parent", "--reverse", &range]).text()?;
+    let line = listed
+        .lines()
+        .map(|id| CommitId::parse(id).map_err(GitError::Input))
+        .collect::<Result<Vec<_>, _>>()?;
+    // What the line's first commit changes is what it will change on the base, wherever the
+    // sandbox had put it.
+    if let Some(first) = line.first() {
+        let pair = (Some(base.clone()), first.clone());
+        if !pairs.contains(&pair) {
+            pairs.push(pair);
+        }
+    }
+    Ok(Steps { pairs, line })
+}
+
+/// The tip of the new range.
+pub(super) struct Made {
+    pub(super) head: CommitId,
+    pub(super) commits: usize,
+}
+
+/// Makes the line anew.
+pub(super) fn remake(
+    quarantine: &Quarantine,
+    order: &ImportOrder<'_>,
+    steps: &Steps,
+) -> Result<Made, ImportError> {
+    let tree_of = |commit: &CommitId| {
+        quarantine.call("rev-parse").args(["--verify", &format!("{commit}^{{tree}}")]).text()
+    };
+    let mut head = order.base.clone();
+    let mut tree = tree_of(order.base)?;
+    let mut commits = 0;
+    let folded = steps.line.len().saturating_sub(order.limits.kept_commits.max(1));
+    for commit in &steps.line[folded..] {
+        let new_tree = tree_of(commit)?;
+        if new_tree == tree {
+            continue;
+        }
+        let message = message_of(quarantine, commit)?;
+        let message = sanitised(&message, order.fallback_message);
+        let date = format!("@{} +0000", order.when.saturating_add(commits));
+        let made = quarantine
+            .call("commit-tree")
+            .args([new_tree.as_str(), "-p", head.as_str(), "-F", "-"])
+            .config("i18n.commitEncoding", "UTF-8")
+            .env("GIT_AUTHOR_NAME", NAME)
+            .env("GIT_AUTHOR_EMAIL", EMAIL)
+            .env("GIT_AUTHOR_DATE", &date)
+            .env("GIT_COMMITTER_NAME", NAME)
+            .env("GIT_COMMITTER_EMAIL", EMAIL)
+            .env("GIT_COMMITTER_DATE", &date)
+            .stdin(Input::Bytes(message.into_bytes()))
+            .text()?;
+        head = CommitId::parse(&made).map_err(GitError::Input)?;
+        tree = new_tree;
+        commits += 1;
+    }
+    // Changed and changed back: the base itself is the result, not two empty steps.
+    if tree == tree_of(order.base)? {
+        return Ok(Made { head: order.base.clone(), commits: 0 });
+    }
+    Ok(Made { head, commits: usize::try_from(commits).unwrap_or(0) })
+}
+
+fn message_of(quarantine: &Quarantine, commit: &CommitId) -> Result<Vec<u8>, GitError> {
+    let raw =
+        quarantine.call("cat-file").args(["commit", commit.as_str()]).cap(COMMIT_CAP).finish();
+    match raw {
+        Ok(ended) if ended.code == Some(0) => {
+            let at = ended.stdout.windows(2).position(|two| two == b"\n\n");
+            Ok(at.map(|at| ended.stdout[at + 2..].to_vec()).unwrap_or_default())
+        }
+        Ok(ended) => {
+            Err(GitError::Failed { what: "cat-file", code: ended.code, stderr: ended.stderr })
+        }
+        // Longer than any message: it gets ours.
+        Err(GitError::TooMuchOutput { .. }) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}

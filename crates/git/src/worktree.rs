@@ -1,0 +1,64 @@
+//! `midwatch open`: a result, or rescued work, in a worktree of the user's repository.
+
+use std::path::Path;
+
+use midwatch_core::id::CommitId;
+
+use crate::command::LONG;
+use crate::deliver::send;
+use crate::error::GitError;
+use crate::inspect::Checkout;
+use crate::mirror::Mirror;
+use crate::refs::{self, Before};
+
+/// Makes a worktree at `folder`, which must not exist, with `commit` checked out and no branch.
+/// `name` (a ref name part of our own) keeps the commit at `refs/midwatch/open/<name>`.
+///
+/// What is checked out may be an agent's: no hook, monitor or filter runs, not even the user's
+/// own, because the commit says which files would be given to them.
+pub fn open(
+    mirror: &Mirror,
+    repository: &Checkout,
+    commit: &CommitId,
+    name: &str,
+    folder: &Path,
+) -> Result<(), GitError> {
+    let git = mirror.git();
+    send(mirror, repository, commit)?;
+    let keep = repository.read(git, "update-ref");
+    refs::set(keep, &format!("refs/midwatch/open/{name}"), commit, Before::Any)?;
+    let mut call = repository
+        .read(git, "worktree")
+        .args(["add", "--detach", "--"])
+        .arg(folder)
+        .arg(commit.as_str())
+        .config("core.symlinks", "true")
+        .config("core.autocrlf", "false")
+        .timeout(LONG);
+    for filter in filters(mirror, repository)? {
+        for key in ["smudge", "clean", "process"] {
+            call = call.config(&format!("filter.{filter}.{key}"), "");
+        }
+        call = call.config(&format!("filter.{filter}.required"), "false");
+    }
+    call.run().map(drop)
+}
+
+/// The names of every filter that the repository's settings know.
+fn filters(mirror: &Mirror, repository: &Checkout) -> Result<Vec<String>, GitError> {
+    let ended = repository
+        .read(mirror.git(), "config")
+        .args(["-z", "--name-only", "--get-regexp", r"^filter\."])
+        .finish()?;
+    if !matches!(ended.code, Some(0 | 1)) {
+        let stderr = ended.stderr;
+        return Err(GitError::Failed { what: "config", code: ended.code, stderr });
+    }
+    let mut names: Vec<String> = String::from_utf8_lossy(&ended.stdout)
+        .split('\0')
+        .filter_map(|key| Some(key.strip_prefix("filter.")?.rsplit_once('.')?.0.to_owned()))
+        .collect();
+    names.sort();
+    names.dedup();
+    Ok(names)
+}

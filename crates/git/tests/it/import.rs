@@ -1,0 +1,376 @@
+//! Bundles of a sandbox: good ones become commits of ours, bad ones a reason.
+
+use std::os::unix::fs::PermissionsExt;
+
+use midwatch_core::id::CommitId;
+use midwatch_git::diff;
+use midwatch_git::import::{
+    ImportError, ImportOutcome, RescueOrder, checkpoint, keep_file, rescue,
+};
+
+use crate::sandbox::Sandbox;
+use crate::world::{World, write};
+
+#[test]
+fn a_range_is_made_anew_by_us_and_is_the_same_each_time() {
+    let sandbox = Sandbox::new();
+    sandbox.write("README", "two\n");
+    let agents = sandbox.commit("First step\n\nCo-authored-by: Boss <boss@example.com>\nfixes #1");
+    sandbox.commit("nothing in it");
+    sandbox.write("new", "x\n");
+    sandbox.commit("Second step, @everyone");
+    let work = sandbox.imported();
+
+    assert_eq!((work.files, work.commits, work.empty), (2, 2, false));
+    assert_eq!(work.diffstat, "2 files changed, 2 insertions(+), 1 deletion(-)");
+    assert!(work.holds.is_empty() && work.check_definitions.is_empty());
+    let store = sandbox.mirror.work();
+    let log = sandbox.world.git_ok(
+        &store,
+        &[
+            "log",
+            "--reverse",
+            "--format=%an <%ae> %cn %at %P|%B",
+            &format!("{}..{}", work.base, work.commit),
+        ],
+    );
+    assert_eq!(log.matches("Midwatch <midwatch@localhost> Midwatch").count(), 2, "{log}");
+    assert!(log.contains("First step\n\nfixes # 1") && log.contains("@ everyone"), "{log}");
+    assert!(!log.contains("boss"), "{log}");
+    assert!(log.contains("1700000000") && log.contains("1700000001"), "{log}");
+    // The ids that the sandbox gave end at the border.
+    assert!(!sandbox.mirror.has(&agents).unwrap());
+    assert_eq!(sandbox.imported().commit, work.commit);
+    let patch = diff::patch(&sandbox.mirror, &work.base, &work.commit).unwrap();
+    assert!(String::from_utf8(patch).unwrap().contains("+two"));
+    sandbox.world.git_ok(&store, &["fsck", "--strict"]);
+}
+
+#[test]
+fn merges_are_flattened_and_long_ranges_folded() {
+    let mut sandbox = Sandbox::new();
+    sandbox.git(&["checkout", "-q", "-b", "side"]);
+    sandbox.write("side", "s\n");
+    sandbox.commit("on the side");
+    sandbox.git(&["checkout", "-q", "-"]);
+    sandbox.write("main", "m\n");
+    sandbox.commit("on the line");
+    sandbox.git(&["merge", "-q", "--no-ff", "-m", "merged", "side"]);
+    let work = sandbox.imported();
+    assert_eq!((work.files, work.commits), (2, 2));
+    let merges = sandbox
+        .world
+        .git_ok(&sandbox.mirror.work(), &["rev-list", "--merges", work.commit.as_str()]);
+    assert_eq!(merges, "");
+
+    for round in 0..6 {
+        sandbox.write("count", &format!("{round}\n"));
+        sandbox.commit("round");
+    }
+    sandbox.limits.kept_commits = 3;
+    let folded = sandbox.imported();
+    assert_eq!((folded.files, folded.commits), (3, 3));
+    sandbox.limits.range_commits = 4;
+    sandbox.bundle("HEAD");
+    assert!(matches!(sandbox.import(), Err(ImportError::TooManyCommits(4))));
+}
+
+#[test]
+fn work_that_changes_nothing_is_the_base() {
+    let sandbox = Sandbox::new();
+    sandbox.write("README", "two\n");
+    sandbox.commit("there");
+    sandbox.write("README", "hello\n");
+    sandbox.commit("and back");
+    let work = sandbox.imported();
+    assert!(work.empty && work.files == 0 && work.diffstat.is_empty());
+    assert_eq!(work.commit, sandbox.base);
+}
+
+#[test]
+fn a_later_bundle_may_stand_on_earlier_work_of_the_same_task_only() {
+    let sandbox = Sandbox::new();
+    sandbox.write("README", "two\n");
+    sandbox.commit("first");
+    let first = sandbox.imported();
+    // The next sandbox starts from what was imported.
+    sandbox.git(&["fetch", "-q", sandbox.mirror.work().to_str().unwrap(), first.commit.as_str()]);
+    sandbox.git(&["checkout", "-q", "-f", first.commit.as_str()]);
+    sandbox.write("more", "x\n");
+    sandbox.commit("second");
+    let path = sandbox.out().join("work.bundle");
+    sandbox.git(&["branch", "-f", "next"]);
+    sandbox.git(&[
+        "bundle",
+        "create",
+        "-q",
+        path.to_str().unwrap(),
+        &format!("{}..next", first.commit),
+    ]);
+    let stranger = sandbox.import();
+    assert!(
+        matches!(&stranger, Err(ImportError::UnknownPrerequisite(id)) if *id == first.commit),
+        "{stranger:?}"
+    );
+    let known =
+        sandbox.import_to("refs/midwatch/import/t/known", std::slice::from_ref(&first.commit));
+    let Ok(ImportOutcome::Imported(second)) = known else { panic!("{known:?}") };
+    assert_eq!((second.files, second.commits), (2, 2));
+}
+
+/// Row 85 of the bad inputs, row 81, and their neighbours.
+#[test]
+fn bad_bundles_get_their_reason() {
+    let mut sandbox = Sandbox::new();
+    sandbox.write("README", "two\n");
+    let head = sandbox.commit("work");
+    sandbox.bundle("HEAD");
+    let path = sandbox.out().join("work.bundle");
+    let good = std::fs::read(&path).unwrap();
+    let says = |sandbox: &Sandbox, text: &str| {
+        let error = sandbox.import().unwrap_err();
+        assert!(error.is_bundles_fault(), "{error}");
+        assert!(error.to_string().contains(text), "{error}");
+    };
+
+    std::fs::write(&path, &good[..good.len() - 30]).unwrap();
+    says(&sandbox, "git refused");
+    std::fs::write(&path, &good[..40]).unwrap();
+    says(&sandbox, "cut off");
+    std::fs::write(&path, b"").unwrap();
+    says(&sandbox, "cut off");
+    let mut odd = good.clone();
+    let end = odd.len() - 1;
+    odd[end] ^= 1;
+    std::fs::write(&path, &odd).unwrap();
+    says(&sandbox, "git refused");
+    let text = String::from_utf8_lossy(&good).into_owned();
+    let pack = &good[good.windows(4).position(|w| w == b"PACK").unwrap()..];
+    let with_head = |lines: &str| [lines.as_bytes(), b"\n", pack].concat();
+    std::fs::write(&path, with_head(&format!("# v2 git bundle\n-{} x\n", sandbox.base))).unwrap();
+    says(&sandbox, "0 refs");
+    std::fs::write(&path, with_head(&format!("# v2 git bundle\n{head} a\n{head} b\n"))).unwrap();
+    says(&sandbox, "2 refs");
+    let missing = "a".repeat(40);
+    std::fs::write(&path, with_head(&format!("# v2 git bundle\n-{missing} x\n{head} b\n")))
+        .unwrap();
+    says(&sandbox, "not part of this task's base");
+    std::fs::write(
+        &path,
+        with_head(&format!("# v2 git bundle\n-{} x\n{missing} b\n", sandbox.base)),
+    )
+    .unwrap();
+    says(&sandbox, "is missing");
+    std::fs::write(&path, text.replace("v2", "v9")).unwrap();
+    says(&sandbox, "version 2 or 3");
+
+    // A history of its own, and a tip that is no commit.
+    sandbox.git(&["checkout", "-q", "--orphan", "island"]);
+    sandbox.commit("island");
+    sandbox.git(&["bundle", "create", "-q", path.to_str().unwrap(), "island"]);
+    says(&sandbox, "does not descend");
+    let tree = sandbox.git(&["rev-parse", "island^{tree}"]);
+    let island = std::fs::read(&path).unwrap();
+    let pack = &island[island.windows(4).position(|w| w == b"PACK").unwrap()..];
+    std::fs::write(&path, [format!("# v2 git bundle\n{tree} t\n\n").as_bytes(), pack].concat())
+        .unwrap();
+    says(&sandbox, "does not descend");
+
+    // Not a file at all.
+    let elsewhere = sandbox.world.path().join("elsewhere");
+    std::fs::write(&elsewhere, &good).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    says(&sandbox, "there is no bundle");
+    std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+    says(&sandbox, "not a regular file");
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    says(&sandbox, "not a regular file");
+    std::fs::remove_dir(&path).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    says(&sandbox, "not a regular file");
+    std::fs::remove_file(&path).unwrap();
+
+    std::fs::write(&path, &good).unwrap();
+    sandbox.limits.bundle_bytes = 100;
+    says(&sandbox, "100 at most");
+    // The control: the same bundle, with nothing done to it, is taken.
+    sandbox.limits.bundle_bytes = 1 << 20;
+    assert!(matches!(sandbox.import(), Ok(ImportOutcome::Imported(_))));
+}
+
+#[test]
+fn objects_of_another_task_cannot_be_taken_along_by_naming_them() {
+    let sandbox = Sandbox::new();
+    sandbox.write("secret-of-another-task", "theirs\n");
+    sandbox.commit("another task's work");
+    let other = sandbox.imported();
+    let blob = sandbox.git(&["rev-parse", "HEAD:secret-of-another-task"]);
+    sandbox.git(&["reset", "-q", "--hard", sandbox.base.as_str()]);
+    // A pack that leaves the blob out, as a sandbox that only knows its id would make it.
+    let commit = sandbox.commit_raw_tree("100644", b"stolen", &blob);
+    let tree = sandbox.git(&["rev-parse", &format!("{commit}^{{tree}}")]);
+    let pack = {
+        use std::io::Write;
+        let mut child = std::process::Command::new("git")
+            .current_dir(sandbox.repo())
+            .args(["pack-objects", "--stdout", "-q"])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(format!("{commit}\n{tree}\n").as_bytes()).unwrap();
+        child.wait_with_output().unwrap().stdout
+    };
+    let head = format!("# v2 git bundle\n-{} x\n{commit} refs/heads/x\n\n", sandbox.base);
+    std::fs::write(sandbox.out().join("work.bundle"), [head.as_bytes(), &pack].concat()).unwrap();
+    let error = sandbox.import().unwrap_err();
+    assert!(matches!(error, ImportError::Objects(_)), "{error}");
+    // The control: the store itself has the blob, and would have completed the tree.
+    sandbox.world.git_ok(&sandbox.mirror.work(), &["cat-file", "-e", &blob]);
+    // And who may stand on the other work may use it.
+    let known = [other.commit.clone()];
+    assert!(sandbox.import_to("refs/midwatch/import/t/own", &known).is_ok());
+}
+
+#[test]
+fn everything_an_agent_left_is_rescued() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a", "1\n");
+    let one = sandbox.commit("one");
+    sandbox.git(&["branch", "feature/x"]);
+    sandbox.git(&["tag", "-a", "-m", "t", "v1"]);
+    sandbox.git(&["tag", "a-tree", "HEAD^{tree}"]);
+    sandbox.write("a", "2\n");
+    let two = sandbox.commit("two");
+    sandbox.write("a", "3\n");
+    sandbox.git(&["stash", "-q"]);
+    sandbox.git(&["update-ref", "refs/heads/odd;name", "HEAD"]);
+    let path = sandbox.out().join("rescue.bundle");
+    sandbox.git(&[
+        "bundle",
+        "create",
+        "-q",
+        path.to_str().unwrap(),
+        "--all",
+        &format!("^{}", sandbox.base),
+    ]);
+    let out = sandbox.out();
+    let order = RescueOrder {
+        dir: &out,
+        name: "rescue.bundle",
+        base: &sandbox.base,
+        known: &[],
+        bundle_bytes: 1 << 20,
+    };
+    let prefix = "refs/midwatch/rescue/task/3";
+    let rescued = rescue(&sandbox.mirror, &order, prefix).unwrap();
+    let at = |name: &str| {
+        rescued
+            .refs
+            .iter()
+            .find(|(n, _)| *n == format!("{prefix}/{name}"))
+            .map(|(_, id)| id.clone())
+    };
+    assert_eq!(at("heads/feature/x"), Some(one.clone()));
+    assert_eq!(at("tags/v1"), Some(one));
+    assert!(at("stash").is_some(), "{rescued:?}");
+    assert!(
+        rescued.refs.iter().any(|(name, id)| name.contains("/ref-") && *id == two),
+        "{rescued:?}"
+    );
+    // Read back from the store, again the same.
+    assert_eq!(sandbox.mirror.work_refs(prefix).unwrap().len(), rescued.refs.len());
+    assert_eq!(rescue(&sandbox.mirror, &order, prefix).unwrap(), rescued);
+    let kept = keep_file(&sandbox.mirror, &order, "task-3.bundle").unwrap();
+    assert_eq!(std::fs::read(kept).unwrap(), std::fs::read(path).unwrap());
+
+    sandbox.bundle("HEAD");
+    let order = RescueOrder { name: "work.bundle", ..order };
+    let target = "refs/midwatch/checkpoint/task/3";
+    assert_eq!(checkpoint(&sandbox.mirror, &order, target).unwrap(), two);
+    assert_eq!(sandbox.mirror.work_ref(target).unwrap(), Some(two));
+    sandbox.mirror.forget(target).unwrap();
+    assert_eq!(sandbox.mirror.work_ref(target).unwrap(), None);
+}
+
+#[test]
+fn packs_for_sandboxes_hold_what_is_asked_and_nothing_of_other_tasks() {
+    let sandbox = Sandbox::new();
+    sandbox.write("theirs", "t\n");
+    sandbox.commit("another task");
+    let other = sandbox.imported();
+    sandbox.git(&["reset", "-q", "--hard", sandbox.base.as_str()]);
+    sandbox.write("README", "two\n");
+    sandbox.commit("work");
+    let work = sandbox.imported();
+
+    // As a runner puts them together: a skeleton, the base's objects, the commit's pack.
+    let git_dir = sandbox.world.path().join("bound/.git");
+    for (path, text) in midwatch_git::inside::skeleton(false) {
+        write(&git_dir.join(path), text);
+    }
+    midwatch_git::pack::base_objects(&sandbox.mirror, &sandbox.base, &git_dir).unwrap();
+    midwatch_git::pack::pack_of(&sandbox.mirror, &work.base, &work.commit, &git_dir).unwrap();
+    midwatch_git::pack::pack_of(&sandbox.mirror, &work.base, &work.commit, &git_dir).unwrap();
+    for entry in std::fs::read_dir(git_dir.join("objects/pack")).unwrap() {
+        assert_eq!(entry.unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o444);
+    }
+    let top = git_dir.parent().unwrap();
+    let args = midwatch_git::inside::checkout(&work.commit, 0);
+    sandbox.world.git_ok(top, &args.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(std::fs::read_to_string(top.join("README")).unwrap(), "two\n");
+    assert_eq!(sandbox.world.git_ok(top, &["status", "--porcelain"]), "");
+    let peek = sandbox.world.naive(top, &["cat-file", "-e", other.commit.as_str()]);
+    assert!(!peek.status.success());
+}
+
+#[test]
+fn a_snapshot_takes_uncommitted_work_and_leaves_no_trace() {
+    let world = World::new();
+    world.write("README", "changed\n");
+    world.git_ok(&world.repo(), &["add", "README"]);
+    world.write("README", "changed again\n");
+    world.write("new/file", "x\n");
+    world.write(".gitignore", "ignored\n");
+    world.write("ignored", "i\n");
+    std::fs::remove_file(world.repo().join("src/main.rs")).unwrap();
+    std::os::unix::fs::symlink("README", world.repo().join("link")).unwrap();
+    let nested = world.repo().join("nested");
+    std::fs::create_dir(&nested).unwrap();
+    world.git_ok(&nested, &["init", "-q"]);
+    write(&nested.join("f"), "f");
+    world.git_ok(&nested, &["add", "-A"]);
+    world.git_ok(&nested, &["commit", "-q", "-m", "n"]);
+    let before = crate::world::photograph(&world.repo(), &|_| false);
+
+    let checkout = world.checkout();
+    let mirror = world.mirror();
+    let head = checkout.head_commit(&world.git).unwrap();
+    mirror.fetch_local(&checkout, &head).unwrap();
+    let take = || {
+        let target = "refs/midwatch/snapshot/task";
+        midwatch_git::snapshot::snapshot(&mirror, &checkout, None, target, 1_700_000_000).unwrap()
+    };
+    let snapshot = take();
+    assert_eq!(take().commit, snapshot.commit);
+    assert_eq!(crate::world::photograph(&world.repo(), &|_| false), before);
+    assert_eq!(snapshot.head, head);
+    assert_eq!(snapshot.nested.len(), 1);
+
+    let store = mirror.work();
+    let listed = world.git_ok(&store, &["ls-tree", "-r", "--name-only", snapshot.commit.as_str()]);
+    assert_eq!(listed, ".gitignore\nREADME\nlink\nnew/file");
+    let text = world.git_ok(&store, &["show", &format!("{}:README", snapshot.commit)]);
+    assert_eq!(text, "changed again");
+    let parent = world.git_ok(&store, &["rev-parse", &format!("{}^", snapshot.commit)]);
+    assert_eq!(CommitId::parse(&parent).unwrap(), head);
+    // Only this task's base gets it: upstream, which every sandbox sees, does not.
+    assert!(!mirror.has_upstream(&snapshot.commit).unwrap());
+    let git_dir = world.path().join("bound/.git");
+    for (path, text) in midwatch_git::inside::skeleton(false) {
+        write(&git_dir.join(path), text);
+    }
+    midwatch_git::pack::base_objects(&mirror, &snapshot.commit, &git_dir).unwrap();
+    world.git_ok(git_dir.parent().unwrap(), &["checkout", "-q", snapshot.commit.as_str()]);
+}

@@ -47,9 +47,7 @@ impl Cli {
     /// The file lacks it, or it is no exact version.
     pub fn pinned(self) -> String {
         let manifest = json(&pins_folder().join("package.json"));
-        let version = manifest["dependencies"][self.package()]
-            .as_str()
-            .unwrap_or_default();
+        let version = manifest["dependencies"][self.package()].as_str().unwrap_or_default();
         assert!(
             !version.is_empty() && version.bytes().all(|b| b.is_ascii_digit() || b == b'.'),
             "{} is not pinned to one version: {version:?}",
@@ -65,16 +63,10 @@ impl Cli {
     pub fn modules(self) -> Result<PathBuf, String> {
         let modules = cache().join("node_modules");
         let modules = modules.canonicalize().map_err(|_| {
-            format!(
-                "no agents in {}: run tools/agents/install.sh",
-                modules.display()
-            )
+            format!("no agents in {}: run tools/agents/install.sh", modules.display())
         })?;
         let manifest = json(&modules.join(self.package()).join("package.json"));
-        let (found, pinned) = (
-            manifest["version"].as_str().unwrap_or("none"),
-            self.pinned(),
-        );
+        let (found, pinned) = (manifest["version"].as_str().unwrap_or("none"), self.pinned());
         if found != pinned {
             return Err(format!(
                 "{} is pinned to {pinned} and {found} is installed: run tools/agents/install.sh",

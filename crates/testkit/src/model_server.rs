@@ -72,10 +72,7 @@ pub struct Recorded {
 impl Recorded {
     /// The first value of a header; `name` in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// The body as JSON, `Null` when it is none.
@@ -146,11 +143,7 @@ impl Builder {
             let shared = Arc::clone(&shared);
             std::thread::spawn(move || accept(&listener, &shared))
         };
-        Ok(ModelServer {
-            address,
-            shared,
-            acceptor: Some(acceptor),
-        })
+        Ok(ModelServer { address, shared, acceptor: Some(acceptor) })
     }
 }
 
@@ -189,10 +182,7 @@ pub struct ModelServer {
 impl ModelServer {
     /// A server that takes any credential, does not fail and says "Done.".
     pub fn builder() -> Builder {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_secs();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         Builder {
             credentials: Vec::new(),
             failure: None,
@@ -313,10 +303,7 @@ fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
         if matches!(answer, http::Answer::Silent) {
             let mut state = shared.state();
             while !state.stopped {
-                state = shared
-                    .changed
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner);
+                state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
             return Ok(());
         }
@@ -341,10 +328,7 @@ impl RefusedPort {
         let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
         bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0)))?;
         let address = SocketAddr::try_from(getsockname(&socket)?)?;
-        Ok(Self {
-            _socket: socket,
-            port: address.port(),
-        })
+        Ok(Self { _socket: socket, port: address.port() })
     }
 
     /// `http://127.0.0.1:PORT`.

@@ -40,22 +40,13 @@ pub struct Script {
 impl Script {
     /// A script that only says something.
     pub fn saying(text: impl Into<String>) -> Self {
-        Self {
-            steps: Vec::new(),
-            end: text.into(),
-        }
+        Self { steps: Vec::new(), end: text.into() }
     }
 
     /// Adds a file to write.
     #[must_use]
     pub fn write(self, path: impl Into<String>, content: impl Into<String>) -> Self {
-        self.step(
-            "",
-            Call::Write {
-                path: path.into(),
-                content: content.into(),
-            },
-        )
+        self.step("", Call::Write { path: path.into(), content: content.into() })
     }
 
     /// Adds a shell command.
@@ -73,10 +64,7 @@ impl Script {
     /// Adds a call with some text before it.
     #[must_use]
     pub fn step(mut self, say: impl Into<String>, call: Call) -> Self {
-        self.steps.push(Reply {
-            say: say.into(),
-            call: Some(call),
-        });
+        self.steps.push(Reply { say: say.into(), call: Some(call) });
         self
     }
 
@@ -89,10 +77,7 @@ impl Script {
 
     /// The answer after `done` tool results.
     pub fn reply(&self, done: usize) -> Reply {
-        self.steps.get(done).cloned().unwrap_or_else(|| Reply {
-            say: self.end.clone(),
-            call: None,
-        })
+        self.steps.get(done).cloned().unwrap_or_else(|| Reply { say: self.end.clone(), call: None })
     }
 }
 
@@ -136,10 +121,7 @@ impl Conversation {
             "<permissions instructions>",
             "# AGENTS.md instructions",
         ];
-        if !MADE_BY_CLIENTS
-            .iter()
-            .any(|start| text.trim_start().starts_with(start))
-        {
+        if !MADE_BY_CLIENTS.iter().any(|start| text.trim_start().starts_with(start)) {
             self.prompts.push(text.to_owned());
             self.results.clear();
         }
@@ -148,11 +130,8 @@ impl Conversation {
     /// The step and round of the last line `midwatch-step: NAME round: N` in the last prompt.
     pub fn step(&self) -> Option<(&str, u32)> {
         self.prompt().lines().rev().find_map(|line| {
-            let (name, rest) = line
-                .trim()
-                .strip_prefix("midwatch-step:")?
-                .trim()
-                .split_once(' ')?;
+            let (name, rest) =
+                line.trim().strip_prefix("midwatch-step:")?.trim().split_once(' ')?;
             let round = rest.trim().strip_prefix("round:")?.trim().parse().ok()?;
             Some((name, round))
         })
@@ -175,13 +154,7 @@ mod tests {
     fn the_next_reply_follows_from_the_results_alone() {
         let script = Script::saying("done").write("a", "b").shell("true");
         assert_eq!(script.reply(1).call, Some(Call::Shell("true".into())));
-        assert_eq!(
-            script.reply(2),
-            Reply {
-                say: "done".into(),
-                call: None
-            }
-        );
+        assert_eq!(script.reply(2), Reply { say: "done".into(), call: None });
         assert_eq!(script.reply(9).call, None);
     }
 
@@ -189,10 +162,7 @@ mod tests {
     fn a_new_prompt_starts_again_and_reminders_do_not() {
         let mut conversation = Conversation::default();
         conversation.user_text("go");
-        conversation.results.push(ToolResult {
-            text: String::new(),
-            is_error: false,
-        });
+        conversation.results.push(ToolResult { text: String::new(), is_error: false });
         conversation.user_text("<system-reminder>x</system-reminder>");
         assert_eq!(conversation.results.len(), 1);
         conversation.user_text("hello\nmidwatch-step: repair round: 2\n");

@@ -37,12 +37,7 @@ mod tests {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        child
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(prompt.as_bytes())
-            .unwrap();
+        child.stdin.take().unwrap().write_all(prompt.as_bytes()).unwrap();
         let output = child.wait_with_output().unwrap();
         (folder, output)
     }

@@ -10,48 +10,16 @@ pub const INPUT_TOKENS: u64 = 1000;
 /// Tokens of every answer.
 pub const OUTPUT_TOKENS: u64 = 40;
 
-const FIELDS: [&str; 30] = [
-    "model",
-    "messages",
-    "stream",
-    "stream_options",
-    "tools",
-    "tool_choice",
-    "parallel_tool_calls",
-    "temperature",
-    "top_p",
-    "max_tokens",
-    "max_completion_tokens",
-    "stop",
-    "n",
-    "seed",
-    "user",
-    "response_format",
-    "reasoning_effort",
-    "frequency_penalty",
-    "presence_penalty",
-    "logprobs",
-    "top_logprobs",
-    "logit_bias",
-    "metadata",
-    "store",
-    "service_tier",
-    "modalities",
-    "prediction",
-    "verbosity",
-    "prompt_cache_key",
-    "safety_identifier",
-];
+const FIELDS: &str = "model messages stream stream_options tools tool_choice parallel_tool_calls \
+    temperature top_p max_tokens max_completion_tokens stop n seed user response_format \
+    reasoning_effort frequency_penalty presence_penalty logprobs top_logprobs logit_bias \
+    metadata store service_tier modalities prediction verbosity prompt_cache_key \
+    safety_identifier";
 
 pub(crate) fn read(body: &Value) -> Result<Conversation, String> {
-    openai::unknown_field(body, &FIELDS)?;
-    let model = body["model"]
-        .as_str()
-        .ok_or("you must provide a model parameter")?
-        .to_owned();
-    let messages = body["messages"]
-        .as_array()
-        .filter(|messages| !messages.is_empty());
+    openai::unknown_field(body, FIELDS)?;
+    let model = body["model"].as_str().ok_or("you must provide a model parameter")?.to_owned();
+    let messages = body["messages"].as_array().filter(|messages| !messages.is_empty());
     let messages = messages.ok_or("Missing required parameter: 'messages'.")?;
     let mut conversation = Conversation {
         model,
@@ -71,10 +39,7 @@ pub(crate) fn read(body: &Value) -> Result<Conversation, String> {
                 conversation.system.push('\n');
             }
             Some("user") => conversation.user_text(&text),
-            Some("tool") => conversation.results.push(ToolResult {
-                text,
-                is_error: false,
-            }),
+            Some("tool") => conversation.results.push(ToolResult { text, is_error: false }),
             Some("assistant") => {}
             _ => return Err(format!("Invalid value for 'messages[{at}].role'.")),
         }
@@ -86,30 +51,19 @@ fn texts(value: &Value) -> String {
     value.as_str().map_or_else(
         || {
             let parts = value.as_array().into_iter().flatten();
-            parts
-                .filter_map(|part| part["text"].as_str())
-                .collect::<Vec<_>>()
-                .join("\n")
+            parts.filter_map(|part| part["text"].as_str()).collect::<Vec<_>>().join("\n")
         },
         str::to_owned,
     )
 }
 
 fn finish_reason(reply: &Reply) -> &'static str {
-    if reply.call.is_some() {
-        "tool_calls"
-    } else {
-        "stop"
-    }
+    if reply.call.is_some() { "tool_calls" } else { "stop" }
 }
 
 fn calls(conversation: &Conversation, reply: &Reply) -> Option<Value> {
     let (name, arguments) = openai::tool(conversation, reply.call.as_ref()?);
-    let id = format!(
-        "call_{:03}_{:03}",
-        conversation.prompts.len(),
-        conversation.results.len()
-    );
+    let id = format!("call_{:03}_{:03}", conversation.prompts.len(), conversation.results.len());
     let function = json!({"name": name, "arguments": arguments.to_string()});
     Some(json!([{"index": 0, "id": id, "type": "function", "function": function}]))
 }

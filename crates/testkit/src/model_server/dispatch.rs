@@ -23,19 +23,11 @@ pub(crate) fn answer(request: &Request, shared: &Shared) -> Answer {
     match (request.method.as_str(), path) {
         // Clients warm up their connection so.
         ("HEAD" | "GET", "" | "/") => {
-            return Answer::Whole {
-                status: 200,
-                headers: Vec::new(),
-                body: String::new(),
-            };
+            return Answer::Whole { status: 200, headers: Vec::new(), body: String::new() };
         }
         // codex tries a WebSocket first and falls back on this answer.
         ("GET", "/v1/responses") => {
-            return Answer::Whole {
-                status: 426,
-                headers: Vec::new(),
-                body: String::new(),
-            };
+            return Answer::Whole { status: 426, headers: Vec::new(), body: String::new() };
         }
         _ => {}
     }
@@ -71,9 +63,7 @@ pub(crate) fn answer(request: &Request, shared: &Shared) -> Answer {
         failure.filter(|f| *f != Failure::RetryAfterOnce || shared.first_refusal())
     {
         let resets_at = shared.builder.resets_at;
-        return failure.answer(api, resets_at, || {
-            endpoint_answer(&endpoint, api, request, shared)
-        });
+        return failure.answer(api, resets_at, || endpoint_answer(&endpoint, api, request, shared));
     }
     endpoint_answer(&endpoint, api, request, shared)
 }
@@ -107,15 +97,8 @@ fn authenticate(request: &Request, api: Api, accepted: &[Credential]) -> Result<
         .header("authorization")
         .and_then(|value| value.strip_prefix("Bearer "))
         .map(str::trim);
-    let refused = |message: &str| {
-        Err(refuse(
-            api,
-            401,
-            "authentication_error",
-            "invalid_api_key",
-            message,
-        ))
-    };
+    let refused =
+        |message: &str| Err(refuse(api, 401, "authentication_error", "invalid_api_key", message));
     let known = |offered: Credential| accepted.is_empty() || accepted.contains(&offered);
     match api {
         Api::Anthropic => {
@@ -177,13 +160,7 @@ fn endpoint_answer(endpoint: &Endpoint, api: Api, request: &Request, shared: &Sh
     let conversation = match conversation {
         Ok(conversation) => conversation,
         Err(message) => {
-            return refuse(
-                api,
-                400,
-                "invalid_request_error",
-                "unknown_parameter",
-                &message,
-            );
+            return refuse(api, 400, "invalid_request_error", "unknown_parameter", &message);
         }
     };
     if !known_model(api, &conversation.model) {
@@ -200,11 +177,7 @@ fn endpoint_answer(endpoint: &Endpoint, api: Api, request: &Request, shared: &Sh
             Api::Responses => responses::events(&conversation, &reply),
             Api::Chat => chat::events(&conversation, &reply),
         };
-        return Answer::Stream {
-            headers: Vec::new(),
-            events,
-            cut: false,
-        };
+        return Answer::Stream { headers: Vec::new(), events, cut: false };
     }
     let whole = match api {
         Api::Anthropic => anthropic::message(&conversation, &reply),
@@ -217,10 +190,7 @@ fn endpoint_answer(endpoint: &Endpoint, api: Api, request: &Request, shared: &Sh
 /// A request without tools is a side call (a title, a probe) and gets no part of the script.
 fn reply(conversation: &Conversation, shared: &Shared) -> Reply {
     if conversation.tools.is_empty() {
-        return Reply {
-            say: "Scripted".to_owned(),
-            call: None,
-        };
+        return Reply { say: "Scripted".to_owned(), call: None };
     }
     (shared.builder.choose)(conversation).reply(conversation.results.len())
 }

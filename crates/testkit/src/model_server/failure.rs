@@ -97,21 +97,15 @@ impl Failure {
 
     /// Reads a name made by [`Failure::as_str`].
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|failure| failure.as_str() == name)
+        Self::ALL.into_iter().find(|failure| failure.as_str() == name)
     }
 
     /// The answer; `good` is what would have been sent, which a cut stream needs.
     pub(crate) fn answer(self, api: Api, resets_at: i64, good: impl FnOnce() -> Answer) -> Answer {
         match self {
-            Self::Unauthorized => refuse(
-                api,
-                401,
-                "authentication_error",
-                "invalid_api_key",
-                "invalid x-api-key",
-            ),
+            Self::Unauthorized => {
+                refuse(api, 401, "authentication_error", "invalid_api_key", "invalid x-api-key")
+            }
             Self::Forbidden => refuse(
                 api,
                 403,
@@ -119,13 +113,9 @@ impl Failure {
                 "forbidden",
                 "Your account does not have permission to use this resource",
             ),
-            Self::NotFound => refuse(
-                api,
-                404,
-                "not_found_error",
-                "model_not_found",
-                "model: no such model",
-            ),
+            Self::NotFound => {
+                refuse(api, 404, "not_found_error", "model_not_found", "model: no such model")
+            }
             Self::BadRequest => refuse(
                 api,
                 400,
@@ -165,13 +155,9 @@ impl Failure {
             Self::RetryAfterOnce => retry_after(api, "1"),
             Self::UsageLimit => usage_limit(api, resets_at),
             Self::Quota => quota(api),
-            Self::ServerError => refuse(
-                api,
-                500,
-                "api_error",
-                "server_error",
-                "Internal server error",
-            ),
+            Self::ServerError => {
+                refuse(api, 500, "api_error", "server_error", "Internal server error")
+            }
             Self::Overloaded => refuse(api, 529, "overloaded_error", "overloaded", "Overloaded"),
             Self::CutStream => cut(good()),
             Self::Silent => Answer::Silent,
@@ -180,16 +166,12 @@ impl Failure {
                 headers: Vec::new(),
                 body: "<html>this is not what you asked for</html>".to_owned(),
             },
-            Self::SseError => Answer::Stream {
-                headers: Vec::new(),
-                events: vec![error_event(api)],
-                cut: false,
-            },
-            Self::EmptyStream => Answer::Stream {
-                headers: Vec::new(),
-                events: Vec::new(),
-                cut: false,
-            },
+            Self::SseError => {
+                Answer::Stream { headers: Vec::new(), events: vec![error_event(api)], cut: false }
+            }
+            Self::EmptyStream => {
+                Answer::Stream { headers: Vec::new(), events: Vec::new(), cut: false }
+            }
         }
     }
 }
@@ -198,26 +180,17 @@ impl Failure {
 pub(crate) fn refuse(api: Api, status: u16, kind: &str, code: &str, message: &str) -> Answer {
     match api {
         Api::Anthropic => Answer::json(status, &anthropic::error(kind, message)),
-        Api::Responses | Api::Chat => Answer::json(
-            status,
-            &openai::error(message, "invalid_request_error", Some(code)),
-        ),
+        Api::Responses | Api::Chat => {
+            Answer::json(status, &openai::error(message, "invalid_request_error", Some(code)))
+        }
     }
 }
 
 fn with_headers(answer: Answer, more: Vec<(&'static str, String)>) -> Answer {
     match answer {
-        Answer::Whole {
-            status,
-            mut headers,
-            body,
-        } => {
+        Answer::Whole { status, mut headers, body } => {
             headers.extend(more);
-            Answer::Whole {
-                status,
-                headers,
-                body,
-            }
+            Answer::Whole { status, headers, body }
         }
         Answer::Stream { .. } | Answer::Silent => answer,
     }
@@ -247,10 +220,7 @@ fn usage_limit(api: Api, resets_at: i64) -> Answer {
             vec![
                 ("anthropic-ratelimit-unified-status", "rejected".to_owned()),
                 ("anthropic-ratelimit-unified-reset", resets_at.to_string()),
-                (
-                    "anthropic-ratelimit-unified-representative-claim",
-                    "five_hour".to_owned(),
-                ),
+                ("anthropic-ratelimit-unified-representative-claim", "five_hour".to_owned()),
                 ("x-should-retry", "false".to_owned()),
             ],
         ),
@@ -279,24 +249,14 @@ fn quota(api: Api) -> Answer {
 
 fn cut(good: Answer) -> Answer {
     match good {
-        Answer::Stream {
-            headers,
-            mut events,
-            ..
-        } => {
+        Answer::Stream { headers, mut events, .. } => {
             events.truncate(events.len().div_ceil(2));
-            Answer::Stream {
-                headers,
-                events,
-                cut: true,
-            }
+            Answer::Stream { headers, events, cut: true }
         }
         // A client that falls back to a whole message gets half a stream all the same.
-        Answer::Whole { .. } | Answer::Silent => Answer::Stream {
-            headers: Vec::new(),
-            events: vec!["data: {".to_owned()],
-            cut: true,
-        },
+        Answer::Whole { .. } | Answer::Silent => {
+            Answer::Stream { headers: Vec::new(), events: vec!["data: {".to_owned()], cut: true }
+        }
     }
 }
 
@@ -312,9 +272,6 @@ fn error_event(api: Api) -> String {
                 "error": {"code": "rate_limit_exceeded", "message": "Rate limit reached for this model. Please try again later."},
             }}),
         ),
-        Api::Chat => format!(
-            "data: {}\n\n",
-            openai::error("Overloaded", "server_error", None)
-        ),
+        Api::Chat => format!("data: {}\n\n", openai::error("Overloaded", "server_error", None)),
     }
 }

@@ -21,16 +21,11 @@ pub(crate) struct Request {
 
 impl Request {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     pub(crate) fn path(&self) -> &str {
-        self.target
-            .split_once('?')
-            .map_or(self.target.as_str(), |(path, _)| path)
+        self.target.split_once('?').map_or(self.target.as_str(), |(path, _)| path)
     }
 }
 
@@ -38,28 +33,16 @@ impl Request {
 #[derive(Debug, Clone)]
 pub(crate) enum Answer {
     /// A status with a body of known length.
-    Whole {
-        status: u16,
-        headers: Vec<(&'static str, String)>,
-        body: String,
-    },
+    Whole { status: u16, headers: Vec<(&'static str, String)>, body: String },
     /// A server-sent event stream, chunked; `cut` drops the connection before its end.
-    Stream {
-        headers: Vec<(&'static str, String)>,
-        events: Vec<String>,
-        cut: bool,
-    },
+    Stream { headers: Vec<(&'static str, String)>, events: Vec<String>, cut: bool },
     /// Never answers; the connection stays open until the server stops.
     Silent,
 }
 
 impl Answer {
     pub(crate) fn json(status: u16, value: &serde_json::Value) -> Self {
-        Self::Whole {
-            status,
-            headers: Vec::new(),
-            body: value.to_string(),
-        }
+        Self::Whole { status, headers: Vec::new(), body: value.to_string() }
     }
 
     pub(crate) fn status(&self) -> u16 {
@@ -77,10 +60,7 @@ fn bad(what: &str) -> io::Error {
 
 fn read_line(reader: &mut BufReader<TcpStream>) -> io::Result<Option<String>> {
     let mut line = Vec::new();
-    reader
-        .by_ref()
-        .take(LINE_LIMIT)
-        .read_until(b'\n', &mut line)?;
+    reader.by_ref().take(LINE_LIMIT).read_until(b'\n', &mut line)?;
     if line.is_empty() {
         return Ok(None);
     }
@@ -104,21 +84,12 @@ pub(crate) fn read_request(reader: &mut BufReader<TcpStream>) -> io::Result<Opti
         let (name, value) = line.split_once(':').ok_or_else(|| bad("not a header"))?;
         headers.push((name.trim().to_ascii_lowercase(), value.trim().to_owned()));
     }
-    let mut request = Request {
-        method: method.to_owned(),
-        target: target.to_owned(),
-        headers,
-        body: Vec::new(),
-    };
+    let mut request =
+        Request { method: method.to_owned(), target: target.to_owned(), headers, body: Vec::new() };
     if request.header("expect").is_some() {
-        reader
-            .get_mut()
-            .write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        reader.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
     }
-    if request
-        .header("transfer-encoding")
-        .is_some_and(|value| value.contains("chunked"))
-    {
+    if request.header("transfer-encoding").is_some_and(|value| value.contains("chunked")) {
         read_chunks(reader, &mut request.body)?;
     } else if let Some(length) = request.header("content-length") {
         let length: usize = length.parse().map_err(|_| bad("content-length"))?;
@@ -157,16 +128,8 @@ pub(crate) fn write_answer(
 ) -> io::Result<bool> {
     match answer {
         Answer::Silent => Ok(false),
-        Answer::Whole {
-            status,
-            headers,
-            body,
-        } => {
-            let kind = if body.starts_with('{') {
-                "application/json"
-            } else {
-                "text/plain"
-            };
+        Answer::Whole { status, headers, body } => {
+            let kind = if body.starts_with('{') { "application/json" } else { "text/plain" };
             let mut head = format!(
                 "HTTP/1.1 {status} {}\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n",
                 reason_phrase(*status),
@@ -179,11 +142,7 @@ pub(crate) fn write_answer(
             }
             Ok(true)
         }
-        Answer::Stream {
-            headers,
-            events,
-            cut,
-        } => {
+        Answer::Stream { headers, events, cut } => {
             let mut head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n\
                             cache-control: no-cache\r\ntransfer-encoding: chunked\r\n"
                 .to_owned();

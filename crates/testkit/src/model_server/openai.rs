@@ -9,15 +9,10 @@ pub(crate) fn error(message: &str, kind: &str, code: Option<&str>) -> Value {
     json!({"error": {"message": message, "type": kind, "param": null, "code": code}})
 }
 
-/// The first field that is not in the list, as the real API's message.
-pub(crate) fn unknown_field(body: &Value, fields: &[&str]) -> Result<(), String> {
-    let object = body
-        .as_object()
-        .ok_or("We could not parse the JSON body of your request.")?;
-    match object
-        .keys()
-        .find(|field| !fields.contains(&field.as_str()))
-    {
+/// Refuses a field that is not in the list, which has spaces between, in the real API's words.
+pub(crate) fn unknown_field(body: &Value, fields: &str) -> Result<(), String> {
+    let object = body.as_object().ok_or("We could not parse the JSON body of your request.")?;
+    match object.keys().find(|field| !fields.split(' ').any(|known| known == *field)) {
         Some(field) => Err(format!("Unknown parameter: '{field}'.")),
         None => Ok(()),
     }
@@ -27,14 +22,12 @@ pub(crate) fn unknown_field(body: &Value, fields: &[&str]) -> Result<(), String>
 pub(crate) fn tool(conversation: &Conversation, call: &Call) -> (String, Value) {
     let offered = |name: &str| conversation.tools.iter().any(|tool| tool == name);
     match call {
-        Call::Write { path, content } if offered("write") => (
-            "write".into(),
-            json!({"filePath": path, "content": content}),
-        ),
-        Call::Write { path, content } if offered("write_file") => (
-            "write_file".into(),
-            json!({"file_path": path, "content": content}),
-        ),
+        Call::Write { path, content } if offered("write") => {
+            ("write".into(), json!({"filePath": path, "content": content}))
+        }
+        Call::Write { path, content } if offered("write_file") => {
+            ("write_file".into(), json!({"file_path": path, "content": content}))
+        }
         Call::Write { path, content } => {
             let path = quoted(path);
             let content = quoted(content);
@@ -57,10 +50,7 @@ fn shell(conversation: &Conversation, command: &str) -> (String, Value) {
         let input = json!({"command": command, "description": description, "is_background": false});
         ("run_shell_command".into(), input)
     } else {
-        (
-            "bash".into(),
-            json!({"command": command, "description": description}),
-        )
+        ("bash".into(), json!({"command": command, "description": description}))
     }
 }
 

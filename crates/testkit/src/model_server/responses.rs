@@ -12,60 +12,24 @@ pub const CACHED_TOKENS: u64 = 200;
 /// Tokens of every answer.
 pub const OUTPUT_TOKENS: u64 = 40;
 
-const FIELDS: [&str; 29] = [
-    "model",
-    "input",
-    "instructions",
-    "tools",
-    "tool_choice",
-    "parallel_tool_calls",
-    "reasoning",
-    "store",
-    "stream",
-    "stream_options",
-    "include",
-    "service_tier",
-    "prompt_cache_key",
-    "prompt_cache_retention",
-    "text",
-    "metadata",
-    "client_metadata",
-    "previous_response_id",
-    "max_output_tokens",
-    "max_tool_calls",
-    "temperature",
-    "top_p",
-    "truncation",
-    "user",
-    "safety_identifier",
-    "background",
-    "conversation",
-    "prompt",
-    "top_logprobs",
-];
+const FIELDS: &str = "model input instructions tools tool_choice parallel_tool_calls reasoning store \
+    stream stream_options include service_tier prompt_cache_key prompt_cache_retention \
+    text metadata client_metadata previous_response_id max_output_tokens max_tool_calls \
+    temperature top_p truncation user safety_identifier background conversation prompt \
+    top_logprobs";
 
 pub(crate) fn read(body: &Value) -> Result<Conversation, String> {
-    openai::unknown_field(body, &FIELDS)?;
-    let model = body["model"]
-        .as_str()
-        .ok_or("Missing required parameter: 'model'.")?
-        .to_owned();
+    openai::unknown_field(body, FIELDS)?;
+    let model = body["model"].as_str().ok_or("Missing required parameter: 'model'.")?.to_owned();
     let mut conversation = Conversation {
         model,
         system: body["instructions"].as_str().unwrap_or_default().to_owned(),
-        tools: body["tools"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(name)
-            .collect(),
+        tools: body["tools"].as_array().into_iter().flatten().filter_map(name).collect(),
         ..Conversation::default()
     };
     match &body["input"] {
         Value::String(text) => conversation.user_text(text),
-        Value::Array(items) => items
-            .iter()
-            .for_each(|item| read_item(item, &mut conversation)),
+        Value::Array(items) => items.iter().for_each(|item| read_item(item, &mut conversation)),
         _ => return Err("Missing required parameter: 'input'.".to_owned()),
     }
     Ok(conversation)
@@ -90,10 +54,7 @@ fn read_item(item: &Value, conversation: &mut Conversation) {
         }
         "function_call_output" | "custom_tool_call_output" => {
             let text = texts(&item["output"]);
-            conversation.results.push(ToolResult {
-                text,
-                is_error: false,
-            });
+            conversation.results.push(ToolResult { text, is_error: false });
         }
         _ => {}
     }
@@ -103,10 +64,7 @@ fn texts(value: &Value) -> String {
     value.as_str().map_or_else(
         || {
             let parts = value.as_array().into_iter().flatten();
-            parts
-                .filter_map(|part| part["text"].as_str())
-                .collect::<Vec<_>>()
-                .join("\n")
+            parts.filter_map(|part| part["text"].as_str()).collect::<Vec<_>>().join("\n")
         },
         str::to_owned,
     )
@@ -121,10 +79,8 @@ pub(crate) fn whole(conversation: &Conversation, reply: &Reply) -> Value {
 }
 
 pub(crate) fn events(conversation: &Conversation, reply: &Reply) -> Vec<String> {
-    let mut events = vec![event(
-        "response.created",
-        json!({"response": response(conversation, "in_progress")}),
-    )];
+    let mut events =
+        vec![event("response.created", json!({"response": response(conversation, "in_progress")}))];
     for (index, item) in items(conversation, reply).into_iter().enumerate() {
         events.push(event(
             "response.output_item.added",
@@ -135,14 +91,8 @@ pub(crate) fn events(conversation: &Conversation, reply: &Reply) -> Vec<String> 
             let text = item["content"][0]["text"].clone();
             let at = json!({"item_id": id, "output_index": index, "content_index": 0});
             let part = json!({"type": "output_text", "text": "", "annotations": []});
-            events.push(event(
-                "response.content_part.added",
-                with(&at, "part", part),
-            ));
-            events.push(event(
-                "response.output_text.delta",
-                with(&at, "delta", text.clone()),
-            ));
+            events.push(event("response.content_part.added", with(&at, "part", part)));
+            events.push(event("response.output_text.delta", with(&at, "delta", text.clone())));
             events.push(event("response.output_text.done", with(&at, "text", text)));
         } else {
             let at = json!({"item_id": id, "output_index": index});
@@ -156,15 +106,10 @@ pub(crate) fn events(conversation: &Conversation, reply: &Reply) -> Vec<String> 
                 with(&at, "arguments", arguments),
             ));
         }
-        events.push(event(
-            "response.output_item.done",
-            json!({"output_index": index, "item": item}),
-        ));
+        events
+            .push(event("response.output_item.done", json!({"output_index": index, "item": item})));
     }
-    events.push(event(
-        "response.completed",
-        json!({"response": whole(conversation, reply)}),
-    ));
+    events.push(event("response.completed", json!({"response": whole(conversation, reply)})));
     events
 }
 
@@ -198,11 +143,7 @@ fn response(conversation: &Conversation, status: &str) -> Value {
 }
 
 fn suffix(conversation: &Conversation) -> String {
-    format!(
-        "{:03}_{:03}",
-        conversation.prompts.len(),
-        conversation.results.len()
-    )
+    format!("{:03}_{:03}", conversation.prompts.len(), conversation.results.len())
 }
 
 fn opened(item: &Value) -> Value {

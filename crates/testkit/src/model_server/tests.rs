@@ -10,9 +10,7 @@ fn ask(server: &ModelServer, head: &str, headers: &[(&str, &str)], body: &str) -
     for (name, value) in headers {
         text = format!("{text}{name}: {value}\r\n");
     }
-    stream
-        .write_all(format!("{text}\r\n{body}").as_bytes())
-        .unwrap();
+    stream.write_all(format!("{text}\r\n{body}").as_bytes()).unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
@@ -50,24 +48,11 @@ fn anthropic_answers_what_is_right_and_refuses_the_rest() {
     assert_eq!(status(post, &KEY[1..], &good), 401);
     assert_eq!(status(post, &[("x-api-key", "other"), KEY[1]], &good), 401);
     assert_eq!(status(post, &[KEY[0], KEY[1], BEARER[0]], &good), 401);
-    assert_eq!(
-        status(post, &[("authorization", "Bearer sub"), KEY[1]], &good),
-        401
-    );
+    assert_eq!(status(post, &[("authorization", "Bearer sub"), KEY[1]], &good), 401);
     let beta = ("anthropic-beta", "claude-code-20250219,oauth-2025-04-20");
-    assert_eq!(
-        status(
-            post,
-            &[("authorization", "Bearer sub"), KEY[1], beta],
-            &good
-        ),
-        200
-    );
+    assert_eq!(status(post, &[("authorization", "Bearer sub"), KEY[1], beta], &good), 200);
     assert_eq!(status(post, &KEY[..1], &good), 400);
-    assert_eq!(
-        status(post, &[KEY[0], ("anthropic-version", "2019-01-01")], &good),
-        400
-    );
+    assert_eq!(status(post, &[KEY[0], ("anthropic-version", "2019-01-01")], &good), 400);
     assert_eq!(status(post, &KEY, "{"), 400);
     assert_eq!(status("POST /v1/complete", &KEY, &good), 404);
     assert_eq!(status("GET /v1/messages", &KEY, ""), 405);
@@ -101,20 +86,10 @@ fn openai_answers_what_is_right_and_refuses_the_rest() {
     assert_eq!(status("POST /v1/chat/completions", &BEARER, &chat), 200);
     assert_eq!(status("GET /v1/responses", &BEARER, ""), 426);
     assert_eq!(status("POST /v1/responses", &[], &responses), 401);
-    assert_eq!(
-        status(
-            "POST /v1/responses",
-            &[("authorization", "Bearer x")],
-            &responses
-        ),
-        401
-    );
+    assert_eq!(status("POST /v1/responses", &[("authorization", "Bearer x")], &responses), 401);
     assert_eq!(status("POST /responses", &BEARER, &responses), 404);
     assert_eq!(status("POST /v1/responses", &BEARER, &chat), 400);
-    assert_eq!(
-        status("POST /v1/chat/completions", &BEARER, &responses),
-        400
-    );
+    assert_eq!(status("POST /v1/chat/completions", &BEARER, &responses), 400);
     let unknown = json!({"model": "claude-x", "input": "hello"}).to_string();
     assert_eq!(status("POST /v1/responses", &BEARER, &unknown), 404);
 }
@@ -124,10 +99,7 @@ fn a_script_goes_on_with_the_results_of_the_conversation() {
     let server = server();
     let mut body = hello();
     let (_, first) = ask(&server, "POST /v1/messages", &KEY, &body.to_string());
-    assert!(
-        first.contains("tool_use") && first.contains("toolu_001_000"),
-        "{first}"
-    );
+    assert!(first.contains("tool_use") && first.contains("toolu_001_000"), "{first}");
     body["stream"] = true.into();
     body["messages"] = json!([
         {"role": "user", "content": "hello"},
@@ -135,16 +107,10 @@ fn a_script_goes_on_with_the_results_of_the_conversation() {
         {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "ok"}]},
     ]);
     let (_, second) = ask(&server, "POST /v1/messages", &KEY, &body.to_string());
-    assert!(
-        second.contains("\"by\"") || second.contains("\"b\""),
-        "{second}"
-    );
+    assert!(second.contains("\"by\"") || second.contains("\"b\""), "{second}");
     assert!(second.contains("message_stop"));
     let recorded = server.requests();
-    assert_eq!(
-        (recorded.len(), recorded[0].header("x-api-key")),
-        (2, Some("real"))
-    );
+    assert_eq!((recorded.len(), recorded[0].header("x-api-key")), (2, Some("real")));
 }
 
 #[test]
@@ -170,16 +136,9 @@ fn failures_are_chosen_by_prefix() {
     ] {
         assert_eq!(at(failure).0, status, "{failure:?}");
     }
-    assert!(
-        at(Failure::UsageLimit)
-            .1
-            .contains("anthropic-ratelimit-unified-reset")
-    );
+    assert!(at(Failure::UsageLimit).1.contains("anthropic-ratelimit-unified-reset"));
     assert!(at(Failure::RetryAfter).1.contains("retry-after: 2"));
-    assert_eq!(
-        (at(Failure::RetryAfterOnce).0, at(Failure::RetryAfterOnce).0),
-        (429, 200)
-    );
+    assert_eq!((at(Failure::RetryAfterOnce).0, at(Failure::RetryAfterOnce).0), (429, 200));
     let cut = at(Failure::CutStream).1;
     assert!(cut.contains("message_start") && !cut.contains("message_stop"));
     for failure in Failure::ALL {
@@ -195,23 +154,13 @@ fn silence_lasts_until_the_server_goes_and_a_refused_port_refuses() {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
         let body = hello().to_string();
         let head = "POST /m/silent/v1/messages HTTP/1.1\r\nx-api-key: real\r\nanthropic-version: 2023-06-01";
-        write!(
-            stream,
-            "{head}\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        )
-        .unwrap();
+        write!(stream, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).map(|_| answer)
     });
     assert!(server.wait_for("/v1/messages", 1, Duration::from_secs(10)));
     drop(server);
-    assert!(
-        client
-            .join()
-            .unwrap()
-            .map_or(true, |answer| answer.is_empty())
-    );
+    assert!(client.join().unwrap().map_or(true, |answer| answer.is_empty()));
     let refused = RefusedPort::new().unwrap();
     let error = TcpStream::connect(refused.url().trim_start_matches("http://")).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);

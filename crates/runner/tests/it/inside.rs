@@ -1,9 +1,6 @@
 //! The inside half without a sandbox: the same code on temporary folders, with real git.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on fails by a panic"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails by a panic")]
 
 mod checkout;
 mod checkpoint;

@@ -38,19 +38,10 @@ fn a_commit_is_put_on_top_from_its_own_pack() {
         objects.display()
     );
     sh(&world.upstream, &script);
-    let job = Job::Prepare {
-        pack: pack.clone(),
-        commit: commit.clone(),
-    };
+    let job = Job::Prepare { pack: pack.clone(), commit: commit.clone() };
     assert_eq!(world.carry_out(job.clone()), 0);
     assert_eq!(line(&world.places.workspace, "git rev-parse HEAD"), commit);
-    assert_eq!(
-        line(
-            &world.places.workspace,
-            "cat README.md; git status --porcelain"
-        ),
-        "up"
-    );
+    assert_eq!(line(&world.places.workspace, "cat README.md; git status --porcelain"), "up");
     assert!(!world.at("dir").exists());
     assert_eq!(world.carry_out(job), 0, "once more does no harm");
     let alternates = std::fs::read_to_string(world.at(".git/objects/info/alternates")).unwrap();
@@ -63,33 +54,18 @@ fn a_commit_that_is_not_there_and_a_name_that_is_none_are_refused() {
     let stop = Arc::new(AtomicBool::new(false));
     for commit in ["1111111111111111111111111111111111111111", "HEAD", "--help"] {
         let pack = world.folder.path().to_owned();
-        let job = Job::Prepare {
-            pack,
-            commit: commit.to_owned(),
-        };
-        let order = InsideOrder {
-            forward: Vec::new(),
-            job,
-        };
-        let error = carry_out(&order, &world.places, &stop)
-            .unwrap_err()
-            .to_string();
+        let job = Job::Prepare { pack, commit: commit.to_owned() };
+        let order = InsideOrder { forward: Vec::new(), job };
+        let error = carry_out(&order, &world.places, &stop).unwrap_err().to_string();
         assert!(!error.contains('\n') || commit.len() == 40, "{error}");
     }
-    assert_eq!(
-        line(&world.places.workspace, "git rev-parse HEAD"),
-        world.base
-    );
+    assert_eq!(line(&world.places.workspace, "git rev-parse HEAD"), world.base);
 }
 
 #[test]
 fn setup_ends_with_the_code_of_its_command() {
     let world = World::new();
-    let setup = |command: &str| {
-        world.carry_out(Job::Setup {
-            command: command.to_owned(),
-        })
-    };
+    let setup = |command: &str| world.carry_out(Job::Setup { command: command.to_owned() });
     assert_eq!(setup("mkdir node_modules && echo d > node_modules/d"), 0);
     assert!(world.at("node_modules/d").exists());
     assert_eq!(setup("exit 4"), 4);
@@ -102,13 +78,27 @@ fn an_order_is_read_from_its_file() {
     let file = folder.path().join("inside.json");
     let setup = InsideOrder {
         forward: vec![(8787, "/midwatch/sockets/gateway.sock".into())],
-        job: Job::Setup {
-            command: "true".to_owned(),
-        },
+        job: Job::Setup { command: "true".to_owned() },
     };
     std::fs::write(&file, serde_json::to_vec(&setup).unwrap()).unwrap();
     let read: InsideOrder = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
     assert_eq!(read, setup);
     std::fs::write(&file, "{").unwrap();
     assert_eq!(midwatch_runner::inside::main(&file), 199);
+}
+
+#[test]
+fn a_repository_with_the_longer_hash_works_from_checkout_to_bundle() {
+    for gone in ["", "rm -rf .git;"] {
+        let world = World::of_format("sha256");
+        let claim = world.agent(&format!("{gone} echo a > a"));
+        let head = claim.head.unwrap();
+        assert_eq!(head.len(), 64);
+        let bundle = world.places.out.join("work.bundle");
+        let fetch = format!("git fetch -q {} refs/midwatch/work:refs/heads/work", bundle.display());
+        sh(&world.upstream, &fetch);
+        assert_eq!(line(&world.upstream, "git rev-parse work"), head);
+        assert_eq!(line(&world.upstream, "git show work:a"), "a");
+        assert_eq!(line(&world.upstream, "git rev-parse work^"), world.base);
+    }
 }

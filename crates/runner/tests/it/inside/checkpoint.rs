@@ -29,24 +29,14 @@ fn a_checkpoint_is_bundled_while_a_process_writes() {
     job.checkpoint_seconds = 1;
     job.grace_seconds = 1;
     let stop = Arc::new(AtomicBool::new(false));
-    let order = InsideOrder {
-        forward: Vec::new(),
-        job: Job::Agent(job),
-    };
+    let order = InsideOrder { forward: Vec::new(), job: Job::Agent(job) };
     std::thread::scope(|scope| {
         let run = scope.spawn(|| carry_out(&order, &world.places, &stop).unwrap());
-        wait_for(|| {
-            world
-                .out_text("progress.jsonl")
-                .contains("{\"checkpoint\":2}")
-        });
+        wait_for(|| world.out_text("progress.jsonl").contains("{\"checkpoint\":2}"));
         let imported = world.import("checkpoint.bundle");
         assert_eq!(imported.text("a"), "a\n");
         assert_eq!(imported.text("nested/n"), "n\n");
-        assert!(
-            world.at("nested/.git").is_dir(),
-            "the agent still works in it"
-        );
+        assert!(world.at("nested/.git").is_dir(), "the agent still works in it");
         assert_eq!(imported.subjects(), ["The workspace as it was left"]);
         stop.store(true, Ordering::Relaxed);
         run.join().unwrap();

@@ -14,25 +14,13 @@ fn leftovers_become_one_commit_on_the_base() {
     let claim = world.agent("echo new > new.txt; rm dir/deep/file.txt; echo x >> src/lib.rs");
     assert_eq!((claim.error, claim.set_aside), (None, Vec::new()));
     let imported = world.imported();
-    assert_eq!(
-        imported.files(),
-        [
-            ".gitignore",
-            "README.md",
-            "kept.log",
-            "new.txt",
-            "src/lib.rs"
-        ]
-    );
+    assert_eq!(imported.files(), [".gitignore", "README.md", "kept.log", "new.txt", "src/lib.rs"]);
     assert_eq!(imported.text("src/lib.rs"), "fn one() {}\nx\n");
     assert_eq!(imported.subjects(), ["Work that was left uncommitted"]);
     assert_eq!(world.out_text("agent-exit.json"), r#"{"code":0}"#);
     let progress = world.out_text("progress.jsonl");
     let phases = ["selfTest", "command", "commit", "bundle"];
-    let lines: Vec<String> = phases
-        .iter()
-        .map(|p| format!("{{\"phase\":\"{p}\"}}"))
-        .collect();
+    let lines: Vec<String> = phases.iter().map(|p| format!("{{\"phase\":\"{p}\"}}")).collect();
     assert_eq!(progress.lines().collect::<Vec<_>>(), lines);
 }
 
@@ -52,10 +40,7 @@ fn the_agents_own_commits_are_kept_on_a_branch_or_detached() {
         let claim = world.agent(&format!("{begin}; {script}"));
         assert_eq!(claim.error, None);
         let imported = world.imported();
-        assert_eq!(
-            imported.subjects(),
-            ["Work that was left uncommitted", "add a"]
-        );
+        assert_eq!(imported.subjects(), ["Work that was left uncommitted", "add a"]);
         // The agent's own repository is as the agent left it.
         let subject = super::world::line(&world.places.workspace, "git log -1 --format=%s");
         assert_eq!(subject, "add a");
@@ -79,10 +64,7 @@ fn rewritten_history_becomes_one_commit_on_the_base() {
         let world = World::new();
         let claim = world.agent(script);
         let told = claim.error.unwrap();
-        assert!(
-            told.contains("does not descend from the base"),
-            "{script}: {told}"
-        );
+        assert!(told.contains("does not descend from the base"), "{script}: {told}");
         let imported = world.imported();
         assert_eq!(imported.subjects(), ["The workspace as it was left"]);
         assert_eq!(imported.text("a"), "a\n");
@@ -105,13 +87,7 @@ fn a_deleted_git_folder_costs_history_and_no_file() {
     let imported = world.imported();
     assert_eq!(
         imported.files(),
-        [
-            ".gitignore",
-            "a",
-            "dir/deep/file.txt",
-            "kept.log",
-            "src/lib.rs"
-        ],
+        [".gitignore", "a", "dir/deep/file.txt", "kept.log", "src/lib.rs"],
         "the file that is tracked although ignored too"
     );
     assert_eq!(imported.subjects(), ["The workspace as it was left"]);
@@ -146,10 +122,7 @@ fn a_merge_with_conflicts_in_progress_is_committed_as_it_is() {
     let imported = world.imported();
     assert!(imported.text("README.md").contains("<<<<<<<"));
     assert_eq!(imported.text("extra"), "extra\n");
-    assert_eq!(
-        imported.subjects(),
-        ["Work that was left uncommitted", "two"]
-    );
+    assert_eq!(imported.subjects(), ["Work that was left uncommitted", "two"]);
 }
 
 #[test]
@@ -179,10 +152,7 @@ fn nested_repositories_are_set_aside_and_told() {
     assert_eq!(imported.text("sub/empty/e"), "e\n");
     assert_eq!(imported.text("full/f"), "f\n");
     assert_eq!(imported.text("full/inner/i"), "i\n");
-    assert!(
-        world.at(".git/midwatch-set-aside/0/objects").is_dir(),
-        "kept, out of the tree"
-    );
+    assert!(world.at(".git/midwatch-set-aside/0/objects").is_dir(), "kept, out of the tree");
 }
 
 #[test]
@@ -218,10 +188,7 @@ fn deps_and_litter_stay_out_even_when_the_agent_adds_everything() {
             .iter()
             .any(|file| file.contains("node_modules") || file.contains("aider"))
     );
-    assert_eq!(
-        world.out_text("ignored.jsonl"),
-        "\".aider.chat\"\n\"build/o\"\n\"note.log\"\n"
-    );
+    assert_eq!(world.out_text("ignored.jsonl"), "\".aider.chat\"\n\"build/o\"\n\"note.log\"\n");
 }
 
 #[test]
@@ -233,15 +200,9 @@ fn odd_names_and_kinds_of_files_come_through() {
     let claim = world.agent(&script.replace("\\\n", "\n"));
     let imported = world.imported();
     let files = imported.files();
-    for name in [
-        "new\nline",
-        " lead and trail ",
-        "\u{fffd}bytes",
-        "\"quoted\"",
-        "-dash",
-        "link",
-        "run",
-    ] {
+    for name in
+        ["new\nline", " lead and trail ", "\u{fffd}bytes", "\"quoted\"", "-dash", "link", "run"]
+    {
         assert!(files.contains(&name.to_owned()), "{name:?} in {files:?}");
     }
     assert!(!files.contains(&"pipe".to_owned()));
@@ -249,23 +210,14 @@ fn odd_names_and_kinds_of_files_come_through() {
     let modes = String::from_utf8_lossy(&modes.stdout).into_owned();
     assert!(modes.contains("100755 blob") && modes.contains("120000 blob"));
     // A tracked file that became a FIFO cannot be added; it is told, and nothing else is lost.
-    assert!(
-        claim
-            .error
-            .is_none_or(|told| told.contains("could not be added"))
-    );
+    assert!(claim.error.is_none_or(|told| told.contains("could not be added")));
 }
 
 #[test]
 fn a_file_of_many_megabytes_comes_and_a_core_dump_does_not() {
     let world = World::new();
     let claim = world.agent("head -c 40000000 /dev/zero > big; truncate -s 300M core; echo a > a");
-    assert!(
-        claim
-            .error
-            .unwrap()
-            .contains("left out, too big or not movable: core")
-    );
+    assert!(claim.error.unwrap().contains("left out, too big or not movable: core"));
     assert_eq!(
         world
             .imported()
@@ -327,15 +279,9 @@ fn modes_that_forbid_reading_and_writing_lose_nothing() {
 #[test]
 fn a_failed_agent_and_one_that_was_killed_leave_their_work_too() {
     let world = World::new();
-    assert_eq!(
-        world.carry_out(Job::Agent(world.job("echo a > a; exit 3"))),
-        3
-    );
+    assert_eq!(world.carry_out(Job::Agent(world.job("echo a > a; exit 3"))), 3);
     assert_eq!(world.imported().text("a"), "a\n");
-    assert_eq!(
-        world.carry_out(Job::Agent(world.job("echo b > b; kill -9 $$"))),
-        137
-    );
+    assert_eq!(world.carry_out(Job::Agent(world.job("echo b > b; kill -9 $$"))), 137);
     assert_eq!(world.imported().text("b"), "b\n");
     assert_eq!(world.out_text("agent-exit.json"), r#"{"signal":9}"#);
 }
@@ -348,10 +294,7 @@ fn a_stop_ends_the_agent_and_saves_its_work() {
     job.grace_seconds = 1;
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
-    let order = InsideOrder {
-        forward: Vec::new(),
-        job: Job::Agent(job),
-    };
+    let order = InsideOrder { forward: Vec::new(), job: Job::Agent(job) };
     let code = std::thread::scope(|scope| {
         let run = scope.spawn(|| carry_out(&order, &world.places, &stop).unwrap());
         super::checkpoint::wait_for(|| world.folder.path().join("started").exists());
@@ -379,8 +322,7 @@ fn the_prompt_and_the_files_reach_the_agent() {
         world.job("cat > prompt; cp \"$SETTINGS\" settings; stat -c %a \"$SETTINGS\" > mode");
     job.stdin = "p".repeat(300_000);
     let settings = world.places.home.join(".config/agent/settings.json");
-    job.env
-        .insert("SETTINGS".to_owned(), settings.display().to_string());
+    job.env.insert("SETTINGS".to_owned(), settings.display().to_string());
     job.files.insert(settings, "{}".to_owned());
     world.run(job);
     let imported = world.imported();
@@ -395,9 +337,5 @@ fn a_program_that_is_not_there_is_found_before_the_run() {
     let mut job = world.job("");
     job.argv = vec!["/nonexistent/agent".to_owned()];
     assert_eq!(world.carry_out(Job::Agent(job)), 198);
-    assert!(
-        world
-            .out_text("self-test.json")
-            .contains(r#""what":"agent""#)
-    );
+    assert!(world.out_text("self-test.json").contains(r#""what":"agent""#));
 }

@@ -28,17 +28,10 @@ fn nothing_of_a_hostile_configuration_runs() {
     assert_eq!(world.imported().text("a"), "a\n");
     assert_eq!(claim.error, None);
     let mark = world.folder.path().join("mark");
-    assert!(
-        !mark.exists(),
-        "{}",
-        std::fs::read_to_string(&mark).unwrap()
-    );
+    assert!(!mark.exists(), "{}", std::fs::read_to_string(&mark).unwrap());
 
     // Control: the same repository in the hands of plain git.
-    sh(
-        &world.places.workspace,
-        "git add -A; git commit -q -m x || true",
-    );
+    sh(&world.places.workspace, "git add -A; git commit -q -m x || true");
     assert!(mark.exists(), "the attack is real");
 }
 
@@ -52,36 +45,20 @@ fn a_broken_git_folder_costs_no_work() {
         ("rm .git/config; mkfifo .git/config", true),
         ("echo nonsense > .git/HEAD", false),
         ("rm .git/HEAD; mkfifo .git/HEAD", false),
-        (
-            "git config extensions.unknown yes; git config core.repositoryFormatVersion 1",
-            true,
-        ),
+        ("git config extensions.unknown yes; git config core.repositoryFormatVersion 1", true),
         ("echo '/nonexistent' > .git/objects/info/alternates", true),
         ("git update-index --split-index", true),
     ] {
         let world = World::new();
-        let claim = world.agent(&format!(
-            "echo a > a; git add a; git commit -q -m a; echo b > b; {breaking}"
-        ));
+        let claim = world
+            .agent(&format!("echo a > a; git add a; git commit -q -m a; echo b > b; {breaking}"));
         let imported = world.imported();
         assert_eq!(imported.text("a"), "a\n", "{breaking}");
         assert_eq!(imported.text("b"), "b\n", "{breaking}");
         assert_eq!(imported.text("README.md"), "hello\nmore\n", "{breaking}");
-        assert!(
-            imported.files().contains(&"kept.log".to_owned()),
-            "{breaking}"
-        );
-        assert_eq!(
-            imported.subjects().len(),
-            if history_kept { 2 } else { 1 },
-            "{breaking}"
-        );
-        assert_eq!(
-            claim.error.is_none(),
-            history_kept,
-            "{breaking}: {:?}",
-            claim.error
-        );
+        assert!(imported.files().contains(&"kept.log".to_owned()), "{breaking}");
+        assert_eq!(imported.subjects().len(), if history_kept { 2 } else { 1 }, "{breaking}");
+        assert_eq!(claim.error.is_none(), history_kept, "{breaking}: {:?}", claim.error);
     }
 }
 
@@ -102,21 +79,11 @@ fn an_unreadable_configuration_costs_no_work() {
     if !as_ordinary_user("inside::hostile::an_unreadable_configuration_costs_no_work") {
         return;
     }
-    for files in [
-        ".git/config .git/index",
-        ".git/HEAD",
-        ".git/objects",
-        ".git",
-    ] {
+    for files in [".git/config .git/index", ".git/HEAD", ".git/objects", ".git"] {
         let world = World::new();
         let script = format!("echo a > a; git add a; git commit -q -m a; chmod 000 {files}");
         let claim = world.agent(&script);
-        assert_eq!(
-            world.imported().subjects(),
-            ["a"],
-            "{files}: {:?}",
-            claim.error
-        );
+        assert_eq!(world.imported().subjects(), ["a"], "{files}: {:?}", claim.error);
     }
 }
 
@@ -127,10 +94,7 @@ fn a_git_file_that_points_elsewhere_is_followed() {
         echo 'gitdir: ../moved' > .git; echo b > b";
     let claim = world.agent(script);
     assert_eq!(claim.error, None);
-    assert_eq!(
-        world.imported().subjects(),
-        ["Work that was left uncommitted", "a"]
-    );
+    assert_eq!(world.imported().subjects(), ["Work that was left uncommitted", "a"]);
 }
 
 #[test]

@@ -5,10 +5,7 @@ use midwatch_runner::inside_order::Job;
 use super::world::{World, line, sh};
 
 fn rescue(world: &World) {
-    let job = Job::Rescue {
-        base: world.base.clone(),
-        exclude: vec!["node_modules".to_owned()],
-    };
+    let job = Job::Rescue { base: world.base.clone(), exclude: vec!["node_modules".to_owned()] };
     assert_eq!(world.carry_out(job), 0, "{:?}", world.claim());
 }
 
@@ -26,35 +23,14 @@ fn heads_stashes_and_forgotten_commits_are_saved_with_the_tree() {
     rescue(&world);
     let imported = world.import("rescue.bundle");
     let names: Vec<&String> = imported.refs.keys().collect();
-    assert_eq!(
-        names[..2],
-        [
-            "refs/rescue/heads/feature-login",
-            "refs/rescue/heads/tags-mark"
-        ]
-    );
-    let id = |name: &str| {
-        imported
-            .refs
-            .get(name)
-            .unwrap_or_else(|| panic!("{name}: {names:?}"))
-    };
-    assert_eq!(
-        imported.text_of(id("refs/rescue/heads/feature-login"), "l"),
-        "l\n"
-    );
-    assert!(
-        imported
-            .text_of(id("refs/rescue/stash/0"), "README.md")
-            .ends_with("t\n")
-    );
+    assert_eq!(names[..2], ["refs/rescue/heads/feature-login", "refs/rescue/heads/tags-mark"]);
+    let id = |name: &str| imported.refs.get(name).unwrap_or_else(|| panic!("{name}: {names:?}"));
+    assert_eq!(imported.text_of(id("refs/rescue/heads/feature-login"), "l"), "l\n");
+    assert!(imported.text_of(id("refs/rescue/stash/0"), "README.md").ends_with("t\n"));
     assert_eq!(imported.text_of(id("refs/rescue/stash/1"), "s"), "s\n");
     assert_eq!(imported.text_of(id("refs/rescue/snapshot"), "w"), "w\n");
     assert!(
-        !imported
-            .files_of(id("refs/rescue/snapshot"))
-            .iter()
-            .any(|f| f.contains("node_modules"))
+        !imported.files_of(id("refs/rescue/snapshot")).iter().any(|f| f.contains("node_modules"))
     );
     let lost = imported.refs.iter().any(|(name, id)| {
         name.starts_with("refs/rescue/reflog/")
@@ -76,15 +52,9 @@ fn broken_refs_are_skipped_and_told() {
     );
     rescue(&world);
     let told = world.claim().error.unwrap();
-    assert!(
-        told.contains("refs/heads/bad") && told.contains("refs/heads/gone"),
-        "{told}"
-    );
+    assert!(told.contains("refs/heads/bad") && told.contains("refs/heads/gone"), "{told}");
     let imported = world.import("rescue.bundle");
-    assert_eq!(
-        imported.text_of(imported.refs.get("refs/rescue/heads/good").unwrap(), "a"),
-        "a\n"
-    );
+    assert_eq!(imported.text_of(imported.refs.get("refs/rescue/heads/good").unwrap(), "a"), "a\n");
 }
 
 #[test]
@@ -101,10 +71,7 @@ fn a_workspace_without_git_gives_the_tree() {
     sh(&world.places.workspace, "rm -rf .git; echo a > a");
     rescue(&world);
     let imported = world.import("rescue.bundle");
-    assert_eq!(
-        imported.refs.keys().collect::<Vec<_>>(),
-        ["refs/rescue/snapshot"]
-    );
+    assert_eq!(imported.refs.keys().collect::<Vec<_>>(), ["refs/rescue/snapshot"]);
     assert_eq!(imported.text("a"), "a\n");
 }
 
@@ -119,8 +86,5 @@ fn a_new_repository_in_the_place_of_ours_gives_its_commits_too() {
     rescue(&world);
     let imported = world.import("rescue.bundle");
     assert_eq!(imported.refs.get("refs/rescue/heads/other"), Some(&own));
-    assert_eq!(
-        imported.text_of(imported.refs.get("refs/rescue/snapshot").unwrap(), "b"),
-        "b\n"
-    );
+    assert_eq!(imported.text_of(imported.refs.get("refs/rescue/snapshot").unwrap(), "b"), "b\n");
 }

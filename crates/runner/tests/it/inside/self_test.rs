@@ -11,10 +11,7 @@ fn failure(
     let mut job = world.job("echo ran > ../ran");
     change(&mut job);
     assert_eq!(world.carry_out(Job::Agent(job)), 198);
-    assert!(
-        !world.folder.path().join("ran").exists(),
-        "the agent was started all the same"
-    );
+    assert!(!world.folder.path().join("ran").exists(), "the agent was started all the same");
     world.out_text("self-test.json")
 }
 
@@ -23,22 +20,13 @@ fn folders_that_cannot_be_written_are_named() {
     if !as_ordinary_user("inside::self_test::folders_that_cannot_be_written_are_named") {
         return;
     }
-    for (folder, what) in [
-        ("home", "home"),
-        ("home/.config", "config"),
-        ("tmp", "temp"),
-        ("workspace", "workspace"),
-    ] {
+    for (folder, what) in
+        [("home", "home"), ("home/.config", "config"), ("tmp", "temp"), ("workspace", "workspace")]
+    {
         let world = World::new();
-        sh(
-            world.folder.path(),
-            &format!("mkdir -p {folder}; chmod 555 {folder}"),
-        );
+        sh(world.folder.path(), &format!("mkdir -p {folder}; chmod 555 {folder}"));
         let told = failure(&world, |_| {});
-        assert!(
-            told.contains(&format!(r#""what":"{what}""#)),
-            "{folder}: {told}"
-        );
+        assert!(told.contains(&format!(r#""what":"{what}""#)), "{folder}: {told}");
         sh(world.folder.path(), &format!("chmod 755 {folder}"));
     }
 }
@@ -49,10 +37,7 @@ fn a_broken_repository_a_broken_agent_and_a_dead_endpoint_are_named() {
     let told = failure(&world, |job| {
         job.version_args = ["-c", "echo bad >&2; exit 3"].map(str::to_owned).to_vec();
     });
-    assert!(
-        told.contains(r#""what":"agent""#) && told.contains("code 3: bad"),
-        "{told}"
-    );
+    assert!(told.contains(r#""what":"agent""#) && told.contains("code 3: bad"), "{told}");
     let told = failure(&world, |job| {
         job.endpoint = Some("http://127.0.0.1:1".to_owned());
     });
@@ -73,8 +58,5 @@ fn hooks_of_the_base_do_not_run_in_the_self_test() {
     world.run(job);
     assert!(!world.folder.path().join("mark").exists());
     sh(&world.places.workspace, "git status > /dev/null");
-    assert!(
-        world.folder.path().join("mark").exists(),
-        "control: plain git runs it"
-    );
+    assert!(world.folder.path().join("mark").exists(), "control: plain git runs it");
 }

@@ -33,11 +33,8 @@ impl World {
     /// A copy of one base, which is made once by `Job::Checkout`.
     pub(super) fn new() -> Self {
         static FIRST: LazyLock<(Vec<u8>, String)> = LazyLock::new(|| {
-            let first = World::first();
-            (
-                sh(first.folder.path(), "tar -c upstream workspace").stdout,
-                first.base.clone(),
-            )
+            let first = World::of_format("sha1");
+            (sh(first.folder.path(), "tar -c upstream workspace").stdout, first.base.clone())
         });
         let mut world = Self::empty();
         let archive = world.folder.path().join("archive");
@@ -56,25 +53,14 @@ impl World {
             temp: folder.path().join("tmp"),
             out: folder.path().join("out"),
         };
-        for place in [
-            &upstream,
-            &places.workspace,
-            &places.home,
-            &places.temp,
-            &places.out,
-        ] {
+        for place in [&upstream, &places.workspace, &places.home, &places.temp, &places.out] {
             std::fs::create_dir(place).unwrap();
         }
-        Self {
-            folder,
-            places,
-            upstream,
-            base: String::new(),
-        }
+        Self { folder, places, upstream, base: String::new() }
     }
 
-    /// A base of the files.
-    fn first() -> Self {
+    /// A base of the files, with one of git's two kinds of hash.
+    pub(super) fn of_format(hash: &str) -> Self {
         let mut world = Self::empty();
         let upstream = &world.upstream;
         for (name, text) in FILES {
@@ -84,12 +70,11 @@ impl World {
         }
         sh(
             upstream,
-            "git init -q -b main && git add -A -f && git commit -q -m first",
+            &format!(
+                "git init -q -b main --object-format={hash}; git add -A -f; git commit -q -m first"
+            ),
         );
-        sh(
-            upstream,
-            "echo more >> README.md && git commit -q -am second && git repack -q -a -d",
-        );
+        sh(upstream, "echo more >> README.md && git commit -q -am second && git repack -q -a -d");
         world.base = line(upstream, "git rev-parse HEAD");
         world.hand_packs_to(&world.places.workspace);
         let job = Job::Checkout {
@@ -113,15 +98,7 @@ impl World {
 
     pub(super) fn carry_out(&self, job: Job) -> i32 {
         let stop = Arc::new(AtomicBool::new(false));
-        carry_out(
-            &InsideOrder {
-                forward: Vec::new(),
-                job,
-            },
-            &self.places,
-            &stop,
-        )
-        .unwrap()
+        carry_out(&InsideOrder { forward: Vec::new(), job }, &self.places, &stop).unwrap()
     }
 
     /// An agent that is this script.
@@ -183,28 +160,15 @@ impl World {
         let store = self.folder.path().join(format!("{bundle}.store"));
         let _old = std::fs::remove_dir_all(&store);
         let from = self.upstream.display();
-        sh(
-            self.folder.path(),
-            &format!("git clone -q --bare {from} {}", store.display()),
-        );
+        sh(self.folder.path(), &format!("git clone -q --bare {from} {}", store.display()));
         let pack = self.folder.path().join("pack");
         std::fs::write(&pack, &bytes[end + 2..]).unwrap();
-        sh(
-            &store,
-            &format!(
-                "git index-pack --strict --fix-thin --stdin <{}",
-                pack.display()
-            ),
-        );
+        sh(&store, &format!("git index-pack --strict --fix-thin --stdin <{}", pack.display()));
         for (name, id) in &refs {
             sh(&store, &format!("git update-ref {name} {id}"));
         }
         sh(&store, "git fsck --strict --full");
-        Imported {
-            store,
-            refs,
-            base: self.base.clone(),
-        }
+        Imported { store, refs, base: self.base.clone() }
     }
 
     /// The head of the agent's bundle.
@@ -212,10 +176,7 @@ impl World {
         let imported = self.import("work.bundle");
         let names: Vec<&String> = imported.refs.keys().collect();
         assert_eq!(names, ["refs/midwatch/work"], "exactly one ref");
-        assert_eq!(
-            imported.refs.get("refs/midwatch/work").cloned(),
-            self.claim().head
-        );
+        assert_eq!(imported.refs.get("refs/midwatch/work").cloned(), self.claim().head);
         imported
     }
 }
@@ -239,12 +200,8 @@ impl Imported {
 
     pub(super) fn files_of(&self, id: &str) -> Vec<String> {
         let listed = sh(&self.store, &format!("git ls-tree -r -z --name-only {id}")).stdout;
-        let names = listed
-            .split(|byte| *byte == 0)
-            .filter(|name| !name.is_empty());
-        names
-            .map(|name| String::from_utf8_lossy(name).into_owned())
-            .collect()
+        let names = listed.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+        names.map(|name| String::from_utf8_lossy(name).into_owned()).collect()
     }
 
     pub(super) fn text(&self, file: &str) -> String {
@@ -260,35 +217,22 @@ impl Imported {
     pub(super) fn subjects(&self) -> Vec<String> {
         let range = format!("git log --format=%s {}..{}", self.base, self.head());
         let out = sh(&self.store, &range);
-        String::from_utf8_lossy(&out.stdout)
-            .lines()
-            .map(str::to_owned)
-            .collect()
+        String::from_utf8_lossy(&out.stdout).lines().map(str::to_owned).collect()
     }
 }
 
 /// Runs a script that must succeed.
 pub(super) fn sh(folder: &Path, script: &str) -> Output {
     let mut command = Command::new("/bin/sh");
-    command
-        .args(["-ec", script])
-        .current_dir(folder)
-        .envs(identity());
+    command.args(["-ec", script]).current_dir(folder).envs(identity());
     let out = command.output().unwrap();
-    assert!(
-        out.status.success(),
-        "{script}: {}",
-        String::from_utf8_lossy(&out.stderr)
-    );
+    assert!(out.status.success(), "{script}: {}", String::from_utf8_lossy(&out.stderr));
     out
 }
 
 /// The one line that a script prints.
 pub(super) fn line(folder: &Path, script: &str) -> String {
-    String::from_utf8(sh(folder, script).stdout)
-        .unwrap()
-        .trim()
-        .to_owned()
+    String::from_utf8(sh(folder, script).stdout).unwrap().trim().to_owned()
 }
 
 fn identity() -> BTreeMap<String, String> {
@@ -319,11 +263,7 @@ pub(super) fn as_ordinary_user(test: &str) -> bool {
         .output()
         .unwrap();
     let told = String::from_utf8_lossy(&out.stdout);
-    assert!(
-        out.status.success(),
-        "{told}\n{}",
-        String::from_utf8_lossy(&out.stderr)
-    );
+    assert!(out.status.success(), "{told}\n{}", String::from_utf8_lossy(&out.stderr));
     assert!(told.contains("1 passed"), "{test} was not found: {told}");
     false
 }

@@ -30,8 +30,8 @@ pub struct Ports<S, R, L, C> {
 /// Something that was stored, for those who watch.
 #[derive(Debug, Clone)]
 pub struct Change {
-    /// The task.
-    pub task: TaskName,
+    /// The task as it was before.
+    pub before: Arc<Task>,
     /// The stored event.
     pub stored: Stored,
 }
@@ -120,6 +120,11 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
         self.tasks().get(name).map(|live| live.task.clone())
     }
 
+    /// Copies of every task that is not over.
+    pub fn open_tasks(&self) -> Vec<Task> {
+        self.tasks().values().map(|live| live.task.clone()).collect()
+    }
+
     /// How many tasks are not over.
     pub fn open(&self) -> usize {
         self.tasks().len()
@@ -187,7 +192,7 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
         let store = &self.inner.ports.store;
         let stored = store.append(name, live.seq, events, now).map_err(EngineError::Store)?;
         let queued_before = matches!(live.task.state, State::Queued);
-        live.task = after;
+        let before = Arc::new(std::mem::replace(&mut live.task, after));
         live.seq = stored.last().map_or(live.seq, |last| last.seq);
         if !queued_before {
             live.since = now;
@@ -198,7 +203,7 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
         drop(tasks);
         for stored in stored {
             // Nobody may be watching.
-            let _ = self.inner.changes.send(Change { task: name.clone(), stored });
+            let _ = self.inner.changes.send(Change { before: Arc::clone(&before), stored });
         }
         Ok(true)
     }

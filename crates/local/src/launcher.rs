@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use crate::access::Access;
 use crate::folder::StateFolder;
 use crate::store::SqliteStore;
+use crate::sweep::touch;
 
 mod check_cache;
 mod orders;
@@ -178,12 +179,15 @@ impl<A: Access> Launcher<A> {
         match &order.work {
             RunWork::Checkout { commit } => {
                 let base = self.folder.base(&task.spec.repository, commit.as_str());
+                touch(&base);
                 base.is_dir().then(|| ended(order, RunResult::BaseReady))
             }
             RunWork::Setup { .. } => {
                 let row = self.store.row(task.spec.name.as_str()).ok().flatten();
                 let layer = orders::layer_of(task, order, row)?;
-                let there = self.folder.deps(&layer).is_dir();
+                let path = self.folder.deps(&layer);
+                touch(&path);
+                let there = path.is_dir();
                 there.then(|| ended(order, RunResult::DepsReady { layer }))
             }
             RunWork::Check { .. } => check_cache::find(self, task, order),

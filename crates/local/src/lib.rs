@@ -13,4 +13,5 @@ pub mod folder;
 pub mod launcher;
 pub mod server;
 pub mod store;
+pub mod sweep;
 pub mod view;

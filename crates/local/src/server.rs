@@ -18,6 +18,7 @@ use crate::launcher::{Launcher, Shown, SystemClock};
 use crate::store::{SqliteStore, StoreError, TaskRow};
 use crate::view;
 
+mod clean;
 mod follow;
 mod shared;
 
@@ -78,6 +79,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             tokio::select! {
                 fault = driven.engine.run() => fault,
                 fault = driven.observe(told) => fault,
+                fault = driven.clean_up() => fault,
             }
         }))
     }

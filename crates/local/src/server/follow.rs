@@ -74,7 +74,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             loop {
                 tokio::select! {
                     change = changes.recv() => match change {
-                        Ok(change) if change.task == watcher.task.spec.name => break,
+                        Ok(change) if change.before.spec.name == watcher.task.spec.name => break,
                         Ok(_) => {}
                         Err(RecvError::Lagged(_)) => break,
                         Err(RecvError::Closed) => return Ok(()),

@@ -1,0 +1,239 @@
+//! Clean-up that loses nothing: a workspace goes only after its work was imported or saved; what
+//! is shared goes least recently used first, and only above a cap.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use midwatch_core::event::{Event, RunWork};
+use midwatch_core::id::{Epoch, RunName, TaskName};
+use midwatch_core::task::Task;
+
+use crate::folder::StateFolder;
+
+/// Bytes that bases and layers of dependencies may take together.
+pub const SHARED_CAP: u64 = 20 << 30;
+
+/// What a run's folder holds that is of no use once its work is saved.
+const HEAVY: [&str; 2] = ["upper", "out"];
+
+/// What an event makes removable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Removable {
+    /// The workspace of a run whose work is in the mirror.
+    Workspace(RunName),
+    /// Layers that belonged to one task, which is over.
+    Layers(Vec<String>),
+    /// Nothing.
+    Nothing,
+}
+
+/// What may go after an event; `before` is the task as it was.
+pub fn removable(before: &Task, event: &Event) -> Removable {
+    match event {
+        Event::Imported { epoch, .. }
+        | Event::NothingToImport { epoch }
+        | Event::Rescued { epoch, .. } => match run_of(before, *epoch) {
+            Some(run) => Removable::Workspace(run),
+            None => Removable::Nothing,
+        },
+        Event::Ended(_) => {
+            let own = before.deps.values().filter(|deps| deps.origin.is_some());
+            Removable::Layers(own.map(|deps| deps.layer.clone()).collect())
+        }
+        // A run that reads only leaves nothing to save; its workspace goes with its end.
+        Event::RunEnded { run, .. } => match before.open_run(run).map(|order| &order.work) {
+            Some(RunWork::Agent(agent)) if agent.role != midwatch_core::event::Role::Implement => {
+                Removable::Workspace(run.clone())
+            }
+            Some(
+                RunWork::Agent(_)
+                | RunWork::Checkout { .. }
+                | RunWork::Setup { .. }
+                | RunWork::Check { .. }
+                | RunWork::Rescue { .. },
+            )
+            | None => Removable::Nothing,
+        },
+        _ => Removable::Nothing,
+    }
+}
+
+/// The agent's run of an epoch whose import or rescue is open.
+fn run_of(task: &Task, epoch: Epoch) -> Option<RunName> {
+    let importing = task.to_import.as_ref().filter(|(_, of, _)| *of == epoch);
+    let saving = task.unsaved.as_ref().filter(|unsaved| unsaved.epoch == epoch);
+    importing.map(|(run, _, _)| run.clone()).or_else(|| saving.map(|unsaved| unsaved.run.clone()))
+}
+
+/// Removes what may go. What cannot be removed is left and said; it is tried again by `gc`.
+pub fn remove(folder: &StateFolder, task: &TaskName, removable: &Removable) {
+    let paths: Vec<PathBuf> = match removable {
+        Removable::Workspace(run) => {
+            let run = folder.run(run.as_str());
+            HEAVY.iter().map(|name| run.join(name)).collect()
+        }
+        Removable::Layers(layers) => layers.iter().map(|layer| folder.deps(layer)).collect(),
+        Removable::Nothing => return,
+    };
+    for path in paths {
+        if let Err(error) = remove_tree(&path) {
+            tracing::warn!(%task, path = %path.display(), %error, "could not be removed");
+        }
+    }
+}
+
+/// Removes a tree that hostile code may have written. Links are never followed; folders without
+/// permissions are made ours first.
+fn remove_tree(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            open_up(path, 0)?;
+            fs::remove_dir_all(path)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The deepest tree that is opened up, so that no stack is used up.
+const DEEPEST: u32 = 400;
+
+fn open_up(path: &Path, depth: u32) -> io::Result<()> {
+    if depth > DEEPEST || !fs::symlink_metadata(path)?.is_dir() {
+        return Ok(());
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
+    for entry in fs::read_dir(path)? {
+        open_up(&entry?.path(), depth + 1)?;
+    }
+    Ok(())
+}
+
+/// Something shared, with what decides on its going.
+struct Shared {
+    path: PathBuf,
+    bytes: u64,
+    used: SystemTime,
+}
+
+/// Marks a base or layer as used now.
+pub fn touch(path: &Path) {
+    if let Ok(folder) = fs::File::open(path)
+        && let Err(error) = folder.set_modified(SystemTime::now())
+    {
+        tracing::debug!(path = %path.display(), %error, "could not be marked as used");
+    }
+}
+
+/// Removes bases and layers above a cap, least recently used first, never those in `used`.
+/// Returns the bytes that were freed.
+pub fn trim(folder: &StateFolder, used: &BTreeSet<PathBuf>, cap: u64) -> io::Result<u64> {
+    let mut shared = Vec::new();
+    for repository in folders_in(&folder.root().join("bases"))? {
+        shared.extend(folders_in(&repository)?);
+    }
+    shared.extend(folders_in(&folder.root().join("deps"))?);
+    let mut shared: Vec<Shared> = shared
+        .into_iter()
+        .filter_map(|path| {
+            let used = fs::metadata(&path).and_then(|m| m.modified()).ok()?;
+            let bytes = size(&path, 0);
+            Some(Shared { path, bytes, used })
+        })
+        .collect();
+    shared.sort_by_key(|shared| shared.used);
+    let mut total: u64 = shared.iter().map(|shared| shared.bytes).sum();
+    let mut freed = 0;
+    for old in shared {
+        if total <= cap {
+            break;
+        }
+        if used.contains(&old.path) {
+            continue;
+        }
+        // Renamed first: nobody may find half a base.
+        let going = old.path.with_extension("going");
+        fs::rename(&old.path, &going)?;
+        remove_tree(&going)?;
+        total -= old.bytes;
+        freed += old.bytes;
+    }
+    Ok(freed)
+}
+
+fn folders_in(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut folders = Vec::new();
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            folders.push(entry.path());
+        }
+    }
+    Ok(folders)
+}
+
+fn size(path: &Path, depth: u32) -> u64 {
+    let Ok(metadata) = fs::symlink_metadata(path) else { return 0 };
+    if !metadata.is_dir() || depth > DEEPEST {
+        return metadata.len();
+    }
+    let Ok(entries) = fs::read_dir(path) else { return 0 };
+    entries.flatten().map(|entry| size(&entry.path(), depth + 1)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn state(name: &str) -> StateFolder {
+        let root =
+            std::env::temp_dir().join(format!("midwatch-sweep-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&root);
+        let folder = StateFolder::new(root);
+        folder.make().unwrap();
+        folder
+    }
+
+    fn layer(folder: &StateFolder, name: &str, age: u64) -> PathBuf {
+        let path = folder.deps(name);
+        fs::create_dir_all(path.join("workspace")).unwrap();
+        fs::write(path.join("workspace/file"), vec![0; 1 << 20]).unwrap();
+        let then = SystemTime::now() - Duration::from_secs(age);
+        fs::File::open(&path).unwrap().set_modified(then).unwrap();
+        path
+    }
+
+    #[test]
+    fn the_least_recently_used_goes_first_and_what_is_used_stays() {
+        let folder = state("lru");
+        let oldest_but_used = layer(&folder, "base-a", 300);
+        let old = layer(&folder, "base-b", 200);
+        let new = layer(&folder, "base-c", 100);
+        let used = BTreeSet::from([oldest_but_used.clone()]);
+        assert_eq!(trim(&folder, &used, 100 << 20).unwrap(), 0, "below the cap nothing goes");
+        assert!(trim(&folder, &used, 5 << 19).unwrap() >= 1 << 20);
+        assert!(oldest_but_used.exists() && !old.exists() && new.exists());
+        touch(&oldest_but_used);
+        assert!(trim(&folder, &BTreeSet::new(), 3 << 19).unwrap() > 0);
+        assert!(oldest_but_used.exists() && !new.exists(), "touched: used more recently");
+    }
+
+    #[test]
+    fn a_tree_without_permissions_goes_and_what_links_point_to_stays() {
+        let folder = state("tree");
+        let target = folder.root().join("precious");
+        fs::write(&target, "x").unwrap();
+        let tree = folder.deps("task-x");
+        fs::create_dir_all(tree.join("a/b")).unwrap();
+        std::os::unix::fs::symlink(folder.root(), tree.join("a/link")).unwrap();
+        fs::set_permissions(tree.join("a"), fs::Permissions::from_mode(0o000)).unwrap();
+        remove_tree(&tree).unwrap();
+        assert!(!tree.exists() && target.exists());
+    }
+}

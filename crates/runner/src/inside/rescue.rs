@@ -17,10 +17,11 @@ use super::side::Side;
 /// The snapshot's ref.
 pub(crate) const SNAPSHOT_REF: &str = "refs/rescue/snapshot";
 
-/// Refs, stash entries and reflog entries that are saved at most.
-const HEADS_MAX: usize = 500;
-const STASHES_MAX: usize = 100;
-const REFLOG_MAX: usize = 200;
+/// Refs, stash entries and reflog entries that are saved at most; the importing side keeps 500
+/// refs of one rescue.
+const HEADS_MAX: usize = 250;
+const STASHES_MAX: usize = 50;
+const REFLOG_MAX: usize = 150;
 
 /// Broken refs that are told by name.
 const SKIPPED_TOLD: usize = 50;

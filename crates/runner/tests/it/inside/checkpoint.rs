@@ -46,10 +46,15 @@ fn a_checkpoint_is_bundled_while_a_process_writes() {
     assert!(!world.places.out.join(".work.git").exists());
 }
 
+/// An agent that waits for its first checkpoint, 30 s at most.
+const WAIT: &str = "i=0; until grep -q checkpoint ../out/progress.jsonl || test $i -ge 300; do \
+    i=$((i+1)); sleep 0.1; done";
+
+/// The pause after the first checkpoint is the time in which a second would come.
 #[test]
 fn nothing_new_is_no_checkpoint() {
     let world = World::new();
-    let mut job = world.job("sleep 2.5; echo a > a; sleep 2.5");
+    let mut job = world.job(&format!("echo a > a; {WAIT}; sleep 2.5"));
     job.checkpoint_seconds = 1;
     world.run(job);
     let progress = world.out_text("progress.jsonl");
@@ -59,9 +64,7 @@ fn nothing_new_is_no_checkpoint() {
 #[test]
 fn a_checkpoint_survives_a_deleted_git_folder() {
     let world = World::new();
-    let mut job = world.job(
-        "rm -rf .git; echo a > a; until grep -q checkpoint ../out/progress.jsonl; do sleep 0.1; done",
-    );
+    let mut job = world.job(&format!("rm -rf .git; echo a > a; {WAIT}"));
     job.checkpoint_seconds = 1;
     world.run(job);
     assert_eq!(world.import("checkpoint.bundle").text("a"), "a\n");

@@ -254,10 +254,15 @@ pub(super) fn as_ordinary_user(test: &str) -> bool {
     if line(Path::new("/"), "id -u") != "0" {
         return true;
     }
-    let program = std::env::current_exe().unwrap();
+    // A copy: the folder of the build may be closed to others.
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("test");
+    std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    sh(folder.path(), "chmod 755 . test");
     let out = Command::new("setpriv")
         .args(["--reuid=61998", "--regid=61998", "--clear-groups", "--"])
         .arg(program)
+        .current_dir("/")
         .args(["--exact", test, "--nocapture"])
         .env("HOME", "/nonexistent")
         .output()

@@ -1,1 +1,18 @@
-//! The HTTP API on the control socket.
+//! The HTTP API on the control socket: one file per part, and the port it speaks to.
+//!
+//! ```text
+//! midwatch get ──► server.sock ─ peer's uid ─► router ─► Desk (made by app)
+//! ```
+//!
+//! Knows neither the store behind the desk nor any secret's place: it reads requests within
+//! bounds, asks the desk, and writes answers as JSON.
+
+mod answer;
+mod desk;
+mod routes;
+mod socket;
+mod stream;
+
+pub use desk::{Desk, Line, Lines, Opened, Patch, PatchForm};
+pub use routes::router;
+pub use socket::{ControlSocket, SocketError, serve};

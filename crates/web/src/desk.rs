@@ -1,0 +1,108 @@
+//! What the control socket offers, as a port: whoever wires the server answers it.
+
+use std::future::Future;
+use std::path::PathBuf;
+
+use midwatch_api::control::{Command, Refusal, ServerInfo, Submit, Submitted, TaskView};
+use midwatch_api::task::TaskOrder;
+use midwatch_api::view::{ProgressLine, ResultLine};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+/// One line for a watcher.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Line {
+    /// Something happened.
+    Progress(Box<ProgressLine>),
+    /// The last line: how the task stands now that it is over or held.
+    Result(Box<ResultLine>),
+}
+
+/// Lines as they come; closed after the result, or when the server ends.
+pub type Lines = mpsc::Receiver<Line>;
+
+/// How a difference is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PatchForm {
+    /// The whole patch.
+    #[default]
+    Patch,
+    /// A line per file.
+    Stat,
+}
+
+/// A difference between a task's base and its newest commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Patch {
+    /// The base.
+    pub base: String,
+    /// The newest imported commit.
+    pub commit: String,
+    /// Text made from bytes of a sandbox: escaped before a terminal sees it.
+    pub text: String,
+}
+
+/// Where a result was put for somebody to look at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Opened {
+    /// The worktree.
+    pub folder: PathBuf,
+    /// What is checked out there.
+    pub commit: String,
+    /// The ref it comes from: a branch, or saved work.
+    pub from: String,
+}
+
+/// The server, as far as clients know it. Refusals go to the client as they are.
+pub trait Desk: Send + Sync + 'static {
+    /// Who it is.
+    fn info(&self) -> impl Future<Output = ServerInfo> + Send;
+
+    /// Takes an order; durable when this returns.
+    fn submit(&self, submit: Submit) -> impl Future<Output = Result<Submitted, Refusal>> + Send;
+
+    /// The newest tasks, newest first.
+    fn list(&self, limit: u32) -> impl Future<Output = Result<Vec<TaskView>, Refusal>> + Send;
+
+    /// One task.
+    fn get(&self, name: &str) -> impl Future<Output = Result<TaskView, Refusal>> + Send;
+
+    /// A task's order, to be submitted again under another name.
+    fn order(&self, name: &str) -> impl Future<Output = Result<TaskOrder, Refusal>> + Send;
+
+    /// What happens to a task after a place in its log.
+    fn follow(&self, name: &str, after: u64)
+    -> impl Future<Output = Result<Lines, Refusal>> + Send;
+
+    /// Takes a decision of somebody.
+    fn command(
+        &self,
+        name: &str,
+        command: Command,
+    ) -> impl Future<Output = Result<(), Refusal>> + Send;
+
+    /// Kills a cancelled task's runs at once; returns the runs that were killed.
+    fn kill(&self, name: &str) -> impl Future<Output = Result<Vec<String>, Refusal>> + Send;
+
+    /// What a task changed.
+    fn patch(
+        &self,
+        name: &str,
+        form: PatchForm,
+    ) -> impl Future<Output = Result<Patch, Refusal>> + Send;
+
+    /// Puts a task's result, or what was saved of it, into a worktree at a folder that must not
+    /// exist.
+    fn open(
+        &self,
+        name: &str,
+        folder: PathBuf,
+    ) -> impl Future<Output = Result<Opened, Refusal>> + Send;
+
+    /// Ends the server, if nothing goes on that needs it.
+    fn shutdown(&self) -> impl Future<Output = Result<(), Refusal>> + Send;
+}

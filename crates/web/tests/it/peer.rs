@@ -1,0 +1,163 @@
+//! A desk that answers from memory, and a bare client.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use http::Request;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
+use midwatch_api::control::{
+    API_NUMBER, Command, Refusal, ServerInfo, Submit, Submitted, TaskView,
+};
+use midwatch_api::task::TaskOrder;
+use midwatch_api::view::{LINE_VERSION, Progress, ProgressLine, ResultLine, UsageLine};
+use midwatch_web::{ControlSocket, Desk, Line, Lines, Opened, Patch, PatchForm, serve};
+use tokio::net::UnixStream;
+use tokio::sync::{mpsc, oneshot};
+
+/// What the desk was asked, in words.
+#[derive(Default)]
+pub(crate) struct Clerk(Mutex<Vec<String>>);
+
+impl Clerk {
+    fn note(&self, text: String) {
+        self.0.lock().unwrap().push(text);
+    }
+
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+fn nobody(name: &str) -> Refusal {
+    Refusal { message: format!("there is no task '{name}'"), hint: None, exit: 2 }
+}
+
+impl Desk for Clerk {
+    async fn info(&self) -> ServerInfo {
+        ServerInfo { build: "b".into(), api: API_NUMBER, pid: 1, open_tasks: 0 }
+    }
+
+    async fn submit(&self, submit: Submit) -> Result<Submitted, Refusal> {
+        self.note(format!("submit {}", submit.order.goal));
+        Ok(Submitted { task: submit.name.unwrap_or_default(), attached: false })
+    }
+
+    async fn list(&self, limit: u32) -> Result<Vec<TaskView>, Refusal> {
+        self.note(format!("list {limit}"));
+        Ok(vec![])
+    }
+
+    async fn get(&self, name: &str) -> Result<TaskView, Refusal> {
+        Err(nobody(name))
+    }
+
+    async fn order(&self, name: &str) -> Result<TaskOrder, Refusal> {
+        Err(nobody(name))
+    }
+
+    async fn follow(&self, name: &str, after: u64) -> Result<Lines, Refusal> {
+        self.note(format!("follow {name} {after}"));
+        let (lines, receiver) = mpsc::channel(4);
+        lines.send(progress(name, after + 1)).await.unwrap();
+        lines.send(result(name)).await.unwrap();
+        Ok(receiver)
+    }
+
+    async fn command(&self, name: &str, command: Command) -> Result<(), Refusal> {
+        self.note(format!("{name} {command:?}"));
+        Ok(())
+    }
+
+    async fn kill(&self, name: &str) -> Result<Vec<String>, Refusal> {
+        Err(nobody(name))
+    }
+
+    async fn patch(&self, name: &str, form: PatchForm) -> Result<Patch, Refusal> {
+        self.note(format!("patch {name} {form:?}"));
+        Err(Refusal { exit: 6, ..nobody(name) })
+    }
+
+    async fn open(&self, name: &str, folder: PathBuf) -> Result<Opened, Refusal> {
+        self.note(format!("open {name} {}", folder.display()));
+        Err(Refusal { exit: 1, ..nobody(name) })
+    }
+
+    async fn shutdown(&self) -> Result<(), Refusal> {
+        Ok(())
+    }
+}
+
+fn progress(task: &str, seq: u64) -> Line {
+    Line::Progress(Box::new(ProgressLine {
+        version: LINE_VERSION,
+        task: task.into(),
+        seq,
+        at_ms: 5,
+        progress: Progress::Saved { reference: "r".into() },
+    }))
+}
+
+fn result(task: &str) -> Line {
+    Line::Result(Box::new(ResultLine {
+        kind: "result".into(),
+        version: LINE_VERSION,
+        task: Some(task.into()),
+        state: Some("Done".into()),
+        reason: None,
+        hint: None,
+        detail: None,
+        verified: true,
+        rehearsal: false,
+        branch: None,
+        commit: None,
+        base: None,
+        checks: vec![],
+        rescue_ref: None,
+        transcript: None,
+        usage: UsageLine::default(),
+        diffstat: None,
+        notes: vec![],
+    }))
+}
+
+/// A served desk, gone when this is dropped.
+pub(crate) struct World {
+    pub(crate) clerk: Arc<Clerk>,
+    pub(crate) socket: PathBuf,
+    pub(crate) folder: tempfile::TempDir,
+    _end: oneshot::Sender<()>,
+}
+
+pub(crate) fn world() -> World {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("server.sock");
+    let clerk = Arc::new(Clerk::default());
+    let (end, ended) = oneshot::channel();
+    let listening = ControlSocket::listen(&socket).unwrap();
+    let desk = Arc::clone(&clerk);
+    tokio::spawn(serve(listening, desk, async {
+        let _ = ended.await;
+    }));
+    World { clerk, socket, folder, _end: end }
+}
+
+/// Status and body of one request.
+pub(crate) async fn ask(socket: &Path, method: &str, path: &str, body: &str) -> (u16, String) {
+    let stream = UnixStream::connect(socket).await.unwrap();
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "midwatch")
+        .header("content-type", "application/json")
+        .body(Full::new(Bytes::from(body.to_owned())))
+        .unwrap();
+    let response = sender.send_request(request).await.unwrap();
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}

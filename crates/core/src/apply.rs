@@ -9,8 +9,10 @@ use crate::event::{
     RunResult, RunWork,
 };
 use crate::evidence::Evidence;
+use crate::id::{Epoch, RunName};
 use crate::landing::{Imported, Kept, Landed, Verified};
-use crate::reason::{FailReason, HoldReason};
+use crate::pipeline::{MAX_ATTEMPTS, Step, StepKind};
+use crate::reason::{FailReason, HoldReason, RetryRule};
 use crate::task::{Deps, Ending, Failure, Outcome, Stage, State, Task, TaskSpec, Unsaved};
 use crate::time::Time;
 
@@ -20,7 +22,7 @@ pub struct Illegal {
     /// The state's name.
     pub state: &'static str,
     /// The event.
-    pub event: String,
+    pub event: &'static str,
 }
 
 impl std::fmt::Display for Illegal {
@@ -112,9 +114,7 @@ impl State {
     }
 
     fn illegal(&self, event: &Event) -> Illegal {
-        let text = format!("{event:?}");
-        let name = text.split([' ', '(', '{']).next().unwrap_or_default().to_owned();
-        Illegal { state: self.as_str(), event: name }
+        Illegal { state: self.as_str(), event: event.name() }
     }
 }
 
@@ -133,6 +133,12 @@ impl Task {
 
     /// Takes one event in.
     pub fn apply(&mut self, event: &Event) -> Result<(), Illegal> {
+        if self.is_late(event) {
+            return Ok(());
+        }
+        if !self.is_allowed(event) {
+            return Err(self.state.illegal(event));
+        }
         let outcome = if let Event::Ended(kind) = event { self.outcome(kind) } else { None };
         let state = self.state.next(event, outcome)?;
         let over = self.state.is_terminal();
@@ -141,6 +147,67 @@ impl Task {
             self.learn(event);
         }
         Ok(())
+    }
+
+    /// A report about something that is not open: recorded, never applied.
+    fn is_late(&self, event: &Event) -> bool {
+        let open_at = |run: &RunName, epoch: Epoch| {
+            self.open_run(run).is_some_and(|order| order.epoch == epoch)
+        };
+        let open = |key: String| self.open.contains_key(&ActionKey(key));
+        match event {
+            Event::RunEnded { run, epoch, .. }
+            | Event::SessionKnown { run, epoch, .. }
+            | Event::CheckpointSeen { run, epoch, .. } => !open_at(run, *epoch),
+            Event::Fetched { .. } => !open("fetch".to_owned()),
+            Event::Imported { epoch, .. } | Event::NothingToImport { epoch } => {
+                !open(format!("import-{epoch}"))
+            }
+            Event::Rescued { epoch, .. } => !open(format!("rescue-{epoch}")),
+            Event::Checkpointed { epoch, .. } => !open(format!("checkpoint-{epoch}")),
+            Event::Landed(_) => !open("publish".to_owned()) && !open("keep".to_owned()),
+            Event::LandFailed { key, .. } => !self.open.contains_key(key),
+            Event::Admitted
+            | Event::Intended(_)
+            | Event::StopSent { .. }
+            | Event::Advanced(_)
+            | Event::RepairBegun { .. }
+            | Event::ReviewReturned { .. }
+            | Event::Retried { .. }
+            | Event::Held(_)
+            | Event::Released
+            | Event::EndingChosen(_)
+            | Event::Ended(_)
+            | Event::CancelRequested { .. }
+            | Event::Approved { .. }
+            | Event::Rejected { .. }
+            | Event::Resumed { .. } => false,
+        }
+    }
+
+    /// Whether an intent may be stored at all: no epoch twice, no key twice, and nothing is
+    /// published that is not verified. `decide` never asks for such a thing; this is the floor.
+    fn is_allowed(&self, event: &Event) -> bool {
+        let Event::Intended(action) = event else {
+            return true;
+        };
+        let allowed = match action {
+            Action::Run(order) => order.epoch > self.epoch,
+            Action::Land(LandAction::Publish { commit, .. }) => {
+                self.verified().is_some_and(|verified| verified.imported().commit() == commit)
+            }
+            Action::Land(LandAction::Keep { commit, .. }) => {
+                let imported = self.imported.as_ref().map(Imported::commit) == Some(commit);
+                imported && self.spec.no_check && !self.spec.push
+            }
+            Action::Land(
+                LandAction::Fetch { .. }
+                | LandAction::Import { .. }
+                | LandAction::SaveRescue { .. }
+                | LandAction::SaveCheckpoint { .. },
+            ) => true,
+        };
+        allowed && !self.open.contains_key(&action.key())
     }
 
     fn learn(&mut self, event: &Event) {
@@ -174,32 +241,30 @@ impl Task {
                 }
             }
             Event::CheckpointSeen { run, epoch, number } => {
-                if self.open_run(run).is_some_and(|order| order.epoch == *epoch) {
-                    self.checkpoint = Some((run.clone(), *epoch, *number));
-                }
+                self.checkpoint = Some((run.clone(), *epoch, *number));
             }
             Event::Fetched { lock_hash } => {
-                if self.close("fetch") {
-                    self.base_lock_hash = Some(lock_hash.clone());
-                }
+                self.close("fetch");
+                self.base_lock_hash = Some(lock_hash.clone());
             }
             Event::Imported { epoch, facts } => {
-                if self.close(&format!("import-{epoch}")) {
-                    self.imported(facts.empty, Imported::replay(facts.clone()));
-                }
+                self.close(&format!("import-{epoch}"));
+                let empty = facts.empty || facts.commit == self.spec.base;
+                self.imported(empty, Imported::replay(facts.clone()));
             }
             Event::NothingToImport { epoch } => {
-                if self.close(&format!("import-{epoch}")) {
-                    self.nothing_new();
-                }
+                self.close(&format!("import-{epoch}"));
+                self.nothing_new();
             }
             Event::Rescued { epoch, reference, snapshot } => {
-                if self.close(&format!("rescue-{epoch}")) {
-                    self.unsaved = None;
+                self.close(&format!("rescue-{epoch}"));
+                self.unsaved = None;
+                // A run that left nothing does not undo what an earlier one saved.
+                if snapshot.is_some() {
                     self.resume_from.clone_from(snapshot);
-                    if reference.is_some() {
-                        self.rescue_ref.clone_from(reference);
-                    }
+                }
+                if reference.is_some() {
+                    self.rescue_ref.clone_from(reference);
                 }
             }
             Event::Checkpointed { epoch, reference } => {
@@ -211,10 +276,9 @@ impl Task {
                 }
             }
             Event::Landed(read_back) => {
-                let published = self.close("publish");
-                if self.close("keep") || published {
-                    self.read_back = Some(read_back.clone());
-                }
+                self.close("publish");
+                self.close("keep");
+                self.read_back = Some(read_back.clone());
             }
             Event::LandFailed { key, reason, detail } => self.land_failed(key, *reason, detail),
             Event::StopSent { run } => {
@@ -235,30 +299,63 @@ impl Task {
             }
             Event::Retried { charged, at } => {
                 self.failure = None;
-                self.attempts += u32::from(*charged);
                 self.retry_at = Some(*at);
+                if *charged {
+                    self.attempts += 1;
+                } else {
+                    self.free_retries += 1;
+                }
+                // Going on with a session failed once already: the last attempts begin anew.
+                if self.attempts > 1
+                    && let Stage::Step(index) = self.stage
+                    && let Some(step) = self.spec.pipeline.steps.get(index)
+                {
+                    self.sessions.remove(step.name.as_str());
+                }
             }
             Event::Released | Event::Resumed { .. } => self.retry_at = None,
             Event::EndingChosen(ending) => {
                 self.failure = None;
                 self.ending = Some(ending.clone());
+                self.give_up_import();
             }
             Event::Ended(_) => {}
-            Event::CancelRequested { .. } => self.cancel = true,
+            Event::CancelRequested { .. } => {
+                self.cancel = true;
+                self.give_up_import();
+            }
             Event::Approved { commit, by } => self.approved = Some((commit.clone(), by.clone())),
             Event::Rejected { feedback, .. } => self.rejected(feedback),
         }
     }
 
-    /// Removes an open intent; false when the result is late.
-    fn close(&mut self, key: &str) -> bool {
-        self.open.remove(&ActionKey(key.to_owned())).is_some()
+    /// Removes an intent that has its result.
+    fn close(&mut self, key: &str) {
+        self.open.remove(&ActionKey(key.to_owned()));
+    }
+
+    /// Work that waits for its import, and will not get it, is saved like that of a failed run.
+    /// An import that goes on already is waited for.
+    fn give_up_import(&mut self) {
+        if !self.landing()
+            && let Some((run, epoch, _)) = self.to_import.take()
+        {
+            self.unsaved = Some(Unsaved { run, epoch, by: None, tries: 0 });
+        }
     }
 
     fn enter(&mut self, stage: Stage) {
+        if let Stage::Step(index) = stage
+            && let Some(Step { kind: StepKind::Review(_), .. }) =
+                self.spec.pipeline.steps.get(index)
+        {
+            // What was asked for has been worked on: the reviewer is asked afresh.
+            self.review = None;
+        }
         self.stage = stage;
         self.step_done = false;
         self.attempts = 0;
+        self.free_retries = 0;
         self.pauses = 0;
         self.retry_at = None;
     }
@@ -280,7 +377,8 @@ impl Task {
                         .or_insert_with(|| Evidence::new(commit.clone()))
                 };
                 if !evidence.add(*index, check.clone()) {
-                    self.fail(None, "a check answered for another commit".to_owned(), None);
+                    let detail = "a check answered for another commit".to_owned();
+                    self.fail(Some(FailReason::Internal), detail, None);
                 }
             }
             (RunWork::Agent(run), RunResult::Agent(agent)) => self.agent_ended(order, run, agent),
@@ -289,17 +387,21 @@ impl Task {
                     unsaved.by = Some(order.run.clone());
                 }
             }
-            // The workspace stays in the run's folder, which is never removed while unsaved.
+            (RunWork::Rescue { .. }, RunResult::Failed { reason, .. }) => {
+                self.not_saved(reason.facts().retry);
+            }
             (
                 RunWork::Rescue { .. },
                 RunResult::BaseReady
                 | RunResult::DepsReady { .. }
                 | RunResult::Checked(_)
                 | RunResult::Agent(_)
-                | RunResult::Failed { .. }
                 | RunResult::SandboxUnavailable { .. },
-            ) => self.unsaved = None,
-            (RunWork::Setup { origin: Some(_), .. }, RunResult::Failed { detail, .. }) => {
+            ) => self.not_saved(RetryRule::Never),
+            // The commit's own fault goes back to the agent; the machine's is tried again below.
+            (RunWork::Setup { origin: Some(_), .. }, RunResult::Failed { reason, detail })
+                if reason.facts().retry == RetryRule::Never =>
+            {
                 self.setup_failure = Some(detail.clone());
             }
             (work, RunResult::Failed { reason, detail }) => {
@@ -311,20 +413,33 @@ impl Task {
                 self.fail(None, detail.clone(), None);
             }
             (
-                RunWork::Checkout { .. }
+                work @ (RunWork::Checkout { .. }
                 | RunWork::Setup { .. }
                 | RunWork::Check { .. }
-                | RunWork::Agent(_),
+                | RunWork::Agent(_)),
                 RunResult::BaseReady
                 | RunResult::DepsReady { .. }
                 | RunResult::Checked(_)
                 | RunResult::Agent(_)
                 | RunResult::Bundled,
-            ) => self.fail(
-                Some(FailReason::Internal),
-                "a run answered with another kind of result".to_owned(),
-                None,
-            ),
+            ) => {
+                self.keep_unsaved(order, work);
+                let detail = "a run answered with another kind of result".to_owned();
+                self.fail(Some(FailReason::Internal), detail, None);
+            }
+        }
+    }
+
+    /// A rescue failed: it is tried again where that can help. What stays unsaved is in the
+    /// run's folder, which is kept.
+    fn not_saved(&mut self, rule: RetryRule) {
+        let Some(unsaved) = &mut self.unsaved else {
+            return;
+        };
+        unsaved.tries += 1;
+        let again = matches!(rule, RetryRule::Charged | RetryRule::Free);
+        if !again || unsaved.tries >= MAX_ATTEMPTS {
+            self.unsaved = None;
         }
     }
 
@@ -332,7 +447,8 @@ impl Task {
         if let RunWork::Agent(run) = work
             && run.role == Role::Implement
         {
-            self.unsaved = Some(Unsaved { run: order.run.clone(), epoch: order.epoch, by: None });
+            let (run, epoch) = (order.run.clone(), order.epoch);
+            self.unsaved = Some(Unsaved { run, epoch, by: None, tries: 0 });
         }
     }
 
@@ -382,6 +498,7 @@ impl Task {
             self.fail(Some(FailReason::InvalidInput), detail, None);
         } else {
             self.plan = Some(plan);
+            self.review = None;
             self.step_done = true;
         }
     }
@@ -431,6 +548,7 @@ impl Task {
 
     fn nothing_new(&mut self) {
         self.to_import = None;
+        self.resume_from = None;
         if self.imported.is_some() {
             // A repair that changed nothing: the same commit is judged again, and a repair is spent.
             self.step_done = true;
@@ -449,11 +567,10 @@ impl Task {
         match action {
             LandAction::Import { run, epoch, .. } => {
                 self.to_import = None;
-                self.unsaved = Some(Unsaved { run, epoch, by: None });
+                self.unsaved = Some(Unsaved { run, epoch, by: None, tries: 0 });
                 self.fail(Some(reason), detail.to_owned(), None);
             }
-            // What is not saved stays in the run's folder, which is kept.
-            LandAction::SaveRescue { .. } => self.unsaved = None,
+            LandAction::SaveRescue { .. } => self.not_saved(reason.facts().retry),
             LandAction::SaveCheckpoint { epoch, number, .. } => {
                 self.checkpoints_saved.insert(epoch, number);
             }
@@ -464,16 +581,32 @@ impl Task {
     }
 
     fn rejected(&mut self, feedback: &str) {
-        if feedback.trim().is_empty() {
-            let detail = "somebody rejected the change".to_owned();
-            let reason = FailReason::ReviewRejected;
-            self.ending = Some(Ending::Fail(reason, detail));
-        } else {
-            self.review = Some(format!("- {feedback}"));
-            self.repair = None;
-            let step = self.spec.pipeline.implement_at();
-            self.enter(Stage::Step(step));
+        self.approved = None;
+        match self.rework_at() {
+            Some(step) if !feedback.trim().is_empty() => {
+                self.repair = None;
+                self.enter(Stage::Step(step));
+                self.review = Some(format!("- {feedback}"));
+            }
+            Some(_) | None => {
+                let detail = "somebody rejected the change".to_owned();
+                let reason = FailReason::ReviewRejected;
+                self.ending = Some(Ending::Fail(reason, detail));
+            }
         }
+    }
+
+    /// The step before this one whose work a rejection sends back: a plan before it is
+    /// implemented, the implementation after that.
+    fn rework_at(&self) -> Option<usize> {
+        let Stage::Step(now) = self.stage else {
+            return None;
+        };
+        let earlier = self.spec.pipeline.steps.iter().take(now);
+        let last = earlier
+            .enumerate()
+            .filter(|(_, step)| matches!(step.kind, StepKind::Plan(_) | StepKind::Implement(_)));
+        last.last().map(|(index, _)| index)
     }
 
     fn fail(&mut self, reason: Option<FailReason>, detail: String, resets_at: Option<Time>) {
@@ -488,7 +621,8 @@ impl Task {
         Verified::of(imported, &self.base_evidence, evidence, commands, self.spec.known_failures)
     }
 
-    fn outcome(&self, kind: &EndKind) -> Option<Outcome> {
+    /// The end of that kind with its proof; none when the proof is not there.
+    pub(crate) fn outcome(&self, kind: &EndKind) -> Option<Outcome> {
         match kind {
             EndKind::Done => {
                 let landed = Landed::of(&self.verified()?, self.read_back.as_ref()?)?;

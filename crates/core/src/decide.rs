@@ -11,6 +11,11 @@ mod stage;
 
 /// The most starts of runs in one task: a floor under every loop.
 pub const MAX_EPOCHS: u32 = 300;
+/// Uncharged retries of one step: a machine that fails this often will not mend itself.
+pub const MAX_FREE_RETRIES: u32 = 20;
+/// The farthest reset that is believed, in seconds: the longest known limits are weekly, and
+/// the time is only what a CLI said. After that it is tried again.
+const FARTHEST_RESET: i64 = 7 * 24 * 60 * 60;
 /// Seconds added to a reset time that a provider told.
 const RESET_MARGIN: i64 = 60;
 /// The longest pause before trying a limited credential again, in seconds.
@@ -95,19 +100,28 @@ fn running(task: &Task, now: Time) -> Decision {
             Ending::NoChange(why) => EndKind::NoChange { why: why.clone() },
         }));
     }
-    if task.cancel {
+    // What has landed before the cancellation came is landed: it ends as that.
+    if task.cancel && task.read_back.is_none() {
         return Decision::store(Event::EndingChosen(Ending::Cancel));
     }
     if let Some(failure) = &task.failure {
         return Decision::store(after_failure(task, failure, now));
     }
-    if task.epoch.0 >= MAX_EPOCHS {
-        return fail(FailReason::Internal, "too many runs were started for one task");
-    }
     match task.retry_at {
         Some(at) if at > now => Decision::wait(Wake::At(at)),
-        Some(_) | None => stage::go_on(task),
+        Some(_) | None => within_bounds(stage::go_on(task)),
     }
+}
+
+/// No more runs than [`MAX_EPOCHS`]; what is already there may still be imported and landed.
+fn within_bounds(decision: Decision) -> Decision {
+    let beyond = decision.events.iter().any(
+        |event| matches!(event, Event::Intended(Action::Run(order)) if order.epoch.0 > MAX_EPOCHS),
+    );
+    if beyond {
+        return fail(FailReason::Internal, "too many runs were started for one task");
+    }
+    decision
 }
 
 fn checkpoint(task: &Task) -> Option<Action> {
@@ -158,13 +172,15 @@ fn after_failure(task: &Task, failure: &Failure, now: Time) -> Event {
     }
     match reason.facts().retry {
         RetryRule::Charged if may_charge => again(true, 5 << task.attempts.min(6)),
-        RetryRule::Never | RetryRule::Charged => end(),
-        RetryRule::Free => again(false, 5),
+        RetryRule::Never | RetryRule::Charged | RetryRule::Free => end(),
+        RetryRule::Free if task.free_retries < MAX_FREE_RETRIES => again(false, 5),
         RetryRule::HoldUntilReset => Event::Held(Hold {
             reason: HoldReason::CredentialCoolingDown,
             detail: failure.detail.clone(),
             until: Wake::At(match failure.resets_at {
-                Some(reset) if reset > now => reset.plus_seconds(RESET_MARGIN),
+                Some(reset) if reset > now => {
+                    reset.min(now.plus_seconds(FARTHEST_RESET)).plus_seconds(RESET_MARGIN)
+                }
                 Some(_) | None => {
                     let pause = 60_i64 << task.pauses.min(8);
                     now.plus_seconds(pause.min(LONGEST_PAUSE))

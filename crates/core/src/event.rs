@@ -44,6 +44,62 @@ impl Action {
     }
 }
 
+impl Action {
+    /// What kind of action it is, for logs and tests.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Run(order) => match order.work {
+                RunWork::Checkout { .. } => "Checkout",
+                RunWork::Setup { .. } => "Setup",
+                RunWork::Check { .. } => "Check",
+                RunWork::Agent(_) => "Agent",
+                RunWork::Rescue { .. } => "Rescue",
+            },
+            Self::Land(land) => match land {
+                LandAction::Fetch { .. } => "Fetch",
+                LandAction::Import { .. } => "Import",
+                LandAction::SaveRescue { .. } => "SaveRescue",
+                LandAction::SaveCheckpoint { .. } => "SaveCheckpoint",
+                LandAction::Publish { .. } => "Publish",
+                LandAction::Keep { .. } => "Keep",
+            },
+        }
+    }
+}
+
+impl Event {
+    /// The event's name, for logs and tests.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Admitted => "Admitted",
+            Self::Intended(action) => action.kind(),
+            Self::RunEnded { .. } => "RunEnded",
+            Self::SessionKnown { .. } => "SessionKnown",
+            Self::CheckpointSeen { .. } => "CheckpointSeen",
+            Self::Fetched { .. } => "Fetched",
+            Self::Imported { .. } => "Imported",
+            Self::NothingToImport { .. } => "NothingToImport",
+            Self::Rescued { .. } => "Rescued",
+            Self::Checkpointed { .. } => "Checkpointed",
+            Self::Landed(_) => "Landed",
+            Self::LandFailed { .. } => "LandFailed",
+            Self::StopSent { .. } => "StopSent",
+            Self::Advanced(_) => "Advanced",
+            Self::RepairBegun { .. } => "RepairBegun",
+            Self::ReviewReturned { .. } => "ReviewReturned",
+            Self::Retried { .. } => "Retried",
+            Self::Held(_) => "Held",
+            Self::Released => "Released",
+            Self::EndingChosen(_) => "EndingChosen",
+            Self::Ended(_) => "Ended",
+            Self::CancelRequested { .. } => "CancelRequested",
+            Self::Approved { .. } => "Approved",
+            Self::Rejected { .. } => "Rejected",
+            Self::Resumed { .. } => "Resumed",
+        }
+    }
+}
+
 /// One order for one sandbox, in the words of the domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunOrder {

@@ -200,9 +200,9 @@ pub fn judge(
             },
             CheckOutcome::CouldNotRun => broke = true,
         }
-        if let (Some(was), Some(is)) = (&before.tests, &now.tests)
-            && is.executed < was.executed
-        {
+        // Tests that are no longer reported count as not executed.
+        let executed = |result: &CheckResult| result.tests.as_ref().map_or(0, |t| t.executed);
+        if executed(now) < executed(before) {
             fewer_tests.push(index);
         }
     }

@@ -168,6 +168,8 @@ pub struct Unsaved {
     pub epoch: Epoch,
     /// The rescue run whose bundle waits to be imported.
     pub by: Option<RunName>,
+    /// Rescues that failed.
+    pub tries: u32,
 }
 
 /// What is to happen once everything is saved.
@@ -290,6 +292,8 @@ pub struct Task {
     pub rounds: BTreeMap<String, u32>,
     /// Charged attempts of the step at hand.
     pub attempts: u32,
+    /// Uncharged attempts of the step at hand.
+    pub free_retries: u32,
     /// Pauses in a row for limits, which grow.
     pub pauses: u32,
     /// Not before this time.
@@ -344,6 +348,7 @@ impl Task {
             reviewed: None,
             rounds: BTreeMap::new(),
             attempts: 0,
+            free_retries: 0,
             pauses: 0,
             retry_at: None,
             approved: None,

@@ -12,4 +12,4 @@ mod engine;
 mod perform;
 
 pub use command::{CommandError, Decided};
-pub use engine::{Change, Engine, EngineError, Ports};
+pub use engine::{Change, Engine, EngineError, Ports, pass};

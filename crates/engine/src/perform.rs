@@ -25,10 +25,13 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
 
     async fn carry_out(&self, task: &Task, action: &Action) -> Event {
         let ports = &self.inner.ports;
-        match action {
+        (ports.point)("before-act", action.kind());
+        let event = match action {
             Action::Run(order) => carry_out(&ports.runs, task, order).await,
             Action::Land(land) => carry_out(&ports.lands, task, land).await,
-        }
+        };
+        (ports.point)("after-act", action.kind());
+        event
     }
 
     fn finished(&self, name: &TaskName, action: &Action, event: Event) {

@@ -43,6 +43,24 @@ pub struct Server<A: Access, L: ActOnLand> {
     shown: broadcast::Sender<Shown>,
 }
 
+/// What the operator, or a test, decides about a server.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The executable that is started as `PROGRAM runner FOLDER`.
+    pub program: std::path::PathBuf,
+    /// Tasks that run at once.
+    pub slots: usize,
+    /// Told before and after everything that is stored or done; see the engine's ports.
+    pub point: fn(&str, &str),
+}
+
+impl Settings {
+    /// The usual ones.
+    pub fn new(program: std::path::PathBuf) -> Self {
+        Self { program, slots: DEFAULT_SLOTS, point: midwatch_engine::pass }
+    }
+}
+
 /// What ends a server.
 pub type Fault = EngineError<StoreError>;
 
@@ -53,15 +71,14 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         store: Arc<SqliteStore>,
         access: A,
         lands: L,
-        program: std::path::PathBuf,
-        slots: usize,
+        settings: Settings,
     ) -> Result<(Arc<Self>, impl Future<Output = Fault> + Send), Fault> {
         let (tell, told) = mpsc::unbounded_channel();
         let runs = Launcher {
             folder: folder.clone(),
             store: Arc::clone(&store),
             access,
-            program,
+            program: settings.program,
             shown: tell,
         };
         let ports = Ports {
@@ -69,7 +86,8 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             runs,
             lands,
             clock: SystemClock,
-            slots,
+            slots: settings.slots,
+            point: settings.point,
         };
         let engine = Engine::load(ports)?;
         let shown = broadcast::Sender::new(SHOWN_KEPT);

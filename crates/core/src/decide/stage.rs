@@ -237,8 +237,9 @@ fn start_agent(task: &Task, step: &Step, agent: &AgentStep, role: Role) -> Decis
             Role::Plan => red_base(task),
         },
         review: match role {
-            Role::Implement => task.review.clone().unwrap_or_default(),
-            Role::Plan | Role::Review => String::new(),
+            // A plan is made again from what somebody said of it.
+            Role::Implement | Role::Plan => task.review.clone().unwrap_or_default(),
+            Role::Review => String::new(),
         },
         base: task.spec.base.as_str().to_owned(),
         round: task.rounds.get(name).copied().unwrap_or(0) + 1,
@@ -299,9 +300,18 @@ fn passed(task: &Task) -> String {
 }
 
 fn publish(task: &Task) -> Decision {
-    if task.read_back.is_some() {
+    if let Some(read_back) = &task.read_back {
         let kind = if task.spec.checks.is_empty() { EndKind::Unverified } else { EndKind::Done };
-        return Decision::store(Event::Ended(kind));
+        if task.outcome(&kind).is_some() {
+            return Decision::store(Event::Ended(kind));
+        }
+        let detail = format!(
+            "{} of {} is at {}, which is not what was handed over",
+            read_back.branch,
+            read_back.target,
+            read_back.commit.short()
+        );
+        return fail(FailReason::PushRejected, &detail);
     }
     let Some(imported) = &task.imported else {
         return fail(FailReason::EmptyDiff, "there is nothing to publish");

@@ -1,4 +1,5 @@
 //! Integration tests of the control socket, over a real socket.
+#![expect(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
 
 mod control;
 mod peer;

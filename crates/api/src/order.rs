@@ -228,7 +228,8 @@ impl Default for Limits {
             pids: 1024,
             disk_bytes: 20 << 30,
             output_bytes: 64 << 20,
-            grace_seconds: 10,
+            // Half for the agent, half to commit and bundle what it leaves.
+            grace_seconds: 30,
         }
     }
 }

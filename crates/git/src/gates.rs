@@ -20,7 +20,6 @@ use crate::error::{GitError, shown_path};
 use crate::listing::{self, Difference, Mode, Side};
 use crate::objects::Objects;
 
-pub(crate) use paths::is_lock_file;
 pub use secrets::{KnownSecret, Scanner};
 
 /// What a finding leads to.

@@ -16,7 +16,7 @@ use midwatch_core::id::CommitId;
 use crate::bundle::{Bundle, BundleError};
 use crate::diff;
 use crate::error::GitError;
-use crate::gates::{self, Caps, Finding, Range, Report, Scanner, Severity};
+use crate::gates::{self, Caps, Finding, Range, Scanner, Severity};
 use crate::inspect::lock_hash;
 use crate::mirror::Mirror;
 use crate::quarantine::Quarantine;
@@ -59,7 +59,9 @@ pub struct ImportOrder<'a> {
     pub name: &'a str,
     /// The task's base: in `upstream`, or a snapshot in `work`.
     pub base: &'a CommitId,
-    /// Commits of the same task in `work` that the bundle may stand on.
+    /// Where the range begins: the base, or the task's newest imported commit.
+    pub onto: &'a CommitId,
+    /// More commits of the same task in `work` that the bundle may stand on.
     pub known: &'a [CommitId],
     /// The ref of `work` that is to keep the result.
     pub target: &'a str,
@@ -88,8 +90,8 @@ pub enum ImportError {
     /// Git refused an object, or one is missing.
     #[error("import failed: git refused the objects: {0}")]
     Objects(String),
-    /// The tip is no commit, or does not descend from the base.
-    #[error("import failed: {0} does not descend from the base")]
+    /// The tip is no commit, or does not descend from where the range begins.
+    #[error("import failed: {0} does not descend from the commit that the work began with")]
     NotDescendant(CommitId),
     /// More commits than the cap.
     #[error("import failed: more than {0} commits")]
@@ -125,7 +127,7 @@ pub struct ImportedWork {
     pub diffstat: String,
     /// How many files differ from the base.
     pub files: usize,
-    /// How many commits were made anew.
+    /// How many commits of ours stand on the base.
     pub commits: usize,
     /// What needs an approval.
     pub holds: Vec<Finding>,
@@ -162,10 +164,10 @@ pub fn import(
         return Err(ImportError::Refs(bundle.header.refs.len()));
     };
     let head = head.clone();
-    let mut standing: Vec<CommitId> = vec![order.base.clone()];
+    let mut standing: Vec<CommitId> = vec![order.base.clone(), order.onto.clone()];
     standing.extend_from_slice(order.known);
     let quarantine = received(mirror, bundle, &standing, order.limits.bundle_bytes)?;
-    let steps = remake::steps(&quarantine, order.base, &head, order.limits.range_commits)?;
+    let steps = remake::steps(&quarantine, order.onto, &head, order.limits.range_commits)?;
     let range = Range { base: order.base, head: &head, pairs: &steps.pairs };
     let report =
         gates::examine(mirror.git(), &quarantine.git_dir(), &range, order.limits.caps, scanner)?;
@@ -173,15 +175,31 @@ pub fn import(
         return Ok(ImportOutcome::Refused(report.findings));
     }
     let made = remake::remake(&quarantine, order, &steps)?;
-    quarantine.admit(std::slice::from_ref(&made.head), &standing)?;
+    quarantine.admit(std::slice::from_ref(&made), &standing)?;
     let set = mirror.git().at(&mirror.work(), "update-ref");
-    refs::set(set, order.target, &made.head, Before::Any)?;
-    if mirror.work_ref(order.target)?.as_ref() != Some(&made.head) {
+    refs::set(set, order.target, &made, Before::Any)?;
+    if mirror.work_ref(order.target)?.as_ref() != Some(&made) {
         return Err(
             GitError::unexpected("update-ref", b"the ref does not hold what was set").into()
         );
     }
-    Ok(ImportOutcome::Imported(Box::new(told(mirror, order, made, report)?)))
+    let work = told(mirror, order.base, &made, order.limits, scanner)?;
+    Ok(ImportOutcome::Imported(Box::new(work)))
+}
+
+/// What is known about work that was imported to a ref of `work`: the same that its import said.
+/// `None` when the ref is not there.
+pub fn imported(
+    mirror: &Mirror,
+    base: &CommitId,
+    target: &str,
+    limits: Limits,
+    scanner: &Scanner,
+) -> Result<Option<ImportedWork>, ImportError> {
+    match mirror.work_ref(target)? {
+        Some(head) => Ok(Some(told(mirror, base, &head, limits, scanner)?)),
+        None => Ok(None),
+    }
 }
 
 /// Checks what a bundle stands on and takes its pack into a quarantine.
@@ -213,22 +231,27 @@ fn received(
     Ok(quarantine)
 }
 
+/// Looks at the whole of the task's work as it would be published, from its base.
 fn told(
     mirror: &Mirror,
-    order: &ImportOrder<'_>,
-    made: remake::Made,
-    report: Report,
-) -> Result<ImportedWork, GitError> {
+    base: &CommitId,
+    head: &CommitId,
+    limits: Limits,
+    scanner: &Scanner,
+) -> Result<ImportedWork, ImportError> {
+    let steps = remake::steps_in(mirror, base, head, limits.range_commits)?;
+    let range = Range { base, head, pairs: &steps.pairs };
+    let report = gates::examine(mirror.git(), &mirror.work(), &range, limits.caps, scanner)?;
     Ok(ImportedWork {
-        diffstat: diff::summary(mirror, order.base, &made.head)?,
-        lock_hash: lock_hash(mirror.git(), &mirror.work(), &made.head)?,
+        diffstat: diff::summary(mirror, base, head)?,
+        lock_hash: lock_hash(mirror.git(), &mirror.work(), head)?,
         holds: report.of(Severity::Hold).cloned().collect(),
         tells: report.of(Severity::Tell).cloned().collect(),
         check_definitions: report.check_definitions,
         files: report.files,
-        commits: made.commits,
+        commits: steps.line.len(),
         empty: report.files == 0,
-        commit: made.head,
-        base: order.base.clone(),
+        commit: head.clone(),
+        base: base.clone(),
     })
 }

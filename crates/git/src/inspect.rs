@@ -20,7 +20,7 @@ use crate::url::Identity;
 
 pub(crate) use dirty::ShadowIndex;
 pub use dirty::{Change, DirtyFile};
-pub use tree::{TreeFacts, lock_hash};
+pub use tree::{CommitTree, TreeFacts, lock_hash};
 
 /// Why a checkout cannot be worked with. The text is for the user.
 #[derive(Debug, thiserror::Error)]
@@ -230,6 +230,11 @@ impl Checkout {
     /// What a commit's tree holds that decides whether we can work with it.
     pub fn tree_facts(&self, git: &Git, commit: &CommitId) -> Result<TreeFacts, GitError> {
         tree::facts(git, &self.git_dir, self.owner, commit)
+    }
+
+    /// A commit's files.
+    pub fn tree(&self, git: &Git, commit: &CommitId) -> CommitTree {
+        CommitTree::new(git, self.git_dir.clone(), self.owner, commit)
     }
 
     /// Refuses what is not supported yet: LFS and submodules in the commit's tree.

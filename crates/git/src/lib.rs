@@ -19,7 +19,6 @@ pub mod error;
 pub mod gates;
 mod hex;
 pub mod import;
-pub mod inside;
 pub mod inspect;
 mod listing;
 pub mod mirror;

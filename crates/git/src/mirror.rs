@@ -14,6 +14,7 @@ use midwatch_core::id::CommitId;
 
 use crate::command::Git;
 use crate::error::GitError;
+use crate::inspect::CommitTree;
 use crate::refs;
 use crate::scratch::Scratch;
 
@@ -39,6 +40,9 @@ impl Mirror {
     pub fn open(git: &Git, root: &Path, sha256: bool) -> Result<Self, GitError> {
         std::fs::create_dir_all(root).map_err(GitError::io("could not create", root))?;
         let mirror = Self { git: git.clone(), root: root.to_owned(), sha256 };
+        // Sandboxes of another user reach `upstream`, packs and snapshots by their names, and
+        // cannot list what else is here.
+        set_mode(root, 0o711)?;
         let _locked = mirror.lock()?;
         Scratch::sweep(&mirror.scratch_dir());
         for store in [mirror.upstream(), mirror.work()] {
@@ -46,6 +50,7 @@ impl Mirror {
                 mirror.init(&store)?;
             }
         }
+        set_mode(&mirror.work(), 0o700)?;
         Ok(mirror)
     }
 
@@ -57,6 +62,23 @@ impl Mirror {
     /// The store of what was imported.
     pub fn work(&self) -> PathBuf {
         self.root.join("work.git")
+    }
+
+    /// Where `pack::pack_of` leaves the pack of a commit.
+    pub fn pack_dir(&self, commit: &CommitId) -> PathBuf {
+        self.root.join("packs").join(commit.as_str())
+    }
+
+    /// The store whose packs a base is made from: `upstream`, or for a snapshot the folder that
+    /// `pack::snapshot_store` made.
+    pub fn base_store(&self, base: &CommitId) -> PathBuf {
+        let snapshot = self.snapshot_dir(base);
+        if snapshot.exists() { snapshot } else { self.upstream() }
+    }
+
+    /// A commit's files, from `work` or `upstream`.
+    pub fn tree(&self, commit: &CommitId) -> CommitTree {
+        CommitTree::new(&self.git, self.work(), None, commit)
     }
 
     /// Git as this mirror uses it.
@@ -120,6 +142,10 @@ impl Mirror {
         self.root.join("bundles")
     }
 
+    pub(crate) fn snapshot_dir(&self, commit: &CommitId) -> PathBuf {
+        self.root.join("snapshots").join(commit.as_str())
+    }
+
     pub(crate) fn scratch_dir(&self) -> PathBuf {
         self.root.join("scratch")
     }
@@ -128,7 +154,9 @@ impl Mirror {
         let format = if self.sha256 { "sha256" } else { "sha1" };
         self.git
             .call("init")
-            .args(["-q", "--bare", "--template=", &format!("--object-format={format}"), "--"])
+            .args(["-q", "--bare", "--template=", &format!("--object-format={format}")])
+            // Readable packs whatever our umask is; `work` is closed at its top folder.
+            .args(["--shared=0644", "--"])
             .arg(store)
             .run()?;
         let info = store.join("objects/info");
@@ -142,4 +170,10 @@ impl Mirror {
         let done = store.join("midwatch");
         std::fs::write(&done, "1\n").map_err(GitError::io("could not write", &done))
     }
+}
+
+pub(crate) fn set_mode(path: &Path, mode: u32) -> Result<(), GitError> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+        .map_err(GitError::io("could not set the mode of", path))
 }

@@ -1,31 +1,22 @@
-//! Packs for sandboxes: files that are bound read-only where a sandbox needs objects. The stores
-//! themselves are never bound.
+//! Packs for sandboxes: files that are bound read-only where a sandbox needs objects. `work` is
+//! never bound: through it one task could read another's.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use midwatch_core::id::CommitId;
 
 use crate::command::LONG;
 use crate::error::GitError;
-use crate::inspect::read_shallow;
-use crate::mirror::Mirror;
+use crate::mirror::{Mirror, set_mode};
 use crate::quarantine::write_pack;
-use crate::revisions::{Revisions, lines};
+use crate::revisions::Revisions;
+use crate::scratch::Scratch;
 
 /// Writes what `commit` reaches and `base` does not as one self-contained pack below
-/// `dir/objects/pack`, readable by everybody. Nothing of other tasks is in it. Doing it again
-/// changes nothing.
-pub fn pack_of(
-    mirror: &Mirror,
-    base: &CommitId,
-    commit: &CommitId,
-    dir: &Path,
-) -> Result<(), GitError> {
-    let packs = dir.join("objects/pack");
-    make_dir(&dir.join("objects"))?;
-    make_dir(&packs)?;
-    if base != commit {
+/// `<pack_dir>/objects/pack`, readable by everybody. Nothing of other tasks is in it. Doing it
+/// again changes nothing.
+pub fn pack_of(mirror: &Mirror, base: &CommitId, commit: &CommitId) -> Result<(), GitError> {
+    whole_or_not(mirror, &mirror.pack_dir(commit), |packs| {
         mirror
             .git()
             .at(&mirror.work(), "pack-objects")
@@ -33,49 +24,70 @@ pub fn pack_of(
             .arg(packs.join("pack"))
             .timeout(LONG)
             .stdin(Revisions::wanted([commit]).without([base]).input())
-            .run()?;
-    }
-    open_up(&packs)
+            .run()
+            .map(drop)
+    })
 }
 
-/// Gives a base checkout's `.git` the objects of `upstream` by hard links (copies on another
-/// file system), the cut-off marks of a shallow history, and where the base is a snapshot, its
-/// own pack.
-pub fn base_objects(mirror: &Mirror, base: &CommitId, git_dir: &Path) -> Result<(), GitError> {
-    let packs = git_dir.join("objects/pack");
-    for dir in [git_dir.join("objects"), git_dir.join("objects/info"), packs.clone()] {
-        make_dir(&dir)?;
+/// Makes the store of a base that is a snapshot: the packs of `upstream` by hard links (copies
+/// on another file system), its cut-off marks, and the snapshot's own pack.
+pub(crate) fn snapshot_store(mirror: &Mirror, base: &CommitId) -> Result<(), GitError> {
+    let store = mirror.snapshot_dir(base);
+    whole_or_not(mirror, &store, |packs| {
+        let _locked = mirror.lock()?;
+        hardlink_packs(&mirror.upstream(), packs)?;
+        let (from, to) = (mirror.upstream().join("shallow"), packs.join("../../shallow"));
+        match std::fs::copy(&from, &to) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(GitError::io("could not copy", &from)(error));
+            }
+            Ok(_) | Err(_) => {}
+        }
+        write_pack(mirror, &mirror.work(), &[base], packs)
+    })
+}
+
+/// Fills `<folder>/objects/pack`; the folder appears whole or not at all.
+fn whole_or_not(
+    mirror: &Mirror,
+    folder: &Path,
+    fill: impl FnOnce(&Path) -> Result<(), GitError>,
+) -> Result<(), GitError> {
+    if folder.exists() {
+        return Ok(());
     }
-    let _locked = mirror.lock()?;
-    hardlink_packs(&mirror.upstream(), &packs)?;
-    if !mirror.has_upstream(base)? {
-        write_pack(mirror, &mirror.work(), &[base], &packs)?;
+    let scratch = Scratch::in_dir(&mirror.scratch_dir())?;
+    let fresh = scratch.path().join("fresh");
+    let packs = fresh.join("objects/pack");
+    make_dir(&packs)?;
+    for dir in [&fresh, &fresh.join("objects"), &packs] {
+        set_mode(dir, 0o755)?;
     }
-    let shallow = lines("", read_shallow(&mirror.upstream())?);
-    if !shallow.is_empty() {
-        let path = git_dir.join("shallow");
-        std::fs::write(&path, shallow).map_err(GitError::io("could not write", &path))?;
+    fill(&packs)?;
+    let entries = std::fs::read_dir(&packs).map_err(GitError::io("could not read", &packs))?;
+    for entry in entries {
+        let path = entry.map_err(GitError::io("could not read", &packs))?.path();
+        set_mode(&path, 0o444)?;
     }
-    open_up(&packs)
+    if let Some(parent) = folder.parent() {
+        make_dir(parent)?;
+        set_mode(parent, 0o711)?;
+    }
+    match std::fs::rename(&fresh, folder) {
+        // Somebody else was as quick, with the same result.
+        Err(_) if folder.exists() => Ok(()),
+        result => result.map_err(GitError::io("could not create", folder)),
+    }
 }
 
 fn hardlink_packs(store: &Path, into: &Path) -> Result<(), GitError> {
     let from = store.join("objects/pack");
     let entries = std::fs::read_dir(&from).map_err(GitError::io("could not read", &from))?;
-    let mut names = Vec::new();
     for entry in entries {
-        names.push(entry.map_err(GitError::io("could not read", &from))?.file_name());
-    }
-    // The index last: a pack counts from the moment that its index is there.
-    names.sort_by_key(|name| name.to_string_lossy().ends_with(".idx"));
-    for name in names {
-        let known =
-            [".pack", ".idx", ".rev"].iter().any(|end| name.to_string_lossy().ends_with(end));
+        let name = entry.map_err(GitError::io("could not read", &from))?.file_name();
+        let ours = [".pack", ".idx", ".rev"].iter().any(|e| name.to_string_lossy().ends_with(e));
         let (source, target) = (from.join(&name), into.join(&name));
-        if !known || target.exists() {
-            continue;
-        }
-        if std::fs::hard_link(&source, &target).is_err() {
+        if ours && std::fs::hard_link(&source, &target).is_err() {
             std::fs::copy(&source, &target).map_err(GitError::io("could not copy", &source))?;
         }
     }
@@ -83,20 +95,5 @@ fn hardlink_packs(store: &Path, into: &Path) -> Result<(), GitError> {
 }
 
 fn make_dir(path: &Path) -> Result<(), GitError> {
-    std::fs::create_dir_all(path).map_err(GitError::io("could not create", path))?;
-    mode(path, 0o755)
-}
-
-fn open_up(packs: &Path) -> Result<(), GitError> {
-    let entries = std::fs::read_dir(packs).map_err(GitError::io("could not read", packs))?;
-    for entry in entries {
-        let path = entry.map_err(GitError::io("could not read", packs))?.path();
-        mode(&path, 0o444)?;
-    }
-    Ok(())
-}
-
-fn mode(path: &Path, mode: u32) -> Result<(), GitError> {
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
-        .map_err(GitError::io("could not open up", path))
+    std::fs::create_dir_all(path).map_err(GitError::io("could not create", path))
 }

@@ -156,6 +156,7 @@ impl Workshop<'_> {
             dir: root,
             name: "work.bundle",
             base,
+            onto: base,
             known: &[],
             target: "refs/midwatch/self-test",
             when: 1,

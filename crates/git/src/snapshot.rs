@@ -9,6 +9,7 @@ use crate::command::{Input, LONG};
 use crate::error::GitError;
 use crate::inspect::{Change, Checkout, DirtyFile, InspectError, ShadowIndex};
 use crate::mirror::Mirror;
+use crate::pack;
 use crate::refs::{self, Before, EMAIL, NAME};
 use crate::revisions::Revisions;
 
@@ -79,6 +80,9 @@ pub fn snapshot(
     };
     let set = git.at(&mirror.work(), "update-ref");
     refs::set(set, target, &commit, Before::Any)?;
+    if commit != head {
+        pack::snapshot_store(mirror, &commit)?;
+    }
     Ok(Snapshot { commit, head, files, nested })
 }
 

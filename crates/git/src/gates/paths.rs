@@ -160,13 +160,6 @@ pub(super) fn is_soft(path: &[u8]) -> bool {
     LOCK_NAMES.contains(&name) || MANIFEST_NAMES.contains(&name) || requirements
 }
 
-/// Whether a path is a lock file, or a list of requirements that stands for one.
-pub(crate) fn is_lock_file(path: &[u8]) -> bool {
-    let path = lower(path);
-    let name = name_of(&path);
-    LOCK_NAMES.contains(&name) || (is_soft(path.as_bytes()) && name.starts_with("requirements"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,7 +207,6 @@ mod tests {
         for path in ["package.json", "a/Cargo.lock", "requirements-dev.txt", "go.mod"] {
             assert!(is_soft(path.as_bytes()), "{path}");
         }
-        assert!(is_lock_file(b"web/package-lock.json") && is_lock_file(b"requirements.txt"));
-        assert!(!is_lock_file(b"package.json") && !is_soft(b"src/lib.rs"));
+        assert!(is_soft(b"web/package-lock.json") && !is_soft(b"src/lib.rs"));
     }
 }

@@ -4,8 +4,9 @@ use midwatch_core::id::CommitId;
 
 use super::message::sanitised;
 use super::{ImportError, ImportOrder};
-use crate::command::Input;
+use crate::command::{Call, Input};
 use crate::error::GitError;
+use crate::mirror::Mirror;
 use crate::quarantine::Quarantine;
 use crate::refs::{EMAIL, NAME};
 
@@ -17,26 +18,48 @@ pub(super) struct Steps {
     /// Every commit, and what it is compared with by the gates.
     pub(super) pairs: Vec<(Option<CommitId>, CommitId)>,
     /// The line of first parents, oldest first: what is made anew. Merges are flattened so.
-    line: Vec<CommitId>,
+    pub(super) line: Vec<CommitId>,
 }
 
-/// Lists the range from the base to the tip.
+/// Lists the range up to a tip in quarantine.
 pub(super) fn steps(
     quarantine: &Quarantine,
+    onto: &CommitId,
+    head: &CommitId,
+    most: usize,
+) -> Result<Steps, ImportError> {
+    list(&|subcommand| quarantine.call(subcommand), onto, head, most)
+}
+
+/// Lists the range up to a tip in `work`.
+pub(super) fn steps_in(
+    mirror: &Mirror,
     base: &CommitId,
     head: &CommitId,
     most: usize,
 ) -> Result<Steps, ImportError> {
-    let kind = quarantine.call("cat-file").args(["-t", head.as_str()]).finish()?;
+    list(&|subcommand| mirror.git().at(&mirror.work(), subcommand), base, head, most)
+}
+
+fn list(
+    call: &dyn Fn(&'static str) -> Call,
+    base: &CommitId,
+    head: &CommitId,
+    most: usize,
+) -> Result<Steps, ImportError> {
+    let kind = call("cat-file").args(["-t", head.as_str()]).finish()?;
     if kind.code != Some(0) {
         return Err(ImportError::Objects(format!("{head} is missing")));
     }
-    if kind.stdout != b"commit\n" || !quarantine.is_ancestor(base, head)? {
+    let descends = || {
+        let ask = call("merge-base").args(["--is-ancestor", base.as_str(), head.as_str()]);
+        ask.yes_or_no()
+    };
+    if kind.stdout != b"commit\n" || !descends()? {
         return Err(ImportError::NotDescendant(head.clone()));
     }
     let range = format!("{base}..{head}");
-    let listed = quarantine
-        .call("rev-list")
+    let listed = call("rev-list")
         .args(["--topo-order", "--reverse", "--parents"])
         .arg(format!("--max-count={}", most + 1))
         .arg(&range)
@@ -51,8 +74,7 @@ pub(super) fn steps(
     if pairs.len() > most {
         return Err(ImportError::TooManyCommits(most));
     }
-    let listed =
-        quarantine.call("rev-list").args(["--first-parent", "--reverse", &range]).text()?;
+    let listed = call("rev-list").args(["--first-parent", "--reverse", &range]).text()?;
     let line = listed
         .lines()
         .map(|id| CommitId::parse(id).map_err(GitError::Input))
@@ -68,23 +90,17 @@ pub(super) fn steps(
     Ok(Steps { pairs, line })
 }
 
-/// The tip of the new range.
-pub(super) struct Made {
-    pub(super) head: CommitId,
-    pub(super) commits: usize,
-}
-
-/// Makes the line anew.
+/// Makes the line anew and gives its tip.
 pub(super) fn remake(
     quarantine: &Quarantine,
     order: &ImportOrder<'_>,
     steps: &Steps,
-) -> Result<Made, ImportError> {
+) -> Result<CommitId, ImportError> {
     let tree_of = |commit: &CommitId| {
         quarantine.call("rev-parse").args(["--verify", &format!("{commit}^{{tree}}")]).text()
     };
-    let mut head = order.base.clone();
-    let mut tree = tree_of(order.base)?;
+    let mut head = order.onto.clone();
+    let mut tree = tree_of(order.onto)?;
     let mut commits = 0;
     let folded = steps.line.len().saturating_sub(order.limits.kept_commits.max(1));
     for commit in &steps.line[folded..] {
@@ -111,11 +127,13 @@ pub(super) fn remake(
         tree = new_tree;
         commits += 1;
     }
-    // Changed and changed back: the base itself is the result, not two empty steps.
-    if tree == tree_of(order.base)? {
-        return Ok(Made { head: order.base.clone(), commits: 0 });
+    // Changed and changed back: where it began is the result, not two empty steps.
+    for start in [order.base, order.onto] {
+        if tree == tree_of(start)? {
+            return Ok(start.clone());
+        }
     }
-    Ok(Made { head, commits: usize::try_from(commits).unwrap_or(0) })
+    Ok(head)
 }
 
 fn message_of(quarantine: &Quarantine, commit: &CommitId) -> Result<Vec<u8>, GitError> {

@@ -68,7 +68,8 @@ pub fn rescue(
     let bundle = Bundle::open(order.dir, order.name, order.bundle_bytes)?;
     let mut names: Vec<(String, CommitId)> = Vec::new();
     for (index, (name, id)) in bundle.header.refs.iter().enumerate().take(REFS_KEPT) {
-        let short = name.strip_prefix("refs/").unwrap_or(name).replace(['@', '{', '}'], "-");
+        let short = name.strip_prefix("refs/rescue/").or_else(|| name.strip_prefix("refs/"));
+        let short = short.unwrap_or(name).replace(['@', '{', '}'], "-");
         let short = short.trim_end_matches('-');
         let fits = BranchName::parse(short).is_ok() && short.len() < 150;
         let name = if fits { format!("{prefix}/{short}") } else { format!("{prefix}/ref-{index}") };

@@ -1,13 +1,14 @@
 //! What a commit's tree holds, by listing it.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
+use midwatch_core::detect::is_lock_file;
 use midwatch_core::id::CommitId;
 use sha2::{Digest, Sha256};
 
 use crate::command::{Git, Owner};
 use crate::error::{GitError, shown_path};
-use crate::gates::is_lock_file;
 use crate::hex::hex;
 use crate::listing::{self, Mode};
 
@@ -71,11 +72,47 @@ fn filters(attributes: &str) -> Vec<String> {
         .collect()
 }
 
+/// A commit's files, for reading settings from it: what a worktree holds is never looked at.
+#[derive(Debug, Clone)]
+pub struct CommitTree {
+    git: Git,
+    git_dir: PathBuf,
+    owner: Option<Owner>,
+    commit: CommitId,
+}
+
+impl CommitTree {
+    pub(crate) fn new(git: &Git, git_dir: PathBuf, owner: Option<Owner>, commit: &CommitId) -> Self {
+        Self { git: git.clone(), git_dir, owner, commit: commit.clone() }
+    }
+
+    /// Every file with a path in UTF-8; links and submodules are left out.
+    pub fn files(&self) -> Result<BTreeSet<String>, GitError> {
+        let call = self.git.at(&self.git_dir, "ls-tree").owner(self.owner);
+        Ok(listing::tree(call, &self.commit)?
+            .into_iter()
+            .filter(|entry| matches!(entry.mode, Mode::File | Mode::Executable))
+            .filter_map(|entry| String::from_utf8(entry.path).ok())
+            .collect())
+    }
+
+    /// The text of a file of at most `cap` bytes; `None` when it is not there, larger or no text.
+    pub fn read(&self, path: &str, cap: u64) -> Result<Option<String>, GitError> {
+        let call = self.git.at(&self.git_dir, "cat-file").owner(self.owner);
+        let ended = call.args(["blob", &format!("{}:{path}", self.commit)]).cap(cap).finish();
+        match ended {
+            Ok(ended) if ended.code == Some(0) => Ok(String::from_utf8(ended.stdout).ok()),
+            Ok(_) | Err(GitError::TooMuchOutput { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
 /// Identifies the lock files of a commit's tree: the same hash, the same paths and contents.
 pub fn lock_hash(git: &Git, git_dir: &Path, commit: &CommitId) -> Result<String, GitError> {
     let mut hash = Sha256::new();
     for entry in listing::tree(git.at(git_dir, "ls-tree"), commit)? {
-        if is_lock_file(&entry.path) {
+        if is_lock_file(&String::from_utf8_lossy(&entry.path)) {
             hash.update(&entry.path);
             hash.update(b"\0");
             hash.update(entry.id.as_bytes());

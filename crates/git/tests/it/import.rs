@@ -305,20 +305,17 @@ fn packs_for_sandboxes_hold_what_is_asked_and_nothing_of_other_tasks() {
     sandbox.commit("work");
     let work = sandbox.imported();
 
-    // As a runner puts them together: a skeleton, the base's objects, the commit's pack.
-    let git_dir = sandbox.world.path().join("bound/.git");
-    for (path, text) in midwatch_git::inside::skeleton(false) {
-        write(&git_dir.join(path), text);
-    }
-    midwatch_git::pack::base_objects(&sandbox.mirror, &sandbox.base, &git_dir).unwrap();
-    midwatch_git::pack::pack_of(&sandbox.mirror, &work.base, &work.commit, &git_dir).unwrap();
-    midwatch_git::pack::pack_of(&sandbox.mirror, &work.base, &work.commit, &git_dir).unwrap();
-    for entry in std::fs::read_dir(git_dir.join("objects/pack")).unwrap() {
+    // As a runner puts them together: links to the base's packs, the commit's pack as alternate.
+    midwatch_git::pack::pack_of(&sandbox.mirror, &work.base, &work.commit).unwrap();
+    midwatch_git::pack::pack_of(&sandbox.mirror, &work.base, &work.commit).unwrap();
+    let pack = sandbox.mirror.pack_dir(&work.commit).join("objects");
+    for entry in std::fs::read_dir(pack.join("pack")).unwrap() {
         assert_eq!(entry.unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o444);
     }
+    let stores = [sandbox.mirror.base_store(&sandbox.base).join("objects"), pack];
+    let git_dir = bound(&sandbox.world, &stores);
     let top = git_dir.parent().unwrap();
-    let args = midwatch_git::inside::checkout(&work.commit, 0);
-    sandbox.world.git_ok(top, &args.iter().map(String::as_str).collect::<Vec<_>>());
+    sandbox.world.git_ok(top, &["checkout", "-q", "-f", "--detach", work.commit.as_str()]);
     assert_eq!(std::fs::read_to_string(top.join("README")).unwrap(), "two\n");
     assert_eq!(sandbox.world.git_ok(top, &["status", "--porcelain"]), "");
     let peek = sandbox.world.naive(top, &["cat-file", "-e", other.commit.as_str()]);
@@ -367,10 +364,49 @@ fn a_snapshot_takes_uncommitted_work_and_leaves_no_trace() {
     assert_eq!(CommitId::parse(&parent).unwrap(), head);
     // Only this task's base gets it: upstream, which every sandbox sees, does not.
     assert!(!mirror.has_upstream(&snapshot.commit).unwrap());
-    let git_dir = world.path().join("bound/.git");
-    for (path, text) in midwatch_git::inside::skeleton(false) {
-        write(&git_dir.join(path), text);
-    }
-    midwatch_git::pack::base_objects(&mirror, &snapshot.commit, &git_dir).unwrap();
+    let git_dir = bound(&world, &[mirror.base_store(&snapshot.commit).join("objects")]);
     world.git_ok(git_dir.parent().unwrap(), &["checkout", "-q", snapshot.commit.as_str()]);
+}
+
+/// A git directory in a folder of its own that sees these stores and nothing else.
+fn bound(world: &World, objects: &[std::path::PathBuf]) -> std::path::PathBuf {
+    let top = world.path().join("bound");
+    std::fs::create_dir(&top).unwrap();
+    world.git_ok(&top, &["init", "-q"]);
+    let lines: Vec<String> = objects.iter().map(|path| format!("{}\n", path.display())).collect();
+    write(&top.join(".git/objects/info/alternates"), &lines.concat());
+    top.join(".git")
+}
+
+#[test]
+fn a_second_round_stands_on_the_first_and_its_facts_are_about_both() {
+    let mut sandbox = Sandbox::new();
+    sandbox.write(".github/workflows/ci.yml", "on: push\n");
+    sandbox.commit("first round");
+    let first = sandbox.imported();
+    sandbox.git(&["fetch", "-q", sandbox.mirror.work().to_str().unwrap(), first.commit.as_str()]);
+    sandbox.git(&["checkout", "-q", "-f", first.commit.as_str()]);
+    sandbox.write("more", "x\n");
+    sandbox.commit("second round");
+    sandbox.onto = Some(first.commit.clone());
+    let second = sandbox.imported();
+    assert_eq!((second.files, second.commits), (2, 2));
+    assert_eq!(second.holds.len(), 1, "{:?}", second.holds);
+    let parent = sandbox.world.git_ok(&sandbox.mirror.work(), &["rev-parse", &format!("{}^", second.commit)]);
+    assert_eq!(CommitId::parse(&parent).unwrap(), first.commit);
+    // Looked for later, the same is known.
+    let again = midwatch_git::import::imported(
+        &sandbox.mirror,
+        &sandbox.base,
+        &sandbox.mirror.work_refs("refs/midwatch/import").unwrap().iter().find(|(_, id)| *id == second.commit).unwrap().0,
+        sandbox.limits,
+        &midwatch_git::gates::Scanner::new(&[]),
+    );
+    assert_eq!(again.unwrap(), Some(second));
+    // Who leaves the first round out has not gone on with it.
+    sandbox.git(&["checkout", "-q", "-f", sandbox.base.as_str()]);
+    sandbox.write("other", "x\n");
+    sandbox.commit("elsewhere");
+    sandbox.bundle("HEAD");
+    assert!(matches!(sandbox.import(), Err(ImportError::NotDescendant(_))));
 }

@@ -15,6 +15,7 @@ pub(crate) struct Sandbox {
     pub(crate) world: World,
     pub(crate) mirror: Mirror,
     pub(crate) base: CommitId,
+    pub(crate) onto: Option<CommitId>,
     pub(crate) limits: Limits,
     pub(crate) secrets: Vec<KnownSecret>,
 }
@@ -31,7 +32,7 @@ impl Sandbox {
         let repo = world.repo();
         world.git_ok(world.path(), &["clone", "-q", repo.to_str().unwrap(), "inside"]);
         std::fs::create_dir(world.path().join("out")).unwrap();
-        Self { world, mirror, base, limits: Limits::default(), secrets: Vec::new() }
+        Self { world, mirror, base, onto: None, limits: Limits::default(), secrets: Vec::new() }
     }
 
     pub(crate) fn repo(&self) -> PathBuf {
@@ -120,6 +121,7 @@ impl Sandbox {
             dir: &out,
             name: "work.bundle",
             base: &self.base,
+            onto: self.onto.as_ref().unwrap_or(&self.base),
             known,
             target,
             when: 1_700_000_000,

@@ -12,10 +12,7 @@ const PROGRAMS: [&str; 3] = ["/usr/bin/bwrap", "/usr/local/bin/bwrap", "/bin/bwr
 
 /// Finds the program.
 pub fn program() -> Option<PathBuf> {
-    PROGRAMS
-        .iter()
-        .map(PathBuf::from)
-        .find(|path| path.exists())
+    PROGRAMS.iter().map(PathBuf::from).find(|path| path.exists())
 }
 
 /// One entry of the host's system that is shown inside.
@@ -43,9 +40,7 @@ impl System {
     /// What this host has of /usr, its aliases at the root, and [`etc::from_host`].
     pub fn of_this_host() -> Self {
         let mut entries = Vec::new();
-        for name in [
-            "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
-        ] {
+        for name in ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"] {
             let at = PathBuf::from(name);
             match std::fs::read_link(&at) {
                 Ok(to) => entries.push(SystemEntry::Link { to, at }),
@@ -122,34 +117,15 @@ pub fn argv(
         }
     }
     for (file, fd) in etc::files(policy).iter().zip(&descriptors.etc) {
-        options.add([
-            &"--perms",
-            &"0444",
-            &"--ro-bind-data",
-            &fd.to_string(),
-            &file.target,
-        ]);
+        options.add([&"--perms", &"0444", &"--ro-bind-data", &fd.to_string(), &file.target]);
     }
     options.add([&"--proc", &"/proc", &"--dev", &"/dev"]);
     // Without this /dev would be a tmpfs of half the memory. Read-only does not stop the
     // devices in it from being used.
     options.add([&"--perms", &"1777", &"--size", &SHM_BYTES.to_string()]);
     options.add([&"--tmpfs", &"/dev/shm", &"--remount-ro", &"/dev"]);
-    options.add([
-        &"--perms",
-        &"1777",
-        &"--size",
-        &policy.tmp_bytes.to_string(),
-    ]);
-    options.add([
-        &"--tmpfs",
-        &"/tmp",
-        &"--dir",
-        &"/var",
-        &"--symlink",
-        &"/tmp",
-        &"/var/tmp",
-    ]);
+    options.add([&"--perms", &"1777", &"--size", &policy.tmp_bytes.to_string()]);
+    options.add([&"--tmpfs", &"/tmp", &"--dir", &"/var", &"--symlink", &"/tmp", &"/var/tmp"]);
     options.add([&"--dir", &"/run"]);
     for mount in &policy.mounts {
         add_mount(&mut options, mount);
@@ -164,18 +140,10 @@ pub fn argv(
 
 fn add_mount(options: &mut Options, mount: &Mount) {
     match mount {
-        Mount::Bind {
-            source,
-            target,
-            writable: true,
-        } => {
+        Mount::Bind { source, target, writable: true } => {
             options.add([&"--bind", source, target]);
         }
-        Mount::Bind {
-            source,
-            target,
-            writable: false,
-        } => {
+        Mount::Bind { source, target, writable: false } => {
             options.add([&"--ro-bind", source, target]);
         }
         Mount::Guard { source, target } => options.add([&"--ro-bind", source, target]),
@@ -198,42 +166,20 @@ mod tests {
         let mut policy = Policy::bare();
         policy.env.insert("TOKEN".into(), "t".into());
         policy.mounts = vec![
-            Mount::Bind {
-                source: "/s/ws".into(),
-                target: "/workspace".into(),
-                writable: true,
-            },
-            Mount::Bind {
-                source: "/s/base".into(),
-                target: "/base".into(),
-                writable: false,
-            },
-            Mount::Tmpfs {
-                target: "/home".into(),
-                size_bytes: 4096,
-            },
-            Mount::Dir {
-                target: "/empty".into(),
-            },
-            Mount::Symlink {
-                to: "/base".into(),
-                target: "/link".into(),
-            },
+            Mount::Bind { source: "/s/ws".into(), target: "/workspace".into(), writable: true },
+            Mount::Bind { source: "/s/base".into(), target: "/base".into(), writable: false },
+            Mount::Tmpfs { target: "/home".into(), size_bytes: 4096 },
+            Mount::Dir { target: "/empty".into() },
+            Mount::Symlink { to: "/base".into(), target: "/link".into() },
         ];
         let system = System {
             entries: vec![
                 SystemEntry::Bind("/usr".into()),
-                SystemEntry::Link {
-                    to: "usr/bin".into(),
-                    at: "/bin".into(),
-                },
+                SystemEntry::Link { to: "usr/bin".into(), at: "/bin".into() },
             ],
         };
-        let descriptors = Descriptors {
-            status: 3,
-            seccomp: Some(4),
-            etc: vec![5, 6, 7, 8, 9, 10, 11],
-        };
+        let descriptors =
+            Descriptors { status: 3, seccomp: Some(4), etc: vec![5, 6, 7, 8, 9, 10, 11] };
         let words = argv(&policy, &system, Path::new("/stage/exe"), &descriptors);
         let mut lines = String::new();
         for word in &words {

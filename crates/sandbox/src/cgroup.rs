@@ -99,10 +99,7 @@ impl Meter {
     /// As root, when there is no usable hierarchy. An ordinary user gets a polled meter then.
     pub fn prepare(name: &str, limits: Limits, owner: u32) -> Result<Self, CgroupError> {
         match Group::make(name, limits, owner) {
-            Ok(group) => Ok(Self {
-                limits,
-                source: Source::Kernel(group),
-            }),
+            Ok(group) => Ok(Self { limits, source: Source::Kernel(group) }),
             Err(error) if rustix::process::geteuid().is_root() => Err(error),
             Err(_) => Ok(Self::polled(limits)),
         }
@@ -110,10 +107,7 @@ impl Meter {
 
     /// One that only looks.
     pub fn polled(limits: Limits) -> Self {
-        Self {
-            limits,
-            source: Source::Polled(Polled::default()),
-        }
+        Self { limits, source: Source::Polled(Polled::default()) }
     }
 
     /// Who holds the limits.
@@ -189,15 +183,9 @@ mod tests {
 
     #[test]
     fn a_polled_meter_compares_by_itself() {
-        let meter = Meter::polled(Limits {
-            memory_bytes: Some(10),
-            pids: Some(2),
-        });
-        let sample = |memory_bytes, processes| Sample {
-            memory_bytes,
-            processes,
-            ..Sample::default()
-        };
+        let meter = Meter::polled(Limits { memory_bytes: Some(10), pids: Some(2) });
+        let sample =
+            |memory_bytes, processes| Sample { memory_bytes, processes, ..Sample::default() };
         assert_eq!(meter.over(&sample(10, 2)), None);
         assert_eq!(meter.over(&sample(11, 3)), Some(Over::Memory));
         assert_eq!(meter.over(&sample(1, 3)), Some(Over::Pids));

@@ -56,10 +56,7 @@ pub struct EtcFile {
 pub fn files(policy: &Policy) -> Vec<EtcFile> {
     let home = policy.home.display();
     let host = &policy.hostname;
-    let file = |name: &str, text: String| EtcFile {
-        target: Path::new("/etc").join(name),
-        text,
-    };
+    let file = |name: &str, text: String| EtcFile { target: Path::new("/etc").join(name), text };
     vec![
         file(
             "passwd",
@@ -69,14 +66,8 @@ pub fn files(policy: &Policy) -> Vec<EtcFile> {
                  nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
             ),
         ),
-        file(
-            "group",
-            format!("root:x:0:\nagent:x:{INSIDE_UID}:\nnogroup:x:65534:\n"),
-        ),
-        file(
-            "hosts",
-            format!("127.0.0.1 localhost {host}\n::1 localhost ip6-localhost\n"),
-        ),
+        file("group", format!("root:x:0:\nagent:x:{INSIDE_UID}:\nnogroup:x:65534:\n")),
+        file("hosts", format!("127.0.0.1 localhost {host}\n::1 localhost ip6-localhost\n")),
         file("hostname", format!("{host}\n")),
         file(
             "nsswitch.conf",
@@ -92,21 +83,12 @@ pub fn files(policy: &Policy) -> Vec<EtcFile> {
 /// The entries of the host's /etc that are bound, in a fixed order.
 pub fn from_host() -> Vec<PathBuf> {
     let etc = Path::new("/etc");
-    let mut found: Vec<PathBuf> = FROM_HOST
-        .iter()
-        .map(|name| etc.join(name))
-        .filter(|path| path.exists())
-        .collect();
-    let named = std::fs::read_dir(etc)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter(|entry| {
-            let name = entry.file_name();
-            FROM_HOST_PREFIXES
-                .iter()
-                .any(|prefix| name.to_string_lossy().starts_with(prefix))
-        });
+    let mut found: Vec<PathBuf> =
+        FROM_HOST.iter().map(|name| etc.join(name)).filter(|path| path.exists()).collect();
+    let named = std::fs::read_dir(etc).into_iter().flatten().flatten().filter(|entry| {
+        let name = entry.file_name();
+        FROM_HOST_PREFIXES.iter().any(|prefix| name.to_string_lossy().starts_with(prefix))
+    });
     found.extend(named.map(|entry| entry.path()));
     found.sort();
     found
@@ -119,15 +101,8 @@ mod tests {
     #[test]
     fn the_list_is_sorted_and_private_keys_are_not_on_it() {
         assert!(FROM_HOST.is_sorted());
-        let secret = [
-            "shadow",
-            "gshadow",
-            "ssl",
-            "ssl/private",
-            "gitconfig",
-            "hosts",
-            "machine-id",
-        ];
+        let secret =
+            ["shadow", "gshadow", "ssl", "ssl/private", "gitconfig", "hosts", "machine-id"];
         assert!(FROM_HOST.iter().all(|name| !secret.contains(name)));
     }
 

@@ -19,14 +19,8 @@ pub const CANNOT_START: u8 = 126;
 pub const NOT_FOUND: u8 = 127;
 
 /// Signals that are handed on to the command's process group.
-const FORWARDED: [i32; 6] = [
-    libc::SIGTERM,
-    libc::SIGINT,
-    libc::SIGHUP,
-    libc::SIGQUIT,
-    libc::SIGUSR1,
-    libc::SIGUSR2,
-];
+const FORWARDED: [i32; 6] =
+    [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGUSR1, libc::SIGUSR2];
 
 /// What init is told, by its argv only.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -43,19 +37,8 @@ impl InitArgs {
     /// The argv, after `init`.
     pub fn to_argv(&self) -> Vec<OsString> {
         let mut words: Vec<OsString> = Vec::new();
-        words.push(
-            if self.landlock {
-                "landlock"
-            } else {
-                "no-landlock"
-            }
-            .into(),
-        );
-        words.extend(
-            self.writable
-                .iter()
-                .map(|path| path.clone().into_os_string()),
-        );
+        words.push(if self.landlock { "landlock" } else { "no-landlock" }.into());
+        words.extend(self.writable.iter().map(|path| path.clone().into_os_string()));
         words.push("--".into());
         words.extend(self.command.iter().cloned());
         words
@@ -72,11 +55,7 @@ impl InitArgs {
         let end = rest.iter().position(|word| word == OsStr::new("--"))?;
         let command = rest[end + 1..].to_vec();
         let writable = rest[..end].iter().map(PathBuf::from).collect();
-        (!command.is_empty()).then_some(Self {
-            landlock,
-            writable,
-            command,
-        })
+        (!command.is_empty()).then_some(Self { landlock, writable, command })
     }
 }
 
@@ -100,10 +79,7 @@ pub fn run(words: &[OsString]) -> u8 {
     }
 }
 
-#[expect(
-    clippy::print_stderr,
-    reason = "stderr is this process's only way to say something"
-)]
+#[expect(clippy::print_stderr, reason = "stderr is this process's only way to say something")]
 fn complain(what: &str) {
     eprintln!("midwatch init: {what}");
 }
@@ -133,9 +109,7 @@ fn supervise(args: &InitArgs) -> io::Result<u8> {
             rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
             restore_mask(&blocked)?;
             match wall.take() {
-                Some(wall) => wall
-                    .enclose()
-                    .map_err(|_| io::ErrorKind::PermissionDenied.into()),
+                Some(wall) => wall.enclose().map_err(|_| io::ErrorKind::PermissionDenied.into()),
                 None => Ok(()),
             }
         });
@@ -167,11 +141,8 @@ fn wait_for(child: Pid, signals: &SignalSet) -> io::Result<u8> {
 
 /// 0 to 255 as the command ended with, or 128 + signal.
 fn code(status: ExitStatus) -> u8 {
-    let code = status
-        .code()
-        .or_else(|| status.signal().map(|signal| 128 + signal));
-    code.and_then(|code| u8::try_from(code & 0xff).ok())
-        .unwrap_or(CANNOT_START)
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+    code.and_then(|code| u8::try_from(code & 0xff).ok()).unwrap_or(CANNOT_START)
 }
 
 /// Bubblewrap closes what it used; what the runner forgot is closed here.
@@ -227,11 +198,7 @@ fn restore_mask(mask: &libc::sigset_t) -> io::Result<()> {
     #[expect(unsafe_code, reason = "signal masks have no wrapper")]
     // SAFETY: the mask came from sigprocmask.
     let done = unsafe { libc::sigprocmask(libc::SIG_SETMASK, mask, std::ptr::null_mut()) };
-    if done == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 #[cfg(test)]
@@ -247,10 +214,7 @@ mod tests {
         };
         assert_eq!(InitArgs::parse(&args.to_argv()), Some(args));
         assert_eq!(InitArgs::parse(&["landlock".into(), "--".into()]), None);
-        assert_eq!(
-            InitArgs::parse(&["other".into(), "--".into(), "sh".into()]),
-            None
-        );
+        assert_eq!(InitArgs::parse(&["other".into(), "--".into(), "sh".into()]), None);
     }
 
     #[test]

@@ -67,11 +67,7 @@ pub fn prepare(
     for path in writable {
         let Ok(fd) = PathFd::new(path) else { continue };
         // Rights of folders on a single file are refused.
-        let rights = if path.as_ref().is_dir() {
-            all
-        } else {
-            all & AccessFs::from_file(NEWEST)
-        };
+        let rights = if path.as_ref().is_dir() { all } else { all & AccessFs::from_file(NEWEST) };
         rules = rules.add_rule(PathBeneath::new(fd, rights))?;
     }
     Ok(Wall(rules))

@@ -78,16 +78,12 @@ pub struct Layers {
 impl Layers {
     /// Every layer. Where one is missing the start fails.
     pub const fn all() -> Self {
-        Self {
-            off: BTreeSet::new(),
-        }
+        Self { off: BTreeSet::new() }
     }
 
     /// All but these. For [`crate::probe::require`], and to measure what a layer holds.
     pub fn without(off: impl IntoIterator<Item = Layer>) -> Self {
-        Self {
-            off: off.into_iter().collect(),
-        }
+        Self { off: off.into_iter().collect() }
     }
 
     /// Whether the layer is to be there.

@@ -99,10 +99,7 @@ mod tests {
     fn separators_in_paths_are_escaped() {
         let lowers = [PathBuf::from("/a,b"), PathBuf::from("/c:d\\e")];
         let text = options(&lowers, Path::new("/u"), Path::new("/w")).unwrap();
-        assert_eq!(
-            text,
-            "userxattr,lowerdir=/a\\,b:/c\\:d\\\\e,upperdir=/u,workdir=/w"
-        );
+        assert_eq!(text, "userxattr,lowerdir=/a\\,b:/c\\:d\\\\e,upperdir=/u,workdir=/w");
     }
 
     #[test]

@@ -137,9 +137,8 @@ pub enum PolicyError {
 }
 
 /// Places that the sandbox makes itself, with all that is below them.
-const RESERVED: [&str; 10] = [
-    "/proc", "/dev", "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", INSIDE_EXE,
-];
+const RESERVED: [&str; 10] =
+    ["/proc", "/dev", "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", INSIDE_EXE];
 
 /// Places that the sandbox makes itself, but lets a policy add to: a CA bundle, a socket.
 const RESERVED_ALONE: [&str; 6] = ["/", "/etc", "/tmp", "/run", "/var", "/midwatch"];
@@ -163,12 +162,7 @@ impl Policy {
 
     /// Refuses what could not be built safely.
     pub fn check(&self) -> Result<(), PolicyError> {
-        for path in self
-            .mounts
-            .iter()
-            .map(Mount::target)
-            .chain([&*self.cwd, &*self.home])
-        {
+        for path in self.mounts.iter().map(Mount::target).chain([&*self.cwd, &*self.home]) {
             if !is_plain(path) {
                 return Err(PolicyError::NotPlain(path.to_owned()));
             }
@@ -176,9 +170,7 @@ impl Policy {
         for (index, mount) in self.mounts.iter().enumerate() {
             let target = mount.target();
             let reserved = RESERVED.iter().any(|place| target.starts_with(place))
-                || RESERVED_ALONE
-                    .iter()
-                    .any(|place| target == Path::new(place));
+                || RESERVED_ALONE.iter().any(|place| target == Path::new(place));
             if reserved {
                 return Err(PolicyError::Reserved(target.to_owned()));
             }
@@ -210,14 +202,13 @@ impl Policy {
         Ok(())
     }
 
-    /// Where code inside may write, for Landlock.
+    /// Where code inside may write, for Landlock. /proc is not among it: what honest programs
+    /// write there they can do without, and a process could spare itself from the memory killer
+    /// where the one that started us was spared.
     pub fn writable(&self) -> Vec<PathBuf> {
-        let fixed = ["/tmp", "/dev", "/proc"].map(PathBuf::from);
+        let fixed = ["/tmp", "/dev"].map(PathBuf::from);
         let ours = self.mounts.iter().filter(|mount| mount.is_writable());
-        fixed
-            .into_iter()
-            .chain(ours.map(|mount| mount.target().to_owned()))
-            .collect()
+        fixed.into_iter().chain(ours.map(|mount| mount.target().to_owned())).collect()
     }
 }
 
@@ -234,63 +225,35 @@ mod tests {
     use super::*;
 
     fn bind(target: &str, writable: bool) -> Mount {
-        Mount::Bind {
-            source: "/srv/x".into(),
-            target: target.into(),
-            writable,
-        }
+        Mount::Bind { source: "/srv/x".into(), target: target.into(), writable }
     }
 
     fn with(mounts: Vec<Mount>) -> Policy {
-        Policy {
-            mounts,
-            ..Policy::bare()
-        }
+        Policy { mounts, ..Policy::bare() }
     }
 
     #[test]
     fn good_policies_pass() {
-        let tmpfs = Mount::Tmpfs {
-            target: "/home".into(),
-            size_bytes: 1,
-        };
-        let fine = with(vec![
-            tmpfs,
-            bind("/home/agent", true),
-            bind("/etc/ca.pem", false),
-        ]);
+        let tmpfs = Mount::Tmpfs { target: "/home".into(), size_bytes: 1 };
+        let fine = with(vec![tmpfs, bind("/home/agent", true), bind("/etc/ca.pem", false)]);
         assert_eq!(fine.check(), Ok(()));
     }
 
     #[test]
     fn bad_targets_are_refused() {
-        for target in [
-            "relative",
-            "/a/../etc",
-            "/",
-            "/etc",
-            "/usr/lib",
-            "/proc/1",
-            "/midwatch/midwatch",
-        ] {
+        for target in
+            ["relative", "/a/../etc", "/", "/etc", "/usr/lib", "/proc/1", "/midwatch/midwatch"]
+        {
             assert!(with(vec![bind(target, false)]).check().is_err(), "{target}");
         }
     }
 
     #[test]
     fn nothing_is_mounted_where_hostile_code_could_have_put_a_link() {
-        let policy = with(vec![
-            bind("/workspace", true),
-            bind("/workspace/deps", false),
-        ]);
-        assert!(matches!(
-            policy.check(),
-            Err(PolicyError::BelowWritable { .. })
-        ));
-        let guard = Mount::Guard {
-            source: "/srv/c".into(),
-            target: "/workspace/.git/config".into(),
-        };
+        let policy = with(vec![bind("/workspace", true), bind("/workspace/deps", false)]);
+        assert!(matches!(policy.check(), Err(PolicyError::BelowWritable { .. })));
+        let guard =
+            Mount::Guard { source: "/srv/c".into(), target: "/workspace/.git/config".into() };
         assert_eq!(with(vec![bind("/workspace", true), guard]).check(), Ok(()));
         let policy = with(vec![bind("/workspace", true), bind("/workspace-2", false)]);
         assert_eq!(policy.check(), Ok(()));

@@ -106,11 +106,7 @@ impl Entered {
 /// dumpable. Descriptors opened before stay usable.
 pub fn enter(plan: &Plan) -> Result<Entered, PreludeError> {
     let root = rustix::process::geteuid().is_root();
-    let owner = if root {
-        plan.service_uid
-    } else {
-        rustix::process::geteuid().as_raw()
-    };
+    let owner = if root { plan.service_uid } else { rustix::process::geteuid().as_raw() };
     if root {
         check_service_uid(plan.service_uid)?;
     }
@@ -119,11 +115,7 @@ pub fn enter(plan: &Plan) -> Result<Entered, PreludeError> {
     } else {
         Meter::polled(plan.limits)
     };
-    let stage = if root {
-        root_stage(plan, owner)?
-    } else {
-        Stage::new(&plan.stage)
-    };
+    let stage = if root { root_stage(plan, owner)? } else { Stage::new(&plan.stage) };
     own_user_namespace()?;
     if !root {
         stage.cover(None)?;
@@ -132,11 +124,7 @@ pub fn enter(plan: &Plan) -> Result<Entered, PreludeError> {
     rustix::thread::set_no_new_privs(true).map_err(step("no_new_privs"))?;
     // Another run of the same uid must not be able to look at or write to this one.
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(step("PR_SET_DUMPABLE"))?;
-    Ok(Entered {
-        stage,
-        layers: plan.layers.clone(),
-        meter,
-    })
+    Ok(Entered { stage, layers: plan.layers.clone(), meter })
 }
 
 /// What only root can do: a stage that others may enter, with all that they could not reach.
@@ -145,10 +133,7 @@ fn root_stage(plan: &Plan, owner: u32) -> Result<Stage, PreludeError> {
     let place = Path::new(ROOT_STAGE);
     match std::fs::create_dir(place) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            return Err(PreludeError::Stage {
-                path: place.to_owned(),
-                error,
-            });
+            return Err(PreludeError::Stage { path: place.to_owned(), error });
         }
         Ok(()) | Err(_) => {}
     }
@@ -158,6 +143,10 @@ fn root_stage(plan: &Plan, owner: u32) -> Result<Stage, PreludeError> {
         stage.expose(path)?;
     }
     stage.add_exe()?;
+    // Only root's word sets the least that those below may go down to: where we were started
+    // spared by the memory killer, code inside could otherwise spare itself.
+    std::fs::write("/proc/self/oom_score_adj", "0")
+        .map_err(|error| PreludeError::Step { step: "oom_score_adj", error })?;
     become_user(owner)?;
     // Lost with the uid, and without it /proc/self would be root's: no uid_map to write.
     set_dumpable_behavior(DumpableBehavior::Dumpable).map_err(step("PR_SET_DUMPABLE"))?;
@@ -174,32 +163,21 @@ fn own_user_namespace() -> Result<(), PreludeError> {
         ("/proc/self/uid_map", format!("{uid} {uid} 1")),
         ("/proc/self/gid_map", format!("{gid} {gid} 1")),
     ] {
-        std::fs::write(file, text).map_err(|error| PreludeError::Step {
-            step: "mapping the uid",
-            error,
-        })?;
+        std::fs::write(file, text)
+            .map_err(|error| PreludeError::Step { step: "mapping the uid", error })?;
     }
     Ok(())
 }
 
 fn own_namespaces(flags: UnshareFlags) -> Result<(), PreludeError> {
-    #[expect(
-        unsafe_code,
-        reason = "unshare is unsafe where it can split a thread's files"
-    )]
+    #[expect(unsafe_code, reason = "unshare is unsafe where it can split a thread's files")]
     // SAFETY: no flag that parts descriptor tables or file system state from other threads.
     unsafe { unshare_unsafe(flags) }.map_err(step("unshare"))?;
     // What we mount stays ours; what the host unmounts goes here too.
-    mount_change(
-        "/",
-        MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC,
-    )
-    .map_err(step("making mounts private"))
+    mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
+        .map_err(step("making mounts private"))
 }
 
 fn step(step: &'static str) -> impl Fn(rustix::io::Errno) -> PreludeError {
-    move |error| PreludeError::Step {
-        step,
-        error: error.into(),
-    }
+    move |error| PreludeError::Step { step, error: error.into() }
 }

@@ -60,11 +60,7 @@ impl fmt::Display for LayerState {
 pub struct Refused(pub Vec<LayerState>);
 
 fn list(states: &[LayerState]) -> String {
-    states
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(" | ")
+    states.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | ")
 }
 
 /// Measures every layer. `dir` is an existing folder on the file system that workspaces will
@@ -72,10 +68,7 @@ fn list(states: &[LayerState]) -> String {
 /// some tens of milliseconds. May be called by a process with many threads.
 pub fn probe(dir: &Path, service_uid: u32) -> Vec<LayerState> {
     let probe = measure::Measure::new(dir, service_uid);
-    let state = |layer| LayerState {
-        layer,
-        found: probe.layer(layer),
-    };
+    let state = |layer| LayerState { layer, found: probe.layer(layer) };
     Layer::ALL.into_iter().map(state).collect()
 }
 
@@ -106,21 +99,12 @@ mod tests {
     fn states(missing: &[Layer]) -> Vec<LayerState> {
         let found = |layer| {
             if missing.contains(&layer) {
-                Found::Missing {
-                    why: "x".into(),
-                    remedy: "y".into(),
-                }
+                Found::Missing { why: "x".into(), remedy: "y".into() }
             } else {
                 Found::Present { detail: "z".into() }
             }
         };
-        Layer::ALL
-            .into_iter()
-            .map(|layer| LayerState {
-                layer,
-                found: found(layer),
-            })
-            .collect()
+        Layer::ALL.into_iter().map(|layer| LayerState { layer, found: found(layer) }).collect()
     }
 
     #[test]
@@ -128,10 +112,7 @@ mod tests {
         let all = require(&states(&[]), &BTreeSet::from([Layer::Seccomp])).unwrap();
         assert!(all.has(Layer::Seccomp), "accepted, but there");
         let refused = require(&states(&[Layer::Seccomp]), &BTreeSet::new()).unwrap_err();
-        assert_eq!(
-            refused.to_string(),
-            "the sandbox is not complete here: seccomp: missing, x; y"
-        );
+        assert_eq!(refused.to_string(), "the sandbox is not complete here: seccomp: missing, x; y");
         let accepted = BTreeSet::from([Layer::Seccomp]);
         let layers = require(&states(&[Layer::Seccomp]), &accepted).unwrap();
         assert_eq!(layers.missing().collect::<Vec<_>>(), [Layer::Seccomp]);

@@ -103,23 +103,11 @@ const NAMESPACE_FLAGS: [i32; 7] = [
 ];
 
 /// The families that sockets may have. Packets, VMs, kernel crypto, radios: none of them.
-const FAMILIES: [i32; 4] = [
-    libc::AF_UNIX,
-    libc::AF_INET,
-    libc::AF_INET6,
-    libc::AF_NETLINK,
-];
+const FAMILIES: [i32; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
 
 /// Personalities that programs set: none, 32-bit, the old version number, no randomisation
 /// (gdb), and the question which it is. Others weaken memory protection.
-const PERSONALITIES: [u64; 6] = [
-    0,
-    0x0008,
-    0x0002_0000,
-    0x0002_0008,
-    0x0004_0000,
-    0xffff_ffff,
-];
+const PERSONALITIES: [u64; 6] = [0, 0x0008, 0x0002_0000, 0x0002_0008, 0x0004_0000, 0xffff_ffff];
 
 /// Put characters into a terminal's input, or steer the console.
 const TERMINAL_REQUESTS: [u64; 3] = [libc::TIOCSTI, libc::TIOCLINUX, libc::TIOCSETD];
@@ -146,10 +134,7 @@ pub fn filter() -> Result<Vec<u8>, BackendError> {
     let not_route = [(0, SeccompCmpOp::Eq, netlink), (2, SeccompCmpOp::Ne, route)];
     rules.insert(libc::SYS_socket, vec![rule(outside)?, rule(not_route)?]);
     let unix = u64::from(libc::AF_UNIX.cast_unsigned());
-    rules.insert(
-        libc::SYS_socketpair,
-        vec![rule([(0, SeccompCmpOp::Ne, unix)])?],
-    );
+    rules.insert(libc::SYS_socketpair, vec![rule([(0, SeccompCmpOp::Ne, unix)])?]);
 
     let mut requests = Vec::new();
     for request in TERMINAL_REQUESTS {
@@ -159,6 +144,12 @@ pub fn filter() -> Result<Vec<u8>, BackendError> {
 
     let odd = PERSONALITIES.map(|known| (0, SeccompCmpOp::Ne, known));
     rules.insert(libc::SYS_personality, vec![rule(odd)?]);
+
+    // Limits of other processes: the kernel asks for no more than the same uid, and init's
+    // limit of processor time is a way to end it.
+    let other = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, 0)?;
+    let set = SeccompCondition::new(2, SeccompCmpArgLen::Qword, SeccompCmpOp::Ne, 0)?;
+    rules.insert(libc::SYS_prlimit64, vec![SeccompRule::new(vec![other, set])?]);
 
     let eperm = SeccompAction::Errno(libc::EPERM.cast_unsigned());
     let arch = std::env::consts::ARCH.try_into()?;

@@ -79,7 +79,8 @@ pub struct Running {
     child: Child,
     status_fd: OwnedFd,
     status: Status,
-    init: OwnedFd,
+    /// None where it had ended before we could look.
+    init: Option<OwnedFd>,
     init_pid: u32,
     exit: Option<Exit>,
 }
@@ -111,12 +112,8 @@ pub fn spawn(
         seccomp: seccomp.as_ref().map(std::os::fd::AsRawFd::as_raw_fd),
         etc: etc.iter().map(std::os::fd::AsRawFd::as_raw_fd).collect(),
     };
-    let options = bubblewrap::argv(
-        &policy,
-        &System::of_this_host(),
-        &entered.stage.exe(),
-        &descriptors,
-    );
+    let options =
+        bubblewrap::argv(&policy, &System::of_this_host(), &entered.stage.exe(), &descriptors);
     let mut words = Vec::new();
     for option in &options {
         words.extend(option.as_bytes());
@@ -130,12 +127,7 @@ pub fn spawn(
     };
 
     let mut bwrap = Command::new(program);
-    bwrap
-        .arg("--args")
-        .arg(words.as_raw_fd().to_string())
-        .arg("--")
-        .arg(INSIDE_EXE)
-        .arg("init");
+    bwrap.arg("--args").arg(words.as_raw_fd().to_string()).arg("--").arg(INSIDE_EXE).arg("init");
     bwrap.args(init.to_argv()).env_clear();
     bwrap.stdout(Stdio::piped()).stderr(Stdio::piped());
     bwrap.stdin(match stdin {
@@ -145,12 +137,8 @@ pub fn spawn(
     let mut kept = vec![words.as_raw_fd(), descriptors.status];
     kept.extend(descriptors.seccomp);
     kept.extend(&descriptors.etc);
-    let joins: Vec<RawFd> = entered
-        .meter
-        .joins()
-        .iter()
-        .map(std::os::fd::AsRawFd::as_raw_fd)
-        .collect();
+    let joins: Vec<RawFd> =
+        entered.meter.joins().iter().map(std::os::fd::AsRawFd::as_raw_fd).collect();
     let parent = rustix::process::getpid();
     #[expect(unsafe_code, reason = "work between fork and exec")]
     // SAFETY: only system calls on memory that was allocated before the fork.
@@ -169,22 +157,17 @@ pub fn spawn(
             count => status.feed(&bytes[..count]),
         }
     }
-    let found = status
-        .child_pid
-        .and_then(|pid| Some((pid, Pid::from_raw(pid.try_into().ok()?)?)));
-    // Bubblewrap is its parent and has not waited for it: the number is still its own.
-    let opened = found.map(|(number, pid)| (number, pidfd_open(pid, PidfdFlags::empty())));
-    let Some((init_pid, Ok(init))) = opened else {
-        let _ = child.kill();
+    let Some(init_pid) = status.child_pid else {
         let mut said = Vec::new();
         if let Some(stderr) = child.stderr.take() {
             let _ = stderr.take(4096).read_to_end(&mut said);
         }
-        status::reap(&mut child);
-        return Err(SpawnError::Bubblewrap(
-            String::from_utf8_lossy(&said).trim().to_owned(),
-        ));
+        let _ = child.kill();
+        let ended = child.wait()?;
+        let said = String::from_utf8_lossy(&said);
+        return Err(SpawnError::Bubblewrap(format!("{} ({ended})", said.trim().escape_debug())));
     };
+    let init = open_init(init_pid, child.id())?;
     entered.meter.attach(init_pid);
     fcntl_setfl(&reader, OFlags::NONBLOCK).map_err(io::Error::from)?;
     Ok(Running {
@@ -200,6 +183,22 @@ pub fn spawn(
     })
 }
 
+/// A handle on init, or none where it has ended already: a busy machine may not let us run
+/// before a short command is over. Its number may then be another's.
+fn open_init(init_pid: u32, bubblewrap_pid: u32) -> io::Result<Option<OwnedFd>> {
+    let Some(pid) = i32::try_from(init_pid).ok().and_then(Pid::from_raw) else { return Ok(None) };
+    let fd = match pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(fd) => fd,
+        Err(rustix::io::Errno::SRCH) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    // Bubblewrap has one child, and is ours and not waited for: neither number can be reused.
+    let parent = std::fs::read_to_string(format!("/proc/{init_pid}/stat"))
+        .ok()
+        .and_then(|stat| stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse::<u32>().ok());
+    Ok((parent == Some(bubblewrap_pid)).then_some(fd))
+}
+
 /// The policy in paths of this mount namespace, with its overlays mounted.
 fn on_this_host(entered: &mut Entered, policy: &Policy) -> Result<Policy, SpawnError> {
     let mut policy = policy.clone();
@@ -208,24 +207,13 @@ fn on_this_host(entered: &mut Entered, policy: &Policy) -> Result<Policy, SpawnE
             Mount::Bind { source, .. } | Mount::Guard { source, .. } => {
                 *source = entered.stage.resolve(source);
             }
-            Mount::Overlay {
-                lowers,
-                upper,
-                work,
-                target,
-            } => {
-                let lowers: Vec<_> = lowers
-                    .iter()
-                    .map(|lower| entered.stage.resolve(lower))
-                    .collect();
+            Mount::Overlay { lowers, upper, work, target } => {
+                let lowers: Vec<_> =
+                    lowers.iter().map(|lower| entered.stage.resolve(lower)).collect();
                 let (upper, work) = (entered.stage.resolve(upper), entered.stage.resolve(work));
                 let source = entered.stage.place(true)?;
                 overlay::mount(&lowers, &upper, &work, &source)?;
-                *mount = Mount::Bind {
-                    source,
-                    target: target.clone(),
-                    writable: true,
-                };
+                *mount = Mount::Bind { source, target: target.clone(), writable: true };
             }
             Mount::Tmpfs { .. } | Mount::Dir { .. } | Mount::Symlink { .. } => {}
         }
@@ -241,19 +229,16 @@ fn check_guards(policy: &Policy) -> Result<(), SpawnError> {
         let Mount::Guard { target, .. } = guard else {
             continue;
         };
-        let below = policy.mounts[..index]
-            .iter()
-            .rev()
-            .find_map(|outer| match outer {
-                Mount::Bind {
-                    source, target: at, ..
-                } => target.strip_prefix(at).ok().map(|rest| (source, rest)),
-                Mount::Guard { .. }
-                | Mount::Tmpfs { .. }
-                | Mount::Overlay { .. }
-                | Mount::Dir { .. }
-                | Mount::Symlink { .. } => None,
-            });
+        let below = policy.mounts[..index].iter().rev().find_map(|outer| match outer {
+            Mount::Bind { source, target: at, .. } => {
+                target.strip_prefix(at).ok().map(|rest| (source, rest))
+            }
+            Mount::Guard { .. }
+            | Mount::Tmpfs { .. }
+            | Mount::Overlay { .. }
+            | Mount::Dir { .. }
+            | Mount::Symlink { .. } => None,
+        });
         let Some((source, rest)) = below else {
             return Err(SpawnError::Guard(target.clone()));
         };
@@ -284,10 +269,7 @@ fn before_exec(parent: Pid, kept: &[RawFd], joins: &[RawFd]) -> io::Result<()> {
     if rustix::process::getppid() != Some(parent) {
         return Err(io::ErrorKind::BrokenPipe.into());
     }
-    #[expect(
-        unsafe_code,
-        reason = "numbers of descriptors that the parent holds open"
-    )]
+    #[expect(unsafe_code, reason = "numbers of descriptors that the parent holds open")]
     // SAFETY: the parent waits for our exec before it drops any of them.
     let borrow = |fd: RawFd| unsafe { BorrowedFd::borrow_raw(fd) };
     for fd in joins {
@@ -295,14 +277,8 @@ fn before_exec(parent: Pid, kept: &[RawFd], joins: &[RawFd]) -> io::Result<()> {
     }
     #[expect(unsafe_code, reason = "close_range has no wrapper")]
     // SAFETY: marks descriptors, closes none.
-    let marked = unsafe {
-        libc::syscall(
-            libc::SYS_close_range,
-            3_u32,
-            u32::MAX,
-            libc::CLOSE_RANGE_CLOEXEC,
-        )
-    };
+    let marked =
+        unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
     if marked != 0 {
         // Since Linux 5.11, and so are overlays for users.
         return Err(io::Error::last_os_error());
@@ -332,7 +308,8 @@ impl Running {
     /// Hands a signal to init, which passes it to the command's process group. SIGTERM to
     /// bubblewrap would never reach the command.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
-        match pidfd_send_signal(&self.init, signal) {
+        let Some(init) = &self.init else { return Ok(()) };
+        match pidfd_send_signal(init, signal) {
             Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
             Err(error) => Err(error.into()),
         }

@@ -89,9 +89,7 @@ fn say(line: &Line) {
 
 fn attempt() -> Result<Line, String> {
     let mut text = String::new();
-    io::stdin()
-        .read_to_string(&mut text)
-        .map_err(|error| error.to_string())?;
+    io::stdin().read_to_string(&mut text).map_err(|error| error.to_string())?;
     let trial: Trial = serde_json::from_str(&text).map_err(|error| error.to_string())?;
     let plan = Plan {
         stage: trial.stage.clone(),
@@ -177,18 +175,12 @@ fn watch(
 
 /// Until something can be read, or a tenth of a second, which is how often limits are looked at.
 fn wait(ends: &[Option<OwnedFd>; 2], running: &Running) -> io::Result<()> {
-    let mut fds: Vec<PollFd<'_>> = ends
-        .iter()
-        .flatten()
-        .map(|fd| PollFd::new(fd, PollFlags::IN))
-        .collect();
+    let mut fds: Vec<PollFd<'_>> =
+        ends.iter().flatten().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
     if fds.is_empty() {
         fds.push(PollFd::from_borrowed_fd(running.status_fd(), PollFlags::IN));
     }
-    let tick = Timespec {
-        tv_sec: 0,
-        tv_nsec: 100_000_000,
-    };
+    let tick = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
     match poll(&mut fds, Some(&tick)) {
         Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
         Err(error) => Err(error.into()),
@@ -200,14 +192,7 @@ fn take(end: &mut Option<OwnedFd>, text: &mut Vec<u8>) -> io::Result<()> {
         return Ok(());
     };
     let mut fds = [PollFd::new(fd, PollFlags::IN)];
-    if poll(
-        &mut fds,
-        Some(&Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        }),
-    )? == 0
-    {
+    if poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))? == 0 {
         return Ok(());
     }
     let mut bytes = vec![0; 65536];

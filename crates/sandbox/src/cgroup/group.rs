@@ -61,19 +61,14 @@ impl Group {
         let mut group = Self {
             leaves,
             joins: Vec::new(),
-            memory: Reading {
-                version: memory.version,
-                dir: memory_dir,
-            },
+            memory: Reading { version: memory.version, dir: memory_dir },
             pids: pids_dir,
             kill: None,
             removed: false,
         };
         group.limit(limits)?;
         for leaf in &group.leaves {
-            group
-                .joins
-                .push(open_write(&leaf.path.join("cgroup.procs"))?);
+            group.joins.push(open_write(&leaf.path.join("cgroup.procs"))?);
         }
         if memory.version == Version::V2 {
             // Linux 5.14; older ones are killed process by process.
@@ -93,17 +88,13 @@ impl Group {
                 }
             }
             Version::V2 => {
-                let bytes = limits
-                    .memory_bytes
-                    .map_or(NO_LIMIT_V2.to_owned(), |b| b.to_string());
+                let bytes = limits.memory_bytes.map_or(NO_LIMIT_V2.to_owned(), |b| b.to_string());
                 write(&dir.join("memory.max"), &bytes)?;
                 let _ = write(&dir.join("memory.swap.max"), "0");
                 write(&dir.join("memory.oom.group"), "1")?;
             }
         }
-        let pids = limits
-            .pids
-            .map_or(NO_LIMIT_V2.to_owned(), |pids| pids.to_string());
+        let pids = limits.pids.map_or(NO_LIMIT_V2.to_owned(), |pids| pids.to_string());
         write(&self.pids.join("pids.max"), &pids)
     }
 
@@ -175,12 +166,8 @@ impl Leaf {
         if root {
             // Whoever may write the folder may remove groups from it, and no more: limits are
             // files of their own, which stay root's.
-            rustix::fs::chown(
-                &parent,
-                Some(Uid::from_raw(owner)),
-                Some(Gid::from_raw(owner)),
-            )
-            .map_err(|error| fault(&parent, error.into()))?;
+            rustix::fs::chown(&parent, Some(Uid::from_raw(owner)), Some(Gid::from_raw(owner)))
+                .map_err(|error| fault(&parent, error.into()))?;
         }
         sweep(&parent);
         let path = parent.join(name);
@@ -188,11 +175,7 @@ impl Leaf {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let parent = rustix::fs::open(&parent, flags, Mode::empty())
             .map_err(|error| fault(&parent, error.into()))?;
-        Ok(Self {
-            parent,
-            path,
-            name: name.to_owned(),
-        })
+        Ok(Self { parent, path, name: name.to_owned() })
     }
 }
 
@@ -219,11 +202,7 @@ fn parent(place: &Place) -> Result<PathBuf, CgroupError> {
             let given = read(&beside.join("cgroup.subtree_control"))
                 .map_err(|error| fault(&beside, error))?;
             let has = |name| given.split_whitespace().any(|word| word == name);
-            if has("memory") && has("pids") {
-                Ok(beside)
-            } else {
-                Err(CgroupError::NoControllers)
-            }
+            if has("memory") && has("pids") { Ok(beside) } else { Err(CgroupError::NoControllers) }
         }
     }
 }
@@ -232,9 +211,7 @@ fn parent(place: &Place) -> Result<PathBuf, CgroupError> {
 fn sweep(parent: &Path) {
     for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let owner = name
-            .to_str()
-            .and_then(|name| name.split_once('-')?.0.parse::<u32>().ok());
+        let owner = name.to_str().and_then(|name| name.split_once('-')?.0.parse::<u32>().ok());
         if let Some(pid) = owner
             && !Path::new("/proc").join(pid.to_string()).exists()
         {
@@ -251,10 +228,7 @@ fn locate(controller: &str) -> Result<Place, CgroupError> {
 }
 
 fn fault(path: &Path, error: io::Error) -> CgroupError {
-    CgroupError::Io {
-        path: path.to_owned(),
-        error,
-    }
+    CgroupError::Io { path: path.to_owned(), error }
 }
 
 fn create(path: &Path) -> Result<(), CgroupError> {
@@ -269,10 +243,7 @@ fn write(path: &Path, text: &str) -> Result<(), CgroupError> {
 }
 
 fn open_write(path: &Path) -> Result<File, CgroupError> {
-    File::options()
-        .write(true)
-        .open(path)
-        .map_err(|error| fault(path, error))
+    File::options().write(true).open(path).map_err(|error| fault(path, error))
 }
 
 fn read(path: &Path) -> io::Result<String> {

@@ -32,10 +32,7 @@ pub(super) fn of_self(controller: &str) -> io::Result<Option<Place>> {
     }
     // In v2 a controller is there only where the root offers it.
     let offered = std::fs::read_to_string(place.root.join("cgroup.controllers"))?;
-    Ok(offered
-        .split_whitespace()
-        .any(|name| name == controller)
-        .then_some(place))
+    Ok(offered.split_whitespace().any(|name| name == controller).then_some(place))
 }
 
 /// `groups` is /proc/self/cgroup, `mounts` /proc/self/mountinfo (proc(5)).
@@ -44,10 +41,7 @@ fn find(controller: &str, groups: &str, mounts: &str) -> Option<Place> {
         let mut parts = line.splitn(3, ':').skip(1);
         let controllers = parts.next()?;
         let path = parts.next()?;
-        controllers
-            .split(',')
-            .any(|name| name == controller)
-            .then_some(path)
+        controllers.split(',').any(|name| name == controller).then_some(path)
     });
     let v2 = groups.lines().find_map(|line| line.strip_prefix("0::"));
     let (version, path) = match (v1, v2) {
@@ -92,10 +86,7 @@ mod tests {
         assert_eq!(memory.own, Path::new("/sys/fs/cgroup/memory/a/b"));
         let pids = find("pids", HYBRID, HYBRID_MOUNTS).unwrap();
         assert_eq!(pids.own, Path::new("/sys/fs/cgroup/pids"));
-        assert_eq!(
-            find("io", HYBRID, HYBRID_MOUNTS).unwrap().version,
-            Version::V2
-        );
+        assert_eq!(find("io", HYBRID, HYBRID_MOUNTS).unwrap().version, Version::V2);
     }
 
     #[test]

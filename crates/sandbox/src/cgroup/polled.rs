@@ -33,24 +33,14 @@ impl Polled {
         let table = table()?;
         let members = members(&table, init);
         let page = page_bytes();
-        let resident: u64 = members
-            .iter()
-            .map(|pid| table[pid].resident_pages * page)
-            .sum();
+        let resident: u64 = members.iter().map(|pid| table[pid].resident_pages * page).sum();
         // Shared pages are counted once per process above; where that decides, look closer.
         let memory_bytes = if limit.is_some_and(|limit| resident > limit) {
-            members
-                .iter()
-                .map(|pid| proportional(*pid, table[pid].resident_pages * page))
-                .sum()
+            members.iter().map(|pid| proportional(*pid, table[pid].resident_pages * page)).sum()
         } else {
             resident
         };
-        Ok(Sample {
-            memory_bytes,
-            processes: members.len() as u64,
-            ..Sample::default()
-        })
+        Ok(Sample { memory_bytes, processes: members.len() as u64, ..Sample::default() })
     }
 
     /// Killing init is enough, and is done by pidfd elsewhere; this is for those that remain.
@@ -102,10 +92,7 @@ fn parse_stat(stat: &str) -> Option<Process> {
     let parent = fields.nth(1)?.parse().ok()?;
     // proc(5): rss is field 24, the parent field 4.
     let resident_pages = fields.nth(19)?.parse().ok()?;
-    Some(Process {
-        parent,
-        resident_pages,
-    })
+    Some(Process { parent, resident_pages })
 }
 
 /// `init` and everything below it.
@@ -142,22 +129,13 @@ mod tests {
     fn a_hostile_name_does_not_move_the_fields() {
         let stat = "7 (x) R 1 (y) S 3 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 5 1000 42 18 1";
         let parsed = parse_stat(stat).unwrap();
-        assert_eq!(
-            parsed,
-            Process {
-                parent: 3,
-                resident_pages: 42
-            }
-        );
+        assert_eq!(parsed, Process { parent: 3, resident_pages: 42 });
         assert_eq!(parse_stat("7 (x"), None);
     }
 
     #[test]
     fn descendants_only() {
-        let process = |parent| Process {
-            parent,
-            resident_pages: 1,
-        };
+        let process = |parent| Process { parent, resident_pages: 1 };
         let table = BTreeMap::from([
             (1, process(0)),
             (10, process(1)),
@@ -171,9 +149,6 @@ mod tests {
 
     #[test]
     fn proportional_size() {
-        assert_eq!(
-            parse_pss("Rss:   8 kB\nPss:             5 kB\n"),
-            Some(5120)
-        );
+        assert_eq!(parse_pss("Rss:   8 kB\nPss:             5 kB\n"), Some(5120));
     }
 }

@@ -20,11 +20,7 @@ pub fn check_service_uid(uid: u32) -> Result<(), PreludeError> {
     // SAFETY: called by a process with one thread; the entry is copied before the next call.
     let name = unsafe {
         let entry = libc::getpwuid(uid);
-        (!entry.is_null()).then(|| {
-            CStr::from_ptr((*entry).pw_name)
-                .to_string_lossy()
-                .into_owned()
-        })
+        (!entry.is_null()).then(|| CStr::from_ptr((*entry).pw_name).to_string_lossy().into_owned())
     };
     match name {
         Some(name) => Err(PreludeError::UidTaken { uid, name }),
@@ -50,11 +46,7 @@ pub(crate) fn become_user(uid: u32) -> Result<(), PreludeError> {
     let uid = Uid::from_raw(uid);
     rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(step("setresuid"))?;
     let none = CapabilitySet::empty();
-    let sets = CapabilitySets {
-        effective: none,
-        permitted: none,
-        inheritable: none,
-    };
+    let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
     rustix::thread::set_capabilities(None, sets).map_err(step("capset"))
 }
 
@@ -64,14 +56,8 @@ mod tests {
 
     #[test]
     fn somebodys_uid_is_refused() {
-        assert!(matches!(
-            check_service_uid(0),
-            Err(PreludeError::UidUnusable(0))
-        ));
-        assert!(matches!(
-            check_service_uid(1),
-            Err(PreludeError::UidTaken { uid: 1, .. })
-        ));
+        assert!(matches!(check_service_uid(0), Err(PreludeError::UidUnusable(0))));
+        assert!(matches!(check_service_uid(1), Err(PreludeError::UidTaken { uid: 1, .. })));
         assert!(check_service_uid(61_997).is_ok());
     }
 }

@@ -22,11 +22,7 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(super) fn new(root: &Path) -> Self {
-        Self {
-            root: root.to_owned(),
-            moved: Vec::new(),
-            places: 0,
-        }
+        Self { root: root.to_owned(), moved: Vec::new(), places: 0 }
     }
 
     /// Mounts the tmpfs; `owner` where that is not the caller.
@@ -83,11 +79,8 @@ impl Stage {
     pub(crate) fn place(&mut self, folder: bool) -> Result<PathBuf, PreludeError> {
         let place = self.root.join(self.places.to_string());
         self.places += 1;
-        let made = if folder {
-            std::fs::create_dir(&place)
-        } else {
-            File::create(&place).map(|_| ())
-        };
+        let made =
+            if folder { std::fs::create_dir(&place) } else { File::create(&place).map(|_| ()) };
         made.map_err(|error| fault(&place, error))?;
         Ok(place)
     }
@@ -109,10 +102,7 @@ impl Stage {
 }
 
 fn fault(path: &Path, error: io::Error) -> PreludeError {
-    PreludeError::Stage {
-        path: path.to_owned(),
-        error,
-    }
+    PreludeError::Stage { path: path.to_owned(), error }
 }
 
 #[cfg(test)]
@@ -128,9 +118,6 @@ mod tests {
         assert_eq!(stage.resolve(Path::new("/root/x")), Path::new("/s/0/x"));
         assert_eq!(stage.resolve(Path::new("/root/a/b")), Path::new("/s/1/b"));
         assert_eq!(stage.resolve(Path::new("/root/a")), Path::new("/s/1"));
-        assert_eq!(
-            stage.resolve(Path::new("/rootless")),
-            Path::new("/rootless")
-        );
+        assert_eq!(stage.resolve(Path::new("/rootless")), Path::new("/rootless"));
     }
 }

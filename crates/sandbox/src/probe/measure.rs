@@ -35,11 +35,7 @@ const SWITCHES: [(&str, &str, &str); 3] = [
         "0",
         "sysctl kernel.unprivileged_userns_clone=1",
     ),
-    (
-        "/proc/sys/user/max_user_namespaces",
-        "0",
-        "sysctl user.max_user_namespaces=15000",
-    ),
+    ("/proc/sys/user/max_user_namespaces", "0", "sysctl user.max_user_namespaces=15000"),
 ];
 
 pub(super) struct Measure {
@@ -52,11 +48,7 @@ pub(super) struct Measure {
 impl Measure {
     pub(super) fn new(dir: &Path, service_uid: u32) -> Self {
         let become_uid = rustix::process::geteuid().is_root().then_some(service_uid);
-        Self {
-            dir: dir.to_owned(),
-            become_uid,
-            service_uid,
-        }
+        Self { dir: dir.to_owned(), become_uid, service_uid }
     }
 
     pub(super) fn layer(&self, layer: Layer) -> Found {
@@ -97,9 +89,7 @@ impl Measure {
             });
         }
         match command.output() {
-            Ok(_) => Found::Present {
-                detail: "yes".to_owned(),
-            },
+            Ok(_) => Found::Present { detail: "yes".to_owned() },
             Err(error) => {
                 let forbidden = SWITCHES.iter().find(|(file, value, _)| {
                     std::fs::read_to_string(file).is_ok_and(|text| text.trim() == *value)
@@ -108,10 +98,7 @@ impl Measure {
                     "inside a container, give it the right to make user namespaces",
                     |(_, _, remedy)| *remedy,
                 );
-                Found::Missing {
-                    why: error.to_string(),
-                    remedy: remedy.to_owned(),
-                }
+                Found::Missing { why: error.to_string(), remedy: remedy.to_owned() }
             }
         }
     }
@@ -119,10 +106,7 @@ impl Measure {
     fn bubblewrap(&self) -> Found {
         let install = || "apt install bubblewrap (0.8 or later)".to_owned();
         let Some(program) = bubblewrap::program() else {
-            return Found::Missing {
-                why: "no bwrap".to_owned(),
-                remedy: install(),
-            };
+            return Found::Missing { why: "no bwrap".to_owned(), remedy: install() };
         };
         let version = Command::new(&program).arg("--version").output();
         match self.sandboxed(&program, None, "true") {
@@ -131,14 +115,8 @@ impl Measure {
                 let detail = String::from_utf8_lossy(&version).trim().to_owned();
                 Found::Present { detail }
             }
-            Ok(output) => Found::Missing {
-                why: said(&output),
-                remedy: install(),
-            },
-            Err(error) => Found::Missing {
-                why: error.to_string(),
-                remedy: install(),
-            },
+            Ok(output) => Found::Missing { why: said(&output), remedy: install() },
+            Err(error) => Found::Missing { why: error.to_string(), remedy: install() },
         }
     }
 
@@ -160,15 +138,7 @@ impl Measure {
             "ALL",
         ]);
         // Not the whole root: the service uid may not see all of its mounts.
-        command.args([
-            "--ro-bind",
-            "/usr",
-            "/usr",
-            "--proc",
-            "/proc",
-            "--dev",
-            "/dev",
-        ]);
+        command.args(["--ro-bind", "/usr", "/usr", "--proc", "/proc", "--dev", "/dev"]);
         for name in ["bin", "lib", "lib64"] {
             let at = Path::new("/").join(name);
             match std::fs::read_link(&at) {
@@ -217,13 +187,8 @@ impl Measure {
         match output {
             Ok(output) => {
                 let status = String::from_utf8_lossy(&output.stdout);
-                if status
-                    .lines()
-                    .any(|line| line.starts_with("Seccomp:") && line.ends_with('2'))
-                {
-                    Found::Present {
-                        detail: "filter".to_owned(),
-                    }
+                if status.lines().any(|line| line.starts_with("Seccomp:") && line.ends_with('2')) {
+                    Found::Present { detail: "filter".to_owned() }
                 } else {
                     missing(said(&output))
                 }
@@ -244,36 +209,28 @@ impl Measure {
         let file = self.dir.join(format!("landlock-{}", std::process::id()));
         let mut wall = Some(wall);
         let mut command = Command::new("/bin/sh");
-        command
-            .args(["-c", ": > \"$1\"", "sh"])
-            .arg(&file)
-            .stdin(Stdio::null());
+        command.args(["-c", ": > \"$1\"", "sh"]).arg(&file).stdin(Stdio::null());
         #[expect(unsafe_code, reason = "work between fork and exec")]
         // SAFETY: system calls on rules that were made before the fork.
         unsafe {
             command.pre_exec(move || match wall.take() {
-                Some(wall) => wall
-                    .enclose()
-                    .map_err(|_| io::ErrorKind::Unsupported.into()),
+                Some(wall) => wall.enclose().map_err(|_| io::ErrorKind::Unsupported.into()),
                 None => Ok(()),
             });
         }
         let output = command.output();
         let wrote = std::fs::remove_file(&file).is_ok();
         match output {
-            Ok(output) if !output.status.success() && !wrote => Found::Present {
-                detail: format!("ABI {}", landlock::kernel_abi()),
-            },
+            Ok(output) if !output.status.success() && !wrote => {
+                Found::Present { detail: format!("ABI {}", landlock::kernel_abi()) }
+            }
             Ok(_) => missing("it was put on and held nothing".to_owned()),
             Err(error) => missing(error.to_string()),
         }
     }
 
     fn cgroup(&self) -> Found {
-        let limits = Limits {
-            memory_bytes: Some(64 << 20),
-            pids: Some(16),
-        };
+        let limits = Limits { memory_bytes: Some(64 << 20), pids: Some(16) };
         let mut meter = match Meter::prepare("probe", limits, self.service_uid) {
             Ok(meter) => meter,
             Err(error) => {
@@ -286,9 +243,9 @@ impl Measure {
         let mode = meter.mode();
         let removed = meter.remove();
         match (mode, removed) {
-            (LimitsMode::Enforced, Ok(())) => Found::Present {
-                detail: "limits: enforced".to_owned(),
-            },
+            (LimitsMode::Enforced, Ok(())) => {
+                Found::Present { detail: "limits: enforced".to_owned() }
+            }
             (LimitsMode::Enforced, Err(error)) => Found::Missing {
                 why: format!("a group could not be removed: {error}"),
                 remedy: "see /sys/fs/cgroup".to_owned(),
@@ -305,9 +262,7 @@ impl Measure {
     fn overlay(&self) -> Found {
         let dir = self.dir.join(format!("overlay-{}", std::process::id()));
         let found = match mount_overlay(&dir) {
-            Ok(()) => Found::Present {
-                detail: "yes".to_owned(),
-            },
+            Ok(()) => Found::Present { detail: "yes".to_owned() },
             Err(error) => Found::Weaker {
                 why: format!("workspaces are checked out in full ({error})"),
                 remedy: "a kernel from 5.11 on, and a state folder on ext4, xfs or btrfs"

@@ -172,8 +172,8 @@ fn after_failure(task: &Task, failure: &Failure, now: Time) -> Event {
     }
     match reason.facts().retry {
         RetryRule::Charged if may_charge => again(true, 5 << task.attempts.min(6)),
-        RetryRule::Never | RetryRule::Charged | RetryRule::Free => end(),
         RetryRule::Free if task.free_retries < MAX_FREE_RETRIES => again(false, 5),
+        RetryRule::Never | RetryRule::Charged | RetryRule::Free => end(),
         RetryRule::HoldUntilReset => Event::Held(Hold {
             reason: HoldReason::CredentialCoolingDown,
             detail: failure.detail.clone(),

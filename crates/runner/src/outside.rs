@@ -107,21 +107,15 @@ fn write(door: &Door, report: &Report) -> std::io::Result<()> {
     door.write_whole(REPORT_FILE, &serde_json::to_vec_pretty(report)?)
 }
 
-#[expect(
-    clippy::print_stderr,
-    reason = "without a folder there is nowhere else to say it"
-)]
+#[expect(clippy::print_stderr, reason = "without a folder there is nowhere else to say it")]
 fn complain(what: &str) -> i32 {
     eprintln!("midwatch runner: {what}");
     UNREPORTED
 }
 
 fn carry_out(order: &Order, folder: &Path, door: &Door, began: Instant) -> Report {
-    let addressee = || orders::Addressee {
-        version: order.version,
-        run: order.run.clone(),
-        epoch: order.epoch,
-    };
+    let addressee =
+        || orders::Addressee { version: order.version, run: order.run.clone(), epoch: order.epoch };
     let around = match environment::surroundings(order) {
         Ok(around) => around,
         Err(why) => return summary::of_refusal(addressee(), why),
@@ -153,44 +147,16 @@ fn work(run: &mut Run<'_>, folder: &Path) -> Result<Ending, Stopped> {
     }
     let mut ground = Ground::take(folder)?;
     match &run.order.work {
-        Work::Checkout {
-            commit,
-            upstream,
-            base,
-            workers,
-        } => {
-            let work = checkout::Checkout {
-                commit,
-                upstream,
-                base,
-                workers: *workers,
-            };
+        Work::Checkout { commit, upstream, base, workers } => {
+            let work = checkout::Checkout { commit, upstream, base, workers: *workers };
             checkout::carry_out(run, &mut ground, &work)
         }
-        Work::Setup {
-            workspace,
-            command,
-            deps,
-            keep_home,
-        } => {
-            let work = setup::Setup {
-                workspace,
-                command,
-                deps,
-                keep_home,
-            };
+        Work::Setup { workspace, command, deps, keep_home } => {
+            let work = setup::Setup { workspace, command, deps, keep_home };
             setup::carry_out(run, &mut ground, &work)
         }
-        Work::Agent {
-            workspace,
-            home,
-            agent,
-        } => {
-            let work = agent::Agent {
-                workspace,
-                home,
-                work: agent,
-            };
+        Work::Agent { workspace, home, agent } => {
+            let work = agent::Agent { workspace, home, work: agent };
             agent::carry_out(run, &mut ground, &work)
         }
         Work::Check { workspace, command } => {

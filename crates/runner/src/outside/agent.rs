@@ -10,9 +10,9 @@ use super::conversation::Conversation;
 use super::ground::{Ground, Layer};
 use super::left as leftover;
 use super::room::{Room, forwards};
-use super::run::{Run, Site, Stopped, ending};
+use super::run::{Idle, Run, Site, Stopped, ending, ours};
 use super::scene::{Folders, prepare, untracked};
-use crate::inside_order::{AgentJob, InsideOrder, Job, SELF_TEST_CODE, left};
+use crate::inside_order::{AgentJob, INSIDE_CODE, InsideOrder, Job, SELF_TEST_CODE, left};
 
 /// Who commits inside, where a repository does not say. Below HOME, so that any setting of the
 /// repository's own goes before it.
@@ -38,10 +38,7 @@ pub(super) fn carry_out(
     work: &Agent<'_>,
 ) -> Result<Ending, Stopped> {
     let order = run.order;
-    run.around
-        .home_files
-        .entry(".gitconfig".into())
-        .or_insert_with(|| GIT_IDENTITY.into());
+    run.around.home_files.entry(".gitconfig".into()).or_insert_with(|| GIT_IDENTITY.into());
     let exclude = untracked(work.workspace);
     let upper = layer_of(work.workspace, ground);
     let home = Layer::new(work.home.to_owned());
@@ -92,20 +89,20 @@ fn talk(
     if work.workspace.upper.is_none() {
         folders.guard_git(&site.entered, &mut room);
     }
-    let job = InsideOrder {
-        forward: forwards(order),
-        job: Job::Agent(job),
-    };
-    let watched = run.inside(site, &room.policy(), &job)?;
+    let job = InsideOrder { forward: forwards(order), job: Job::Agent(job) };
+    let watched = run.inside(site, &room.policy(), &job, Idle::Counts)?;
     let ended = ending(&watched);
     let out = site.entered.resolve(&folders.out);
-    if ended
-        == (Ending::Exited {
-            code: SELF_TEST_CODE,
-        })
+    if ended == (Ending::Exited { code: SELF_TEST_CODE })
         && let Some(failed) = failed_self_test(&out)
     {
         return Ok(failed);
+    }
+    // By the inside's own word the agent never started. A claim, and only a message hangs on it.
+    if ended == (Ending::Exited { code: INSIDE_CODE })
+        && leftover::read_text(&out, left::AGENT_EXIT, SELF_TEST_BYTES).is_err()
+    {
+        return Ok(ours(run, &watched));
     }
     Ok(ended)
 }
@@ -135,12 +132,10 @@ pub(super) fn rescue(
         run.follow(site.entered.resolve(&folders.out));
         let job = InsideOrder {
             forward: Vec::new(),
-            job: Job::Rescue {
-                base: workspace.base_commit.clone(),
-                exclude,
-            },
+            job: Job::Rescue { base: workspace.base_commit.clone(), exclude },
         };
-        Ok(ending(&run.inside(&mut site, &room.policy(), &job)?))
+        let watched = run.inside(&mut site, &room.policy(), &job, Idle::Ignored)?;
+        Ok(ours(run, &watched))
     })();
     folders.clear(&site.entered, &ground.folder, &[folders.home.folder()]);
     ended
@@ -190,8 +185,5 @@ fn failed_self_test(out: &Path) -> Option<Ending> {
     let text = leftover::read_text(out, left::SELF_TEST, SELF_TEST_BYTES).ok()?;
     let SelfTest { what, detail } = serde_json::from_str(&text).ok()?;
     let line = |text: &str| super::escape::line(text.as_bytes(), 500);
-    Some(Ending::SelfTest {
-        what: line(&what),
-        detail: line(&detail),
-    })
+    Some(Ending::SelfTest { what: line(&what), detail: line(&detail) })
 }

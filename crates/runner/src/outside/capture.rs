@@ -79,9 +79,7 @@ impl Capture {
             Stream::Stdout => &mut self.stdout,
             Stream::Stderr => &mut self.stderr,
         };
-        let head = usize::try_from(self.head_left)
-            .unwrap_or(usize::MAX)
-            .min(bytes.len());
+        let head = usize::try_from(self.head_left).unwrap_or(usize::MAX).min(bytes.len());
         self.head_left -= head as u64;
         if let Err(error) = log.file.write_all(&bytes[..head]) {
             self.write_error.get_or_insert(error.kind());
@@ -102,12 +100,7 @@ impl Capture {
     /// The newest lines in one, for a detail.
     pub(super) fn last_words(&self) -> String {
         let from = self.lines.0.len().saturating_sub(WORDS);
-        self.lines
-            .0
-            .range(from..)
-            .map(String::as_str)
-            .collect::<Vec<_>>()
-            .join("; ")
+        self.lines.0.range(from..).map(String::as_str).collect::<Vec<_>>().join("; ")
     }
 
     /// Whether so much came that the run has to end.
@@ -155,8 +148,7 @@ impl Log {
     fn split_lines(&mut self, bytes: &[u8], lines: &mut LastLines) {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             let room = PENDING_BYTES.saturating_sub(self.pending.len());
-            self.pending
-                .extend_from_slice(&piece[..piece.len().min(room)]);
+            self.pending.extend_from_slice(&piece[..piece.len().min(room)]);
             if piece.ends_with(b"\n") {
                 lines.push(&self.pending);
                 self.pending.clear();
@@ -171,10 +163,7 @@ impl Log {
             let _ = self.file.write_all(marker.as_bytes());
         }
         let (front, back) = self.tail.as_slices();
-        let _ = self
-            .file
-            .write_all(front)
-            .and_then(|()| self.file.write_all(back));
+        let _ = self.file.write_all(front).and_then(|()| self.file.write_all(back));
         let _ = self.file.sync_all();
         self.dropped
     }
@@ -210,10 +199,7 @@ mod tests {
         capture.take(Stream::Stdout, b"o", true);
         let (dropped, lines) = capture.finish();
         assert_eq!((dropped, lines.join("|").as_str()), (0, "one|warn|two"));
-        assert_eq!(
-            fs::read(folder.path().join(STDOUT_FILE)).unwrap(),
-            b"one\ntwo"
-        );
+        assert_eq!(fs::read(folder.path().join(STDOUT_FILE)).unwrap(), b"one\ntwo");
     }
 
     #[test]
@@ -238,10 +224,6 @@ mod tests {
         assert_eq!(dropped, total - cap - TAIL_BYTES as u64);
         assert!(log.len() < 10_000 + TAIL_BYTES + 100);
         assert_eq!(lines.last().unwrap(), "last");
-        assert!(
-            lines
-                .iter()
-                .all(|line| line.chars().count() <= LINE_CHARACTERS + 1)
-        );
+        assert!(lines.iter().all(|line| line.chars().count() <= LINE_CHARACTERS + 1));
     }
 }

@@ -9,7 +9,7 @@ use midwatch_api::report::Ending;
 
 use super::ground::{Ground, Layer};
 use super::room::Room;
-use super::run::{Run, Stopped, ending};
+use super::run::{Idle, Run, Stopped, ending};
 use super::scene::{Folders, prepare};
 
 /// Carries it out; init's code, from bubblewrap's status descriptor, is the only verdict.
@@ -24,10 +24,7 @@ pub(super) fn carry_out(
     let home = Layer::new(ground.folder.join("home"));
     let folders = Folders::make(ground, order, Some(workspace), upper, home)?;
     let mut site = run.enter(ground)?;
-    site.watched = vec![
-        folders.upper.folder().to_owned(),
-        folders.home.folder().to_owned(),
-    ];
+    site.watched = vec![folders.upper.folder().to_owned(), folders.home.folder().to_owned()];
     let ended = (|| -> Result<Ending, Stopped> {
         let home = folders.merge_home(&site.entered, &run.around)?;
         let merged = folders.merge_workspace(&site.entered, &folders.lowers, &folders.upper)?;
@@ -40,7 +37,7 @@ pub(super) fn carry_out(
         }
         Folders::furnish(&mut room, &merged, &home);
         let words = ["/bin/sh", "-c", command].map(OsString::from);
-        Ok(ending(&run.sandbox(&mut site, &room.policy(), &words)?))
+        Ok(ending(&run.sandbox(&mut site, &room.policy(), &words, Idle::Counts)?))
     })();
     let thrown: [&Path; 2] = [folders.upper.folder(), folders.home.folder()];
     folders.clear(&site.entered, &ground.folder, &thrown);

@@ -9,7 +9,7 @@ use midwatch_api::report::Ending;
 
 use super::ground::{Failure, Ground, Layer, at, link_packs};
 use super::room::Room;
-use super::run::{Run, Stopped, ending, internal};
+use super::run::{Idle, Run, Stopped, internal, ours};
 use super::scene::Folders;
 use crate::inside_order::{InsideOrder, Job};
 
@@ -36,9 +36,7 @@ pub(super) fn carry_out(
     if work.base.exists() {
         return Ok(Ending::Exited { code: 0 });
     }
-    let fresh = ground
-        .show_parent(work.base)?
-        .join(fresh_name(work.base, order));
+    let fresh = ground.show_parent(work.base)?.join(fresh_name(work.base, order));
     super::folder::remove_tree(&fresh).map_err(at("removing", &fresh))?;
     let packs = fresh.join(".git/objects/pack");
     make_packs(ground, work.upstream, &fresh, &packs)?;
@@ -53,13 +51,9 @@ pub(super) fn carry_out(
         let home = folders.merge_home(&site.entered, &run.around)?;
         let mut room = Room::new(order, &run.around);
         folders.furnish_inside(&mut room, order);
-        room.write(&home.folder, inside::HOME)
-            .write(&fresh, inside::WORKSPACE);
+        room.write(&home.folder, inside::HOME).write(&fresh, inside::WORKSPACE);
         // The packs are the upstream store's own files.
-        room.guard(
-            &packs,
-            Path::new(inside::WORKSPACE).join(".git/objects/pack"),
-        );
+        room.guard(&packs, Path::new(inside::WORKSPACE).join(".git/objects/pack"));
         let job = InsideOrder {
             forward: Vec::new(),
             job: Job::Checkout {
@@ -68,29 +62,20 @@ pub(super) fn carry_out(
                 workers: work.workers,
             },
         };
-        run.inside(&mut site, &room.policy(), &job)
-            .map(|watched| ending(&watched))
+        run.inside(&mut site, &room.policy(), &job, Idle::Ignored)
+            .map(|watched| ours(run, &watched))
     };
-    let resolved = (
-        site.entered.resolve(&fresh),
-        site.entered.resolve(work.base),
-    );
+    let resolved = (site.entered.resolve(&fresh), site.entered.resolve(work.base));
     let mut made = made;
     if let Ok(Ending::Exited { code: 0 }) = made {
         // A place to mount on, in every workspace of this base.
         let hooks = resolved.0.join(".git/hooks");
         let placed = fs::create_dir_all(&hooks).and_then(|()| place(&resolved.0, &resolved.1));
-        made = placed
-            .map(|()| Ending::Exited { code: 0 })
-            .map_err(|error| internal(&error));
+        made = placed.map(|()| Ending::Exited { code: 0 }).map_err(|error| internal(&error));
     }
     let _ = super::folder::remove_tree(&resolved.0);
     let (upper, home) = (folders.upper.clone(), folders.home.clone());
-    folders.clear(
-        &site.entered,
-        &ground.folder,
-        &[upper.folder(), home.folder()],
-    );
+    folders.clear(&site.entered, &ground.folder, &[upper.folder(), home.folder()]);
     Ok(made?)
 }
 
@@ -116,12 +101,9 @@ pub(super) fn place(fresh: &Path, target: &Path) -> io::Result<()> {
 }
 
 fn make_packs(ground: &Ground, upstream: &Path, fresh: &Path, packs: &Path) -> Result<(), Failure> {
-    for folder in [
-        fresh.to_owned(),
-        fresh.join(".git"),
-        fresh.join(".git/objects"),
-        packs.to_owned(),
-    ] {
+    for folder in
+        [fresh.to_owned(), fresh.join(".git"), fresh.join(".git/objects"), packs.to_owned()]
+    {
         ground.make(&folder)?;
     }
     link_packs(upstream, packs).map_err(at("linking packs of", upstream))

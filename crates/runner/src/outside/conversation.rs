@@ -68,9 +68,7 @@ impl Conversation {
 
     /// The command to start inside.
     pub(super) fn command(&self) -> Result<AgentCommand, String> {
-        self.adapter
-            .command(&self.order)
-            .map_err(|error| error.to_string())
+        self.adapter.command(&self.order).map_err(|error| error.to_string())
     }
 
     /// Arguments that make the CLI print its version; none are known for a custom agent.
@@ -84,10 +82,7 @@ impl Conversation {
     /// Bytes of the CLI's stdout.
     pub(super) fn stdout(&mut self, bytes: &[u8]) -> Vec<AgentEvent> {
         let lines = self.stdout.push(bytes);
-        lines
-            .iter()
-            .flat_map(|line| take(&mut *self.stream, line))
-            .collect()
+        lines.iter().flat_map(|line| take(&mut *self.stream, line)).collect()
     }
 
     /// Bytes of its stderr.
@@ -105,9 +100,7 @@ impl Conversation {
             self.stream.stderr_line(&line);
         }
         let last = self.stdout.finish();
-        last.iter()
-            .flat_map(|line| take(&mut *self.stream, line))
-            .collect()
+        last.iter().flat_map(|line| take(&mut *self.stream, line)).collect()
     }
 
     /// Judges the end. `stalled` asks what the CLI was last waiting for.
@@ -118,31 +111,21 @@ impl Conversation {
         stalled: bool,
         now: i64,
     ) -> AgentReport {
-        let mut outcome = self.stream.end(Ending {
-            exit,
-            stopped_by_us,
-            now,
-        });
+        let mut outcome = self.stream.end(Ending { exit, stopped_by_us, now });
         if stalled {
             outcome = self.stream.trouble(now).or(outcome);
         }
         let (completed, reason, detail, resets_at) = match outcome {
             Some(AgentOutcome::Completed) => (true, None, String::new(), None),
-            Some(AgentOutcome::Failed {
-                reason,
-                detail,
-                resets_at,
-            }) => {
+            Some(AgentOutcome::Failed { reason, detail, resets_at }) => {
                 let detail = escape::line(detail.as_bytes(), DETAIL_CHARACTERS);
                 (false, Some(reason.as_str().to_owned()), detail, resets_at)
             }
             None => (false, None, String::new(), None),
         };
         let usage = self.stream.usage();
-        let session = self
-            .stream
-            .session()
-            .map(|id| escape::line(id.as_bytes(), DETAIL_CHARACTERS));
+        let session =
+            self.stream.session().map(|id| escape::line(id.as_bytes(), DETAIL_CHARACTERS));
         if let Some(session) = &session {
             self.remember(session, usage);
         }
@@ -210,33 +193,23 @@ fn to_core(
     let kind = AgentKind::parse(&work.adapter)
         .ok_or_else(|| format!("adapter '{}' is not known", work.adapter.escape_default()))?;
     let credential = CredentialKind::parse(&work.credential_kind).ok_or_else(|| {
-        format!(
-            "credential kind '{}' is not known",
-            work.credential_kind.escape_default()
-        )
+        format!("credential kind '{}' is not known", work.credential_kind.escape_default())
     })?;
     let program = match (kind, program_inside(&work.program, toolchains)) {
         (_, Some(program)) => program,
         // Its argv names the program itself.
         (AgentKind::Custom, None) => PathBuf::new(),
         (AgentKind::ClaudeCode | AgentKind::Codex, None) => {
-            return Err(format!(
-                "{} is in no toolchain of the order",
-                work.program.display()
-            ));
+            return Err(format!("{} is in no toolchain of the order", work.program.display()));
         }
     };
     if credential != CredentialKind::None && !gateway {
         return Err("the agent needs the model gateway, and the order has no door to it".into());
     }
     let session = if work.resume {
-        Session::Resume {
-            id: work.session.clone(),
-        }
+        Session::Resume { id: work.session.clone() }
     } else {
-        Session::Fresh {
-            id: work.session.clone(),
-        }
+        Session::Fresh { id: work.session.clone() }
     };
     Ok(AgentOrder {
         kind,
@@ -253,10 +226,7 @@ fn to_core(
         gateway: format!("http://127.0.0.1:{}", inside::GATEWAY_PORT),
         home: inside::HOME.into(),
         workspace: inside::WORKSPACE.into(),
-        custom: work
-            .custom
-            .as_ref()
-            .map(|custom| declared(custom, toolchains)),
+        custom: work.custom.as_ref().map(|custom| declared(custom, toolchains)),
     })
 }
 

@@ -54,9 +54,7 @@ pub(super) fn has_room(folder: &Path) -> io::Result<Result<(), DiskFull>> {
     let stat = rustix::fs::statvfs(folder)?;
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
     if free < FREE_FLOOR {
-        return Ok(Err(DiskFull(format!(
-            "{free} bytes are free, {FREE_FLOOR} are the floor"
-        ))));
+        return Ok(Err(DiskFull(format!("{free} bytes are free, {FREE_FLOOR} are the floor"))));
     }
     // btrfs and others have no number of inodes and say 0.
     if stat.f_files > 0 && stat.f_favail < INODE_FLOOR {
@@ -92,13 +90,8 @@ impl DiskMeter {
         if self.pass.is_none() && self.is_due(now)? {
             self.free_at_pass = free(&self.roots[0])?;
             self.began = Some(now);
-            let open = (0..self.roots.len())
-                .map(|index| (index, PathBuf::new()))
-                .collect();
-            self.pass = Some(Pass {
-                open,
-                ..Pass::default()
-            });
+            let open = (0..self.roots.len()).map(|index| (index, PathBuf::new())).collect();
+            self.pass = Some(Pass { open, ..Pass::default() });
         }
         let Some(pass) = &mut self.pass else {
             return Ok(Ok(()));
@@ -119,9 +112,7 @@ impl DiskMeter {
         let written = self.counted.max(bytes).saturating_sub(baseline);
         if written > self.limit {
             let limit = self.limit;
-            return Ok(Err(DiskFull(format!(
-                "{written} bytes were written, {limit} are allowed"
-            ))));
+            return Ok(Err(DiskFull(format!("{written} bytes were written, {limit} are allowed"))));
         }
         Ok(Ok(()))
     }
@@ -191,13 +182,7 @@ fn open_below(root: &Path, path: &Path) -> io::Result<OwnedFd> {
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    Ok(rustix::fs::openat2(
-        &root,
-        path,
-        flags,
-        Mode::empty(),
-        resolve,
-    )?)
+    Ok(rustix::fs::openat2(&root, path, flags, Mode::empty(), resolve)?)
 }
 
 fn free(path: &Path) -> io::Result<u64> {

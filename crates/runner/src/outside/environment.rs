@@ -65,34 +65,25 @@ fn place(toolchain: &Toolchain) -> Result<PathBuf, String> {
     let plain = |name: &str| {
         !name.is_empty()
             && !name.starts_with('.')
-            && name
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
     };
     if !plain(&toolchain.name) {
-        return Err(format!(
-            "toolchain name '{}' is not plain",
-            toolchain.name.escape_default()
-        ));
+        return Err(format!("toolchain name '{}' is not plain", toolchain.name.escape_default()));
     }
     let folder = &toolchain.folder;
     match folder.file_name() {
         Some(base) if folder.is_absolute() && is_normal(folder) => {
-            Ok(Path::new(inside::TOOLCHAINS)
-                .join(&toolchain.name)
-                .join(base))
+            Ok(Path::new(inside::TOOLCHAINS).join(&toolchain.name).join(base))
         }
-        Some(_) | None => Err(format!(
-            "toolchain folder {} is not an absolute path",
-            folder.display()
-        )),
+        Some(_) | None => {
+            Err(format!("toolchain folder {} is not an absolute path", folder.display()))
+        }
     }
 }
 
 /// Absolute or relative, but without `.` or `..`.
 pub(super) fn is_normal(path: &Path) -> bool {
-    path.components()
-        .all(|part| matches!(part, Component::RootDir | Component::Normal(_)))
+    path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)))
 }
 
 /// Everything around a run that its order says.
@@ -127,12 +118,7 @@ pub(super) fn surroundings(order: &Order) -> Result<Surroundings, String> {
                     relative.display()
                 ));
             }
-            path.push(
-                seen.join(relative)
-                    .to_string_lossy()
-                    .trim_end_matches('/')
-                    .to_owned(),
-            );
+            path.push(seen.join(relative).to_string_lossy().trim_end_matches('/').to_owned());
         }
         for (name, value) in &toolchain.env {
             env.insert(name.clone(), value.replace("{}", &seen.to_string_lossy()));
@@ -158,28 +144,17 @@ pub(super) fn surroundings(order: &Order) -> Result<Surroundings, String> {
         // has to be unset (measured).
         env.insert("CARGO_NET_OFFLINE".into(), "true".into());
     }
-    env.extend(
-        order
-            .client_env
-            .iter()
-            .map(|(name, value)| (name.clone(), value.clone())),
-    );
+    env.extend(order.client_env.iter().map(|(name, value)| (name.clone(), value.clone())));
     for (file, text) in &order.client_files {
         if file.is_absolute() || !is_normal(file) || file.as_os_str().is_empty() {
-            return Err(format!(
-                "client file {} is not a path below HOME",
-                file.display()
-            ));
+            return Err(format!("client file {} is not a path below HOME", file.display()));
         }
         found.home_files.insert(file.clone(), text.clone());
     }
     for (name, value) in &*env {
         let plain = !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0');
         if !plain {
-            return Err(format!(
-                "environment variable '{}' cannot be set",
-                name.escape_default()
-            ));
+            return Err(format!("environment variable '{}' cannot be set", name.escape_default()));
         }
     }
     Ok(found)
@@ -203,10 +178,7 @@ fn proxied(env: &mut BTreeMap<String, String>, files: &mut BTreeMap<PathBuf, Str
              <nonProxyHosts>localhost|127.0.0.1</nonProxyHosts></proxy>"
         )
     });
-    let settings = format!(
-        "<settings><proxies>{}</proxies></settings>\n",
-        proxies.concat()
-    );
+    let settings = format!("<settings><proxies>{}</proxies></settings>\n", proxies.concat());
     files.insert(".m2/settings.xml".into(), settings);
     let properties = schemes.map(|scheme| {
         format!("systemProp.{scheme}.proxyHost=127.0.0.1\nsystemProp.{scheme}.proxyPort={port}\n")
@@ -244,9 +216,7 @@ pub(super) fn program_inside(program: &Path, toolchains: &[(PathBuf, PathBuf)]) 
     if let Some((outside, seen)) = holder {
         return Some(seen.join(program.strip_prefix(outside).ok()?));
     }
-    let system = ["/usr", "/bin", "/sbin"]
-        .iter()
-        .any(|folder| program.starts_with(folder));
+    let system = ["/usr", "/bin", "/sbin"].iter().any(|folder| program.starts_with(folder));
     system.then(|| program.to_owned())
 }
 
@@ -293,19 +263,14 @@ pub(super) mod tests {
     #[test]
     fn toolchains_are_placed_and_their_old_paths_linked() {
         let mut order = order();
-        order.toolchains = vec![
-            toolchain("rustup", "/root/.rustup"),
-            toolchain("go", "/usr/local/go"),
-        ];
+        order.toolchains =
+            vec![toolchain("rustup", "/root/.rustup"), toolchain("go", "/usr/local/go")];
         let found = surroundings(&order).unwrap();
         assert_eq!(found.env["X_HOME"], "/toolchains/go/go");
         assert!(
             found.env["PATH"].starts_with("/toolchains/rustup/.rustup/bin:/toolchains/go/go/bin:")
         );
-        assert_eq!(
-            found.links,
-            [("/root/.rustup".into(), "/toolchains/rustup/.rustup".into())]
-        );
+        assert_eq!(found.links, [("/root/.rustup".into(), "/toolchains/rustup/.rustup".into())]);
         assert_eq!(
             program_inside(Path::new("/root/.rustup/bin/x"), &found.toolchains).unwrap(),
             Path::new("/toolchains/rustup/.rustup/bin/x")
@@ -316,13 +281,8 @@ pub(super) mod tests {
 
     #[test]
     fn odd_toolchains_and_files_are_refused() {
-        for (name, folder) in [
-            ("../x", "/a"),
-            ("", "/a"),
-            ("x", "a"),
-            ("x", "/"),
-            ("x", "/a/../b"),
-        ] {
+        for (name, folder) in [("../x", "/a"), ("", "/a"), ("x", "a"), ("x", "/"), ("x", "/a/../b")]
+        {
             let mut order = order();
             order.toolchains = vec![toolchain(name, folder)];
             assert!(surroundings(&order).is_err(), "{name} {folder}");
@@ -337,15 +297,8 @@ pub(super) mod tests {
     #[test]
     fn cargo_is_offline_exactly_without_a_proxy() {
         let mut order = order();
-        assert_eq!(
-            surroundings(&order).unwrap().env["CARGO_NET_OFFLINE"],
-            "true"
-        );
-        order.broker = Some(BrokerDoor {
-            folder: "/s".into(),
-            gateway: false,
-            proxy: true,
-        });
+        assert_eq!(surroundings(&order).unwrap().env["CARGO_NET_OFFLINE"], "true");
+        order.broker = Some(BrokerDoor { folder: "/s".into(), gateway: false, proxy: true });
         order.ca_bundle = Some("/ca.pem".into());
         let found = surroundings(&order).unwrap();
         assert!(!found.env.contains_key("CARGO_NET_OFFLINE"));

@@ -29,20 +29,13 @@ pub(super) struct Events {
 impl Events {
     /// Makes the file; `began` is when the runner started.
     pub(super) fn create(door: &Door, began: Instant) -> io::Result<Self> {
-        Ok(Self {
-            file: door.create(EVENTS_FILE)?,
-            began,
-            room: FILE_BYTES,
-        })
+        Ok(Self { file: door.create(EVENTS_FILE)?, began, room: FILE_BYTES })
     }
 
     /// The runner reached a phase.
     pub(super) fn phase(&mut self, phase: &str) {
         let at_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.write(&StreamEvent::Phase {
-            at_ms,
-            phase: phase.to_owned(),
-        });
+        self.write(&StreamEvent::Phase { at_ms, phase: phase.to_owned() });
     }
 
     /// One event; best effort, as a transcript is no fact that decides.
@@ -63,38 +56,27 @@ impl Events {
 pub(super) fn to_wire(event: &AgentEvent) -> Option<StreamEvent> {
     let line = |text: &str| escape::line(text.as_bytes(), LINE_CHARACTERS);
     Some(match event {
-        AgentEvent::Started { session, model } => StreamEvent::Session {
-            session: line(session),
-            model: model.as_deref().map(line),
-        },
-        AgentEvent::Text(text) => StreamEvent::Text {
-            text: escape::text(text, TEXT_BYTES),
-        },
-        AgentEvent::ToolStarted {
-            id: _,
-            name,
-            summary,
-        } => StreamEvent::Tool {
-            name: line(name),
-            summary: line(summary),
-        },
-        AgentEvent::ToolFinished { id: _, ok, summary } => StreamEvent::ToolDone {
-            ok: *ok,
-            summary: line(summary),
-        },
-        AgentEvent::Retrying { attempt, error } => StreamEvent::Retrying {
-            attempt: *attempt,
-            error: line(error),
-        },
+        AgentEvent::Started { session, model } => {
+            StreamEvent::Session { session: line(session), model: model.as_deref().map(line) }
+        }
+        AgentEvent::Text(text) => StreamEvent::Text { text: escape::text(text, TEXT_BYTES) },
+        AgentEvent::ToolStarted { id: _, name, summary } => {
+            StreamEvent::Tool { name: line(name), summary: line(summary) }
+        }
+        AgentEvent::ToolFinished { id: _, ok, summary } => {
+            StreamEvent::ToolDone { ok: *ok, summary: line(summary) }
+        }
+        AgentEvent::Retrying { attempt, error } => {
+            StreamEvent::Retrying { attempt: *attempt, error: line(error) }
+        }
         AgentEvent::Usage(usage) => StreamEvent::Usage {
             input_tokens: usage.input_tokens,
             output_tokens: usage.output_tokens,
             cost_micros: usage.cost_micros,
         },
-        AgentEvent::Limit { reached, resets_at } => StreamEvent::Limit {
-            reached: *reached,
-            resets_at: *resets_at,
-        },
+        AgentEvent::Limit { reached, resets_at } => {
+            StreamEvent::Limit { reached: *reached, resets_at: *resets_at }
+        }
         AgentEvent::Warning(text) => StreamEvent::Warning { text: line(text) },
         AgentEvent::Finished { ok, text: _ } => StreamEvent::Finished { ok: *ok },
         AgentEvent::Malformed => return None,

@@ -11,10 +11,8 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
 /// How deep a tree may be before a walk gives up on it: each level holds a descriptor.
 pub(super) const DEEPEST: usize = 200;
 
-const OPEN: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
+const OPEN: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Opens a folder of our own by path; only its last part is checked not to be a link.
 pub(super) fn open(path: &Path) -> io::Result<OwnedFd> {
@@ -71,11 +69,7 @@ pub(super) fn remove_tree(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
-    let mut removal = Removal {
-        top: parent,
-        deep: Vec::new(),
-        moved: 0,
-    };
+    let mut removal = Removal { top: parent, deep: Vec::new(), moved: 0 };
     removal.remove(None, &name, 0)?;
     while let Some(name) = removal.deep.pop() {
         removal.remove(None, &name, 0)?;

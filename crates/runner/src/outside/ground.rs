@@ -87,12 +87,8 @@ impl Ground {
                 gid: rustix::process::getegid().as_raw(),
             }
         };
-        let ground = Self {
-            folder: folder.to_owned(),
-            owner,
-            root,
-            expose: vec![folder.to_owned()],
-        };
+        let ground =
+            Self { folder: folder.to_owned(), owner, root, expose: vec![folder.to_owned()] };
         ground.hand_over(folder)?;
         Ok(ground)
     }
@@ -110,10 +106,7 @@ impl Ground {
     pub(super) fn make(&self, path: &Path) -> Result<(), Failure> {
         let parent = path.parent().unwrap_or(path);
         if !parent.exists() {
-            let made = fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o755)
-                .create(parent);
+            let made = fs::DirBuilder::new().recursive(true).mode(0o755).create(parent);
             made.map_err(at("making", parent))?;
             self.hand_over(parent)?;
         }
@@ -147,9 +140,7 @@ impl Ground {
 
     /// The folder that a result will appear in by rename: it has to be writable then.
     pub(super) fn show_parent(&mut self, path: &Path) -> Result<PathBuf, Failure> {
-        let parent = path
-            .parent()
-            .ok_or_else(|| format!("{} has no folder", path.display()))?;
+        let parent = path.parent().ok_or_else(|| format!("{} has no folder", path.display()))?;
         self.make(parent)?;
         self.show(parent);
         Ok(parent.to_owned())
@@ -253,11 +244,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let door = Door::open(folder.path()).unwrap();
         door.write_whole("report.json", b"one").unwrap();
-        fs::write(
-            folder.path().join("report.json.new"),
-            b"half of an old attempt",
-        )
-        .unwrap();
+        fs::write(folder.path().join("report.json.new"), b"half of an old attempt").unwrap();
         door.write_whole("report.json", b"two").unwrap();
         assert_eq!(fs::read(folder.path().join("report.json")).unwrap(), b"two");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
@@ -270,13 +257,7 @@ mod tests {
         let (store, target) = (place.path().join("store"), place.path().join("target"));
         fs::create_dir_all(store.join("objects/pack")).unwrap();
         fs::create_dir(&target).unwrap();
-        for name in [
-            "a.pack",
-            "a.idx",
-            "a.bitmap",
-            "tmp_pack_x",
-            "multi-pack-index",
-        ] {
+        for name in ["a.pack", "a.idx", "a.bitmap", "tmp_pack_x", "multi-pack-index"] {
             fs::write(store.join("objects/pack").join(name), name).unwrap();
         }
         link_packs(&store, &target).unwrap();

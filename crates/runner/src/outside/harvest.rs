@@ -4,7 +4,7 @@
 //! that the commit tracks is taken, nor anything called `.git`: a hook planted by setup ran in
 //! the next sandbox, and above the base it replaced tracked files (measured).
 
-use std::ffi::{CStr, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -15,11 +15,8 @@ use rustix::fs::{AtFlags, FileType, Gid, Mode, Uid};
 use super::folder;
 
 /// Mode of a layer's folders. Go makes its module cache read-only, which nobody can remove.
-const FOLDER_MODE: Mode = Mode::RWXU
-    .union(Mode::RGRP)
-    .union(Mode::XGRP)
-    .union(Mode::ROTH)
-    .union(Mode::XOTH);
+const FOLDER_MODE: Mode =
+    Mode::RWXU.union(Mode::RGRP).union(Mode::XGRP).union(Mode::ROTH).union(Mode::XOTH);
 
 /// The most bytes of a file's list of extended attributes (xattr(7)).
 const XATTR_LIST: usize = 64 << 10;
@@ -58,15 +55,8 @@ pub(super) fn workspace(
     layer: &Path,
     owner: Owner,
 ) -> Result<Vec<PathBuf>, HarvestError> {
-    let tracked = tracked
-        .iter()
-        .map(|tree| open(tree).map(Some))
-        .collect::<Result<Vec<_>, _>>()?;
-    let mut walk = Walk {
-        owner,
-        untracked: Vec::new(),
-        keep_git: false,
-    };
+    let tracked = tracked.iter().map(|tree| open(tree).map(Some)).collect::<Result<Vec<_>, _>>()?;
+    let mut walk = Walk { owner, untracked: Vec::new(), keep_git: false };
     walk.beside_tracked(&open(upper)?, &tracked, &open(layer)?, Path::new(""), 0)?;
     walk.untracked.sort();
     Ok(walk.untracked)
@@ -80,23 +70,18 @@ pub(super) fn home(
     layer: &Path,
     owner: Owner,
 ) -> Result<(), HarvestError> {
-    let mut walk = Walk {
-        owner,
-        untracked: Vec::new(),
-        keep_git: true,
-    };
+    let mut walk = Walk { owner, untracked: Vec::new(), keep_git: true };
     'keep: for path in keep {
+        let names = path.iter().map(|part| CString::new(part.as_bytes()));
+        let Ok(names) = names.collect::<Result<Vec<_>, _>>() else { continue };
         let mut from = open(upper)?;
-        let mut to = open(layer)?;
-        for part in path {
-            let Ok(name) = std::ffi::CString::new(part.as_bytes()) else {
-                continue 'keep;
-            };
-            let Ok(inner) = folder::open_any(&from, &name) else {
-                continue 'keep;
-            };
-            to = walk.folder(&to, &name, path)?;
+        for name in &names {
+            let Ok(inner) = folder::open_any(&from, name) else { continue 'keep };
             from = inner;
+        }
+        let mut to = open(layer)?;
+        for name in &names {
+            to = walk.folder(&to, name, path)?;
         }
         walk.all_of(&from, &to, path, 0)?;
     }
@@ -298,7 +283,7 @@ fn overlay_marks(file: impl AsFd) -> io::Result<Vec<String>> {
     Ok(marks.collect())
 }
 
-fn names(from: &OwnedFd, at: &Path, depth: usize) -> Result<Vec<std::ffi::CString>, HarvestError> {
+fn names(from: &OwnedFd, at: &Path, depth: usize) -> Result<Vec<CString>, HarvestError> {
     if depth > folder::DEEPEST {
         return Err(HarvestError::TooDeep(at.to_owned()));
     }
@@ -310,10 +295,7 @@ fn open(path: &Path) -> Result<OwnedFd, HarvestError> {
 }
 
 fn io_error(path: &Path, error: impl Into<io::Error>) -> HarvestError {
-    HarvestError::Io {
-        path: path.to_owned(),
-        error: error.into(),
-    }
+    HarvestError::Io { path: path.to_owned(), error: error.into() }
 }
 
 #[cfg(test)]
@@ -335,13 +317,7 @@ mod tests {
                 fs::create_dir(dir.path().join(name)).unwrap();
             }
             let meta = fs::metadata(dir.path()).unwrap();
-            Self {
-                dir,
-                owner: Owner {
-                    uid: meta.uid(),
-                    gid: meta.gid(),
-                },
-            }
+            Self { dir, owner: Owner { uid: meta.uid(), gid: meta.gid() } }
         }
 
         fn file(&self, path: &str, text: &str) {
@@ -355,13 +331,8 @@ mod tests {
         }
 
         fn harvest(&self) -> Vec<PathBuf> {
-            workspace(
-                &self.path("upper"),
-                &[self.path("base")],
-                &self.path("layer"),
-                self.owner,
-            )
-            .unwrap()
+            workspace(&self.path("upper"), &[self.path("base")], &self.path("layer"), self.owner)
+                .unwrap()
         }
     }
 
@@ -376,10 +347,7 @@ mod tests {
         place.file("upper/link/lib.py", "a folder in the place of a link");
         place.file("upper/src/generated.py", "new");
         place.file("upper/node_modules/x/index.js", "new");
-        assert_eq!(
-            place.harvest(),
-            [PathBuf::from("node_modules"), "src/generated.py".into()]
-        );
+        assert_eq!(place.harvest(), [PathBuf::from("node_modules"), "src/generated.py".into()]);
         assert!(place.path("layer/node_modules/x/index.js").exists());
         assert!(!place.path("layer/src/lib.py").exists());
         assert!(!place.path("layer/package.json").exists() && !place.path("layer/link").exists());
@@ -402,9 +370,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(place.harvest(), [PathBuf::from("vendor")]);
-        let kept: Vec<_> = fs::read_dir(place.path("layer/vendor/x"))
-            .unwrap()
-            .collect();
+        let kept: Vec<_> = fs::read_dir(place.path("layer/vendor/x")).unwrap().collect();
         assert_eq!(kept.len(), 1);
         // The control: what a plain copy of the upper layer would have brought along.
         assert!(place.path("upper/.git/hooks/pre-commit").exists());
@@ -417,11 +383,7 @@ mod tests {
         place.file("upper/cache/x", "x");
         symlink(place.path("outside"), place.path("upper/way-out")).unwrap();
         place.harvest();
-        assert!(
-            fs::symlink_metadata(place.path("layer/way-out"))
-                .unwrap()
-                .is_symlink()
-        );
+        assert!(fs::symlink_metadata(place.path("layer/way-out")).unwrap().is_symlink());
         assert!(place.path("outside/secret").exists());
     }
 
@@ -435,11 +397,8 @@ mod tests {
         set(place.path("upper/dir"), "user.overlay.opaque");
         set(place.path("upper/dir/file"), "user.overlay.metacopy");
         set(place.path("upper/dir/file"), "user.mine");
-        fs::set_permissions(
-            place.path("upper/dir/file"),
-            fs::Permissions::from_mode(0o4755),
-        )
-        .unwrap();
+        fs::set_permissions(place.path("upper/dir/file"), fs::Permissions::from_mode(0o4755))
+            .unwrap();
         fs::set_permissions(place.path("upper/dir"), fs::Permissions::from_mode(0o555)).unwrap();
         place.harvest();
         let file = place.path("layer/dir/file");
@@ -457,13 +416,7 @@ mod tests {
         place.file("outside/y", "y");
         symlink(place.path("outside"), place.path("upper/.npm")).unwrap();
         let keep = [".cargo/registry", ".npm", ".cache/pip"].map(PathBuf::from);
-        home(
-            &place.path("upper"),
-            &keep,
-            &place.path("layer"),
-            place.owner,
-        )
-        .unwrap();
+        home(&place.path("upper"), &keep, &place.path("layer"), place.owner).unwrap();
         assert!(place.path("layer/.cargo/registry/cache/x").exists());
         assert!(!place.path("layer/.cargo/config.toml").exists());
         assert!(!place.path("layer/.bashrc").exists() && !place.path("layer/.npm").exists());

@@ -12,9 +12,7 @@ pub(super) fn write(door: &Door) -> io::Result<()> {
         pid: i32::try_from(process::id()).map_err(io::Error::other)?,
         start_time: start_time(&fs::read_to_string("/proc/self/stat")?)
             .ok_or_else(|| io::Error::other("/proc/self/stat has no start time"))?,
-        boot_id: fs::read_to_string("/proc/sys/kernel/random/boot_id")?
-            .trim()
-            .to_owned(),
+        boot_id: fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned(),
     };
     let bytes = serde_json::to_vec_pretty(&identity).map_err(io::Error::other)?;
     door.write_whole(IDENTITY_FILE, &bytes)
@@ -24,11 +22,7 @@ pub(super) fn write(door: &Door) -> io::Result<()> {
 /// spaces and parentheses, so counting begins after the last `)` (proc(5)).
 fn start_time(stat: &str) -> Option<u64> {
     let after_name = stat.rsplit_once(')')?.1;
-    after_name
-        .split_ascii_whitespace()
-        .nth(22 - 3)?
-        .parse()
-        .ok()
+    after_name.split_ascii_whitespace().nth(22 - 3)?.parse().ok()
 }
 
 #[cfg(test)]

@@ -4,12 +4,18 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use midwatch_sandbox::probe::{self, LayerState};
-use midwatch_sandbox::{Layer, Layers};
+use midwatch_sandbox::{Layer, Layers, landlock};
 
 /// All of them; or, where an order says that some may be missing, those that this machine has.
 /// Without such leave nothing is measured: a layer that is missing then fails the start.
 pub(super) fn choose(dir: &Path, uid: u32, accepted: &[String]) -> Result<Layers, String> {
     if accepted.is_empty() {
+        // init would refuse to start the command, but with a code that a command may have too.
+        if landlock::kernel_abi() == 0 {
+            return Err(
+                "landlock: missing, the kernel does not have it or it is not enabled".into()
+            );
+        }
         return Ok(Layers::all());
     }
     let accepted: BTreeSet<Layer> = accepted

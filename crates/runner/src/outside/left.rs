@@ -80,11 +80,7 @@ const FOLLOW_CAP: u64 = 1 << 20;
 impl Follower {
     /// Begins at the start of the file.
     pub(super) fn new(name: &'static str) -> Self {
-        Self {
-            name,
-            offset: 0,
-            pending: Vec::new(),
-        }
+        Self { name, offset: 0, pending: Vec::new() }
     }
 
     /// Complete lines that are new since the last look. Whatever is odd counts as nothing new.
@@ -96,9 +92,7 @@ impl Follower {
             return Vec::new();
         }
         let mut fresh = vec![0; LOOK_BYTES];
-        let read = file
-            .seek(SeekFrom::Start(self.offset))
-            .and_then(|_| file.read(&mut fresh));
+        let read = file.seek(SeekFrom::Start(self.offset)).and_then(|_| file.read(&mut fresh));
         let Ok(count) = read else { return Vec::new() };
         self.offset += count as u64;
         self.pending.extend_from_slice(&fresh[..count]);
@@ -110,10 +104,7 @@ impl Follower {
         };
         let rest = self.pending.split_off(end + 1);
         let whole = std::mem::replace(&mut self.pending, rest);
-        String::from_utf8_lossy(&whole)
-            .lines()
-            .map(str::to_owned)
-            .collect()
+        String::from_utf8_lossy(&whole).lines().map(str::to_owned).collect()
     }
 }
 
@@ -133,30 +124,14 @@ mod tests {
         fs::write(path("bytes"), [0xff]).unwrap();
         symlink("/etc/passwd", path("link")).unwrap();
         fs::create_dir(path("folder")).unwrap();
-        rustix::fs::mknodat(
-            CWD,
-            path("pipe"),
-            FileType::Fifo,
-            Mode::RUSR | Mode::WUSR,
-            0,
-        )
-        .unwrap();
+        rustix::fs::mknodat(CWD, path("pipe"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
         assert_eq!(read_text(out.path(), "good", 100).unwrap(), "text");
         let error = |name: &str| read_text(out.path(), name, 100).unwrap_err();
         assert!(matches!(error("none"), LeftError::Missing));
         assert!(matches!(error("link"), LeftError::NotAFile));
         assert!(matches!(error("folder"), LeftError::NotAFile));
-        assert!(
-            matches!(error("pipe"), LeftError::NotAFile),
-            "and it did not block"
-        );
-        assert!(matches!(
-            error("big"),
-            LeftError::TooLarge {
-                size: 101,
-                cap: 100
-            }
-        ));
+        assert!(matches!(error("pipe"), LeftError::NotAFile), "and it did not block");
+        assert!(matches!(error("big"), LeftError::TooLarge { size: 101, cap: 100 }));
         assert!(matches!(error("bytes"), LeftError::NotText));
         // The control: a naive read follows the link.
         assert!(fs::read_to_string(path("link")).unwrap().contains("root"));

@@ -32,22 +32,13 @@ impl Merged {
     ) -> Result<Self, MergeError> {
         let copy = layer.copy();
         if entered.resolve(&copy).exists() {
-            return Ok(Self {
-                folder: copy,
-                mounted: None,
-            });
+            return Ok(Self { folder: copy, mounted: None });
         }
         let resolved: Vec<PathBuf> = lowers.iter().map(|lower| entered.resolve(lower)).collect();
         let target = entered.resolve(at);
-        let (upper, work) = (
-            entered.resolve(&layer.upper()),
-            entered.resolve(&layer.work()),
-        );
+        let (upper, work) = (entered.resolve(&layer.upper()), entered.resolve(&layer.work()));
         match overlay::mount(&resolved, &upper, &work, &target) {
-            Ok(()) => Ok(Self {
-                folder: at.to_owned(),
-                mounted: Some(target),
-            }),
+            Ok(()) => Ok(Self { folder: at.to_owned(), mounted: Some(target) }),
             // An upper layer of an earlier run means nothing without its overlay.
             Err(error) if !is_empty(&upper)? => Err(MergeError::Overlay(error)),
             Err(_) => {
@@ -55,10 +46,7 @@ impl Merged {
                 for lower in resolved.iter().rev() {
                     copy_over(lower, &to)?;
                 }
-                Ok(Self {
-                    folder: copy,
-                    mounted: None,
-                })
+                Ok(Self { folder: copy, mounted: None })
             }
         }
     }
@@ -134,10 +122,7 @@ fn copy_over(from: &Path, to: &Path) -> io::Result<()> {
 
 fn make(folder: &Path, like: &fs::Metadata) -> io::Result<()> {
     fs::DirBuilder::new().mode(0o755).create(folder)?;
-    fs::set_permissions(
-        folder,
-        fs::Permissions::from_mode(like.mode() & 0o777 | 0o700),
-    )
+    fs::set_permissions(folder, fs::Permissions::from_mode(like.mode() & 0o777 | 0o700))
 }
 
 #[cfg(test)]

@@ -32,18 +32,12 @@ pub(super) struct Refused {
 
 /// Reads the order in a run's folder.
 pub(super) fn read(folder: &Path) -> Result<Order, Refused> {
-    let nobody = |why: String| Refused {
-        addressee: Addressee::default(),
-        why,
-    };
+    let nobody = |why: String| Refused { addressee: Addressee::default(), why };
     let bytes = fs::read(folder.join(ORDER_FILE))
         .map_err(|error| nobody(format!("{ORDER_FILE}: {error}")))?;
     let addressee: Addressee =
         serde_json::from_slice(&bytes).map_err(|error| nobody(format!("{ORDER_FILE}: {error}")))?;
-    let refused = |why: String| Refused {
-        addressee: addressee.clone(),
-        why,
-    };
+    let refused = |why: String| Refused { addressee: addressee.clone(), why };
     if addressee.version != ORDER_VERSION {
         return Err(refused(format!(
             "the order has version {}, this runner knows version {ORDER_VERSION} only",
@@ -59,10 +53,7 @@ pub(super) fn read(folder: &Path) -> Result<Order, Refused> {
 fn check(order: &Order, folder: &Path) -> Result<(), String> {
     let same = fs::canonicalize(&order.folder).ok() == fs::canonicalize(folder).ok();
     if !same {
-        return Err(format!(
-            "the order is for the folder {}",
-            order.folder.display()
-        ));
+        return Err(format!("the order is for the folder {}", order.folder.display()));
     }
     let limits = &order.limits;
     for (name, value) in [
@@ -83,40 +74,23 @@ fn check(order: &Order, folder: &Path) -> Result<(), String> {
         absolute("caBundle", bundle)?;
     }
     match &order.work {
-        Work::Checkout {
-            commit,
-            upstream,
-            base,
-            workers: _,
-        } => {
+        Work::Checkout { commit, upstream, base, workers: _ } => {
             commit_id("commit", commit)?;
             absolute("upstream", upstream)?;
             absolute("base", base)
         }
-        Work::Setup {
-            workspace,
-            command,
-            deps,
-            keep_home,
-        } => {
+        Work::Setup { workspace, command, deps, keep_home } => {
             check_workspace(workspace)?;
             shell_command(command)?;
             absolute("deps", deps)?;
             for kept in keep_home {
                 if kept.is_absolute() || !is_normal(kept) || kept.as_os_str().is_empty() {
-                    return Err(format!(
-                        "keepHome: {} is not a path below HOME",
-                        kept.display()
-                    ));
+                    return Err(format!("keepHome: {} is not a path below HOME", kept.display()));
                 }
             }
             Ok(())
         }
-        Work::Agent {
-            workspace,
-            home,
-            agent: _,
-        } => {
+        Work::Agent { workspace, home, agent: _ } => {
             check_workspace(workspace)?;
             absolute("home", home)
         }
@@ -144,26 +118,18 @@ fn check_workspace(workspace: &Workspace) -> Result<(), String> {
         commit_id("commit.id", &commit.id)?;
         absolute("commit.pack", &commit.pack)?;
     }
-    workspace
-        .upper
-        .as_ref()
-        .map_or(Ok(()), |upper| absolute("upper", upper))
+    workspace.upper.as_ref().map_or(Ok(()), |upper| absolute("upper", upper))
 }
 
 fn absolute(field: &str, path: &Path) -> Result<(), String> {
     if path.is_absolute() && is_normal(path) && path.file_name().is_some() {
         return Ok(());
     }
-    Err(format!(
-        "{field}: {} is not a plain absolute path",
-        path.display()
-    ))
+    Err(format!("{field}: {} is not a plain absolute path", path.display()))
 }
 
 fn commit_id(field: &str, text: &str) -> Result<(), String> {
-    CommitId::parse(text)
-        .map(drop)
-        .map_err(|error| format!("{field}: {error}"))
+    CommitId::parse(text).map(drop).map_err(|error| format!("{field}: {error}"))
 }
 
 fn shell_command(text: &str) -> Result<(), String> {
@@ -200,10 +166,7 @@ mod tests {
             value["work"] = "something newer".into();
         })
         .unwrap_err();
-        assert_eq!(
-            (refused.addressee.run.as_str(), refused.addressee.epoch),
-            ("t-check-1", 1)
-        );
+        assert_eq!((refused.addressee.run.as_str(), refused.addressee.epoch), ("t-check-1", 1));
         assert!(refused.why.contains("version 7"));
     }
 

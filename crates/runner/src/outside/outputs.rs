@@ -38,11 +38,7 @@ pub(super) fn read(out: &Path) -> Result<Vec<Output>, String> {
             .map_err(|error| error.to_string())
             .and_then(|output| within_bounds(&output).map(|()| output))
             .map_err(|why| {
-                format!(
-                    "{OUTPUTS_FILE}, line {}: {}",
-                    index + 1,
-                    escape::line(why.as_bytes(), 200)
-                )
+                format!("{OUTPUTS_FILE}, line {}: {}", index + 1, escape::line(why.as_bytes(), 200))
             })?;
         if outputs.len() == OUTPUTS {
             return Err(format!("{OUTPUTS_FILE}: more than {OUTPUTS} outputs"));
@@ -63,16 +59,11 @@ fn within_bounds(output: &Output) -> Result<(), String> {
             }
             bytes("body", body, BODY_BYTES)
         }
-        Output::Verdict {
-            verdict: _,
-            comments,
-        } => {
+        Output::Verdict { verdict: _, comments } => {
             if comments.len() > COMMENTS {
                 return Err(format!("more than {COMMENTS} comments"));
             }
-            comments
-                .iter()
-                .try_for_each(|comment| bytes("comments", comment, TEXT_BYTES))
+            comments.iter().try_for_each(|comment| bytes("comments", comment, TEXT_BYTES))
         }
         Output::NoChange { why } | Output::Blocked { why } => bytes("why", why, TEXT_BYTES),
         Output::FollowUpTask { goal } => bytes("goal", goal, TEXT_BYTES),
@@ -81,10 +72,7 @@ fn within_bounds(output: &Output) -> Result<(), String> {
 
 fn bytes(field: &str, text: &str, most: usize) -> Result<(), String> {
     if text.len() > most {
-        return Err(format!(
-            "{field} has {} bytes, {most} are allowed",
-            text.len()
-        ));
+        return Err(format!("{field} has {} bytes, {most} are allowed", text.len()));
     }
     Ok(())
 }
@@ -130,11 +118,7 @@ mod tests {
             let why = outputs(&format!("{good}{bad}\n")).unwrap_err();
             assert!(why.contains("line 2") && !why.contains('\x1b'), "{why}");
         }
-        assert!(
-            outputs(&good.repeat(33))
-                .unwrap_err()
-                .contains("more than 32")
-        );
+        assert!(outputs(&good.repeat(33)).unwrap_err().contains("more than 32"));
         assert!(outputs(&" ".repeat(1 << 21)).is_err());
     }
 }

@@ -36,10 +36,7 @@ impl Room {
             room.look(outside, seen);
         }
         for (at, to) in &around.links {
-            room.mounts.push(Mount::Symlink {
-                to: to.clone(),
-                target: at.clone(),
-            });
+            room.mounts.push(Mount::Symlink { to: to.clone(), target: at.clone() });
         }
         if let Some(bundle) = &order.ca_bundle {
             room.look(bundle, inside::CA_BUNDLE);
@@ -69,10 +66,7 @@ impl Room {
 
     /// Something read-only over a place in a writable folder that is still as we made it.
     pub(super) fn guard(&mut self, source: &Path, target: impl Into<PathBuf>) -> &mut Self {
-        self.mounts.push(Mount::Guard {
-            source: source.to_owned(),
-            target: target.into(),
-        });
+        self.mounts.push(Mount::Guard { source: source.to_owned(), target: target.into() });
         self
     }
 
@@ -103,11 +97,7 @@ pub(super) fn forwards(order: &Order) -> Vec<(u16, PathBuf)> {
         return Vec::new();
     };
     let socket = |name: &str| Path::new(inside::SOCKETS).join(name);
-    let gateway = door
-        .gateway
-        .then(|| (inside::GATEWAY_PORT, socket("gateway.sock")));
-    let proxy = door
-        .proxy
-        .then(|| (inside::PROXY_PORT, socket("proxy.sock")));
+    let gateway = door.gateway.then(|| (inside::GATEWAY_PORT, socket("gateway.sock")));
+    let proxy = door.proxy.then(|| (inside::PROXY_PORT, socket("proxy.sock")));
     gateway.into_iter().chain(proxy).collect()
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use midwatch_api::order::{Order, inside};
-use midwatch_api::report::{Ending, LimitsMode, OUTPUTS_FILE, StreamEvent, out_folder};
+use midwatch_api::report::{Ending, LimitsMode, StreamEvent, out_folder};
 use midwatch_core::agent::AgentEvent;
 use midwatch_sandbox::cgroup;
 use midwatch_sandbox::policy::{INSIDE_EXE, Policy};
@@ -66,6 +66,15 @@ pub(super) struct Facts {
     pub(super) stopped_by_us: bool,
 }
 
+/// Whether the idle limit holds for a sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Idle {
+    /// Something of the user's runs.
+    Counts,
+    /// Our own work, which says nothing while it goes on.
+    Ignored,
+}
+
 /// Where sandboxes are started from.
 pub(super) struct Site {
     /// The proof, and the meter.
@@ -113,10 +122,8 @@ impl<'a> Run<'a> {
         let unavailable = |detail: String| Ending::SandboxUnavailable { detail };
         let accepted = layers::choose(&ground.folder, ground.owner.uid, &self.order.accept_missing)
             .map_err(unavailable)?;
-        self.facts.accepted_missing = accepted
-            .missing()
-            .map(|layer| layer.as_str().to_owned())
-            .collect();
+        self.facts.accepted_missing =
+            accepted.missing().map(|layer| layer.as_str().to_owned()).collect();
         let stage = ground.fresh("stage").map_err(unavailable)?;
         let pids = u32::try_from(self.order.limits.pids).unwrap_or(u32::MAX);
         let plan = Plan {
@@ -136,11 +143,7 @@ impl<'a> Run<'a> {
             cgroup::LimitsMode::Polled => LimitsMode::Polled,
         };
         self.out = Some(entered.resolve(&out_folder(&ground.folder)));
-        Ok(Site {
-            entered,
-            watched: Vec::new(),
-            fresh: true,
-        })
+        Ok(Site { entered, watched: Vec::new(), fresh: true })
     }
 
     /// Leaves a phase in the events.
@@ -159,6 +162,7 @@ impl<'a> Run<'a> {
         site: &mut Site,
         policy: &Policy,
         job: &InsideOrder,
+        idle: Idle,
     ) -> Result<Watched, Ending> {
         let file = site.entered.resolve(&self.order.folder).join(INSIDE_FILE);
         let bytes = serde_json::to_vec(job).map_err(|error| internal(&error))?;
@@ -168,7 +172,7 @@ impl<'a> Run<'a> {
         fs::set_permissions(&file, fs::Permissions::from_mode(0o400))
             .map_err(|error| internal(&error))?;
         let words = [INSIDE_EXE, "inside", inside::ORDER].map(OsString::from);
-        self.sandbox(site, policy, &words)
+        self.sandbox(site, policy, &words, idle)
     }
 
     /// One sandbox for one command, with init as its parent.
@@ -177,27 +181,24 @@ impl<'a> Run<'a> {
         site: &mut Site,
         policy: &Policy,
         command: &[OsString],
+        idle: Idle,
     ) -> Result<Watched, Ending> {
         let unavailable = |detail: String| Ending::SandboxUnavailable { detail };
         let running = spawn(&mut site.entered, policy, command, Stdin::Null)
             .map_err(|error| unavailable(error.to_string()))?;
-        let limits = self.order.limits;
-        let roots = site
-            .watched
-            .iter()
-            .map(|path| site.entered.resolve(path))
-            .collect();
+        let mut limits = self.order.limits;
+        match idle {
+            Idle::Counts => {}
+            Idle::Ignored => limits.idle_seconds = 0,
+        }
+        let roots = site.watched.iter().map(|path| site.entered.resolve(path)).collect();
         let bounds = Bounds {
             limits: &limits,
             deadline: self.began + Duration::from_secs(limits.wall_seconds),
             disk: DiskMeter::new(roots, limits.disk_bytes, site.fresh).ok(),
         };
-        let watched =
-            watch::watch(running, &site.entered.meter, bounds, self).map_err(|error| {
-                Ending::Lost {
-                    detail: error.to_string(),
-                }
-            })?;
+        let watched = watch::watch(running, &site.entered.meter, bounds, self)
+            .map_err(|error| Ending::Lost { detail: error.to_string() })?;
         self.facts.duration = watched.duration;
         self.facts.peak_memory = self.facts.peak_memory.max(watched.peak_memory);
         self.facts.stopped_by_us = watched.cut.is_some();
@@ -214,9 +215,7 @@ impl<'a> Run<'a> {
     /// A line of our own in the report's tail and in the events.
     pub(super) fn note(&mut self, text: &str) {
         self.capture.note(text);
-        self.events.write(&StreamEvent::Warning {
-            text: text.to_owned(),
-        });
+        self.events.write(&StreamEvent::Warning { text: text.to_owned() });
     }
 
     /// The last lines of output so far, for a detail.
@@ -264,11 +263,18 @@ pub(super) fn ending(watched: &Watched) -> Ending {
     }
 }
 
+/// The end of a sandbox in which only work of ours was done: a code of its own means that
+/// something could not be prepared.
+pub(super) fn ours(run: &Run<'_>, watched: &Watched) -> Ending {
+    match ending(watched) {
+        Ending::Exited { code } if code != 0 => Ending::Prepare { detail: run.last_words() },
+        other => other,
+    }
+}
+
 /// Something of our own machinery failed.
 pub(super) fn internal(error: &dyn std::fmt::Display) -> Ending {
-    Ending::SandboxUnavailable {
-        detail: error.to_string(),
-    }
+    Ending::SandboxUnavailable { detail: error.to_string() }
 }
 
 impl From<Failure> for Stopped {
@@ -318,12 +324,10 @@ impl Around for Run<'_> {
         for line in &lines {
             match serde_json::from_str(line) {
                 Ok(Progress::Phase { phase }) if phase.len() <= PHASE_BYTES => {
-                    self.events
-                        .phase(&super::escape::line(phase.as_bytes(), PHASE_BYTES));
+                    self.events.phase(&super::escape::line(phase.as_bytes(), PHASE_BYTES));
                 }
                 Ok(Progress::Checkpoint { checkpoint }) => {
-                    self.events
-                        .write(&StreamEvent::Checkpoint { number: checkpoint });
+                    self.events.write(&StreamEvent::Checkpoint { number: checkpoint });
                 }
                 Ok(Progress::Phase { .. }) | Err(_) => {}
             }
@@ -358,12 +362,9 @@ enum Progress {
 
 /// Removes from `out` whatever no reader may open: all but regular files directly in it.
 pub(super) fn sweep_out(out: &Path) {
-    let Ok(entries) = fs::read_dir(out) else {
-        return;
-    };
+    let Ok(entries) = fs::read_dir(out) else { return };
     for entry in entries.flatten() {
-        if entry.file_type().is_ok_and(|kind| !kind.is_file()) && entry.file_name() != OUTPUTS_FILE
-        {
+        if entry.file_type().is_ok_and(|kind| !kind.is_file()) {
             let _ = super::folder::remove_tree(&entry.path());
         }
     }

@@ -5,14 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use midwatch_api::order::{Order, Workspace, inside};
-use midwatch_sandbox::Exit;
 use midwatch_sandbox::prelude::Entered;
 
 use super::environment::Surroundings;
 use super::ground::{Failure, Ground, Layer, at};
 use super::merged::{MergeError, Merged};
 use super::room::{INSIDE_FILE, Room};
-use super::run::{Run, Site, Stopped, ending};
+use super::run::{Idle, Run, Site, Stopped, ours};
 use crate::inside_order::{InsideOrder, Job};
 use midwatch_api::report::{Ending, out_folder};
 
@@ -23,8 +22,11 @@ pub(super) const DEPS_HOME: &str = "home";
 /// The topmost untracked paths of a deps layer, a JSON list.
 pub(super) const DEPS_UNTRACKED: &str = "untracked.json";
 
-/// Folders of a run in which everything is only mounted or thrown away.
-const SCRATCH: [&str; 4] = ["mnt", "home-files", "stage", INSIDE_FILE];
+/// What a run only hands in, below its folder.
+const HANDED_IN: [&str; 2] = ["home-files", INSIDE_FILE];
+/// Places to mount on, innermost first. Never removed with what is in them: while something is
+/// still mounted, that is somebody's work.
+const MOUNT_POINTS: [&str; 4] = ["mnt/workspace", "mnt/home", "mnt", "stage"];
 
 /// Folders made, nothing merged yet.
 #[derive(Debug)]
@@ -95,16 +97,7 @@ impl Folders {
         if let Some(door) = &order.broker {
             ground.show(&door.folder);
         }
-        Ok(Self {
-            lowers,
-            home_lowers,
-            home_files,
-            mnt,
-            upper,
-            home,
-            out,
-            base,
-        })
+        Ok(Self { lowers, home_lowers, home_files, mnt, upper, home, out, base })
     }
 
     /// HOME, with its settings files beneath what is written to it.
@@ -122,8 +115,7 @@ impl Folders {
                 .and_then(|()| fs::write(&path, text));
             made.map_err(at("writing", &path))?;
         }
-        self.merge(entered, &self.home_lowers, &self.home, "home")
-            .map_err(Stopped::from)
+        self.merge(entered, &self.home_lowers, &self.home, "home").map_err(Stopped::from)
     }
 
     /// The workspace over these layers.
@@ -133,8 +125,7 @@ impl Folders {
         lowers: &[PathBuf],
         upper: &Layer,
     ) -> Result<Merged, Stopped> {
-        self.merge(entered, lowers, upper, "workspace")
-            .map_err(Stopped::from)
+        self.merge(entered, lowers, upper, "workspace").map_err(Stopped::from)
     }
 
     fn merge(
@@ -158,14 +149,12 @@ impl Folders {
 
     /// Binds HOME and the workspace.
     pub(super) fn furnish(room: &mut Room, workspace: &Merged, home: &Merged) {
-        room.write(&home.folder, inside::HOME)
-            .write(&workspace.folder, inside::WORKSPACE);
+        room.write(&home.folder, inside::HOME).write(&workspace.folder, inside::WORKSPACE);
     }
 
     /// Binds the inside half's order and the folder for its results.
     pub(super) fn furnish_inside(&self, room: &mut Room, order: &Order) {
-        room.look(&order.folder.join(INSIDE_FILE), inside::ORDER)
-            .write(&self.out, inside::OUT);
+        room.look(&order.folder.join(INSIDE_FILE), inside::ORDER).write(&self.out, inside::OUT);
     }
 
     /// Makes the repository's configuration and hooks read-only in a workspace that nobody has
@@ -184,8 +173,11 @@ impl Folders {
     /// with its run.
     pub(super) fn clear(&self, entered: &Entered, folder: &Path, more: &[&Path]) {
         let folder = entered.resolve(folder);
-        for name in SCRATCH {
+        for name in HANDED_IN {
             let _ = super::folder::remove_tree(&folder.join(name));
+        }
+        for name in MOUNT_POINTS {
+            let _ = fs::remove_dir(folder.join(name));
         }
         for path in more {
             let _ = super::folder::remove_tree(&entered.resolve(path));
@@ -216,19 +208,12 @@ pub(super) fn prepare(
     Folders::furnish(&mut room, merged, home);
     let job = InsideOrder {
         forward: Vec::new(),
-        job: Job::Prepare {
-            pack: inside::PACK.into(),
-            commit: commit.id.clone(),
-        },
+        job: Job::Prepare { pack: inside::PACK.into(), commit: commit.id.clone() },
     };
-    let watched = run.inside(site, &room.policy(), &job)?;
-    match (&watched.cut, watched.exit) {
-        (None, Exit::Code(0)) => Ok(()),
-        (None, Exit::Code(_)) => Err(Ending::Prepare {
-            detail: run.last_words(),
-        }
-        .into()),
-        (None, Exit::Lost) | (Some(_), _) => Err(ending(&watched).into()),
+    let watched = run.inside(site, &room.policy(), &job, Idle::Ignored)?;
+    match ours(run, &watched) {
+        Ending::Exited { .. } => Ok(()),
+        other => Err(other.into()),
     }
 }
 

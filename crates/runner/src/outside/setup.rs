@@ -12,7 +12,7 @@ use super::ground::{Ground, Layer, at};
 use super::harvest;
 use super::merged::Merged;
 use super::room::{Room, forwards};
-use super::run::{Run, Site, Stopped, ending, internal};
+use super::run::{Idle, Run, Site, Stopped, ending, internal};
 use super::scene::{DEPS_HOME, DEPS_UNTRACKED, DEPS_WORKSPACE, Folders, prepare};
 use crate::inside_order::{InsideOrder, Job};
 
@@ -47,9 +47,7 @@ pub(super) fn carry_out(
     if work.deps.exists() {
         return Ok(Ending::Exited { code: 0 });
     }
-    let fresh = ground
-        .show_parent(work.deps)?
-        .join(fresh_name(work.deps, order));
+    let fresh = ground.show_parent(work.deps)?.join(fresh_name(work.deps, order));
     super::folder::remove_tree(&fresh).map_err(at("removing", &fresh))?;
     ground.make(&fresh)?;
     let places = Places {
@@ -58,21 +56,16 @@ pub(super) fn carry_out(
         fresh: fresh.clone(),
     };
     ground.layer(&places.prepared)?;
-    for folder in [
-        places.made.clone(),
-        places.made.join(DEPS_WORKSPACE),
-        places.made.join(DEPS_HOME),
-    ] {
+    for folder in
+        [places.made.clone(), places.made.join(DEPS_WORKSPACE), places.made.join(DEPS_HOME)]
+    {
         ground.make(&folder)?;
     }
     let upper = Layer::new(fresh.join("upper"));
     let home = Layer::new(fresh.join("home"));
     let folders = Folders::make(ground, order, Some(work.workspace), upper, home)?;
     let mut site = run.enter(ground)?;
-    site.watched = vec![
-        folders.upper.folder().to_owned(),
-        folders.home.folder().to_owned(),
-    ];
+    site.watched = vec![folders.upper.folder().to_owned(), folders.home.folder().to_owned()];
     let ended = install(run, &mut site, ground, &folders, &places, work);
     folders.clear(&site.entered, &ground.folder, &[&places.fresh]);
     ended
@@ -98,10 +91,7 @@ fn install(
         } else {
             let mut lowers = vec![places.prepared.upper()];
             lowers.extend(folders.lowers.iter().cloned());
-            (
-                lowers,
-                vec![places.prepared.upper(), work.workspace.base.clone()],
-            )
+            (lowers, vec![places.prepared.upper(), work.workspace.base.clone()])
         }
     } else {
         (folders.lowers.clone(), vec![work.workspace.base.clone()])
@@ -117,20 +107,15 @@ fn install(
     Folders::furnish(&mut room, &merged, &home);
     let job = InsideOrder {
         forward: forwards(order),
-        job: Job::Setup {
-            command: work.command.to_owned(),
-        },
+        job: Job::Setup { command: work.command.to_owned() },
     };
-    let watched = run.inside(site, &room.policy(), &job)?;
+    let watched = run.inside(site, &room.policy(), &job, Idle::Counts)?;
     let ended = ending(&watched);
     if ended != (Ending::Exited { code: 0 }) {
         return Ok(ended);
     }
     run.phase("harvest");
-    let sources = (
-        written(&merged, &folders.upper),
-        written(&home, &folders.home),
-    );
+    let sources = (written(&merged, &folders.upper), written(&home, &folders.home));
     drop((merged, home));
     keep(site, ground, places, work, &tracked, &sources)?;
     Ok(ended)
@@ -138,11 +123,7 @@ fn install(
 
 /// Where what was written is found.
 fn written(merged: &Merged, layer: &Layer) -> PathBuf {
-    if merged.is_copy() {
-        layer.copy()
-    } else {
-        layer.upper()
-    }
+    if merged.is_copy() { layer.copy() } else { layer.upper() }
 }
 
 fn keep(
@@ -157,24 +138,13 @@ fn keep(
     let made = resolve(&places.made);
     let tracked: Vec<PathBuf> = tracked.iter().map(|tree| resolve(tree)).collect();
     let fail = |error: harvest::HarvestError| internal(&format!("keeping dependencies: {error}"));
-    let untracked = harvest::workspace(
-        &resolve(workspace),
-        &tracked,
-        &made.join(DEPS_WORKSPACE),
-        ground.owner,
-    )
-    .map_err(fail)?;
-    harvest::home(
-        &resolve(home),
-        work.keep_home,
-        &made.join(DEPS_HOME),
-        ground.owner,
-    )
-    .map_err(fail)?;
-    let untracked: Vec<String> = untracked
-        .iter()
-        .map(|path| path.to_string_lossy().into_owned())
-        .collect();
+    let untracked =
+        harvest::workspace(&resolve(workspace), &tracked, &made.join(DEPS_WORKSPACE), ground.owner)
+            .map_err(fail)?;
+    harvest::home(&resolve(home), work.keep_home, &made.join(DEPS_HOME), ground.owner)
+        .map_err(fail)?;
+    let untracked: Vec<String> =
+        untracked.iter().map(|path| path.to_string_lossy().into_owned()).collect();
     let bytes = serde_json::to_vec(&untracked).map_err(|error| internal(&error))?;
     fs::write(made.join(DEPS_UNTRACKED), bytes).map_err(|error| internal(&error))?;
     place(&made, &resolve(work.deps)).map_err(|error| internal(&error))?;

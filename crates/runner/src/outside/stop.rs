@@ -36,11 +36,7 @@ impl Stop {
         for number in [SIGTERM, SIGINT] {
             signal_hook::flag::register(number, Arc::clone(&signal))?;
         }
-        Ok(Self {
-            signal,
-            signals: 0,
-            file: false,
-        })
+        Ok(Self { signal, signals: 0, file: false })
     }
 
     /// Looks again. A second signal means now.

@@ -121,32 +121,19 @@ fn of_agent(conversation: Conversation, ending: &Ending, facts: &Facts, out: &Pa
 
 fn claim(out: &Path) -> Option<BundleClaim> {
     let text = leftover::read_text(out, left::CLAIM, CLAIM_BYTES).ok()?;
-    let BundleClaim {
-        head,
-        set_aside,
-        error,
-    } = serde_json::from_str(&text).ok()?;
+    let BundleClaim { head, set_aside, error } = serde_json::from_str(&text).ok()?;
     let line = |text: &str| escape::line(text.as_bytes(), NAME_CHARACTERS);
     Some(BundleClaim {
         head: head.filter(|head| CommitId::parse(head).is_ok()),
-        set_aside: set_aside
-            .iter()
-            .take(NAMES)
-            .map(|name| line(name))
-            .collect(),
+        set_aside: set_aside.iter().take(NAMES).map(|name| line(name)).collect(),
         error: error.as_deref().map(line),
     })
 }
 
 fn ignored(out: &Path) -> Vec<String> {
     let text = leftover::read_text(out, left::IGNORED, IGNORED_BYTES).unwrap_or_default();
-    let names = text
-        .lines()
-        .filter_map(|line| serde_json::from_str::<String>(line).ok());
-    names
-        .take(NAMES)
-        .map(|name| escape::line(name.as_bytes(), NAME_CHARACTERS))
-        .collect()
+    let names = text.lines().filter_map(|line| serde_json::from_str::<String>(line).ok());
+    names.take(NAMES).map(|name| escape::line(name.as_bytes(), NAME_CHARACTERS)).collect()
 }
 
 #[cfg(test)]
@@ -161,15 +148,8 @@ mod tests {
         let text = "{\"head\":\"--evil\",\"setAside\":[\"a\\u001b[2Jb\"],\"error\":null}";
         fs::write(out.path().join(left::CLAIM), text).unwrap();
         let found = claim(out.path()).unwrap();
-        assert_eq!(
-            (found.head, found.set_aside),
-            (None, vec!["a\\u{1b}[2Jb".to_owned()])
-        );
-        fs::write(
-            out.path().join(left::IGNORED),
-            "\"x\\ny\"\nrubbish\n".repeat(300),
-        )
-        .unwrap();
+        assert_eq!((found.head, found.set_aside), (None, vec!["a\\u{1b}[2Jb".to_owned()]));
+        fs::write(out.path().join(left::IGNORED), "\"x\\ny\"\nrubbish\n".repeat(300)).unwrap();
         let names = ignored(out.path());
         assert_eq!((names.len(), names[0].as_str()), (NAMES, "x\\ny"));
     }

@@ -189,9 +189,7 @@ fn of_output(around: &impl Around) -> Option<Cut> {
     if around.is_flood() {
         return Some(Cut::Output);
     }
-    around
-        .log_failed()
-        .map(|kind| Cut::Disk(format!("the log cannot be written: {kind}")))
+    around.log_failed().map(|kind| Cut::Disk(format!("the log cannot be written: {kind}")))
 }
 
 fn of_disk(bounds: &mut Bounds<'_>, now: Instant) -> Option<Cut> {
@@ -208,18 +206,12 @@ fn kernel_held(meter: &Meter, sample: &Sample) -> Option<Cut> {
 
 /// Until something can be read, or a tick went by.
 fn wait(pipes: &[Option<OwnedFd>; 2], running: &Running, ended: bool) -> io::Result<()> {
-    let mut fds: Vec<PollFd<'_>> = pipes
-        .iter()
-        .flatten()
-        .map(|pipe| PollFd::new(pipe, PollFlags::IN))
-        .collect();
+    let mut fds: Vec<PollFd<'_>> =
+        pipes.iter().flatten().map(|pipe| PollFd::new(pipe, PollFlags::IN)).collect();
     if !ended {
         fds.push(PollFd::from_borrowed_fd(running.status_fd(), PollFlags::IN));
     }
-    let tick = Timespec {
-        tv_sec: 0,
-        tv_nsec: TICK.subsec_nanos().into(),
-    };
+    let tick = Timespec { tv_sec: 0, tv_nsec: TICK.subsec_nanos().into() };
     match poll(&mut fds, Some(&tick)) {
         Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
         Err(error) => Err(error.into()),
@@ -235,10 +227,7 @@ fn take(
     let Some(fd) = pipe.as_ref() else {
         return Ok(false);
     };
-    let now = Timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     match poll(&mut [PollFd::new(fd, PollFlags::IN)], Some(&now)) {
         Ok(0) | Err(rustix::io::Errno::INTR) => return Ok(false),
         Ok(_) => {}

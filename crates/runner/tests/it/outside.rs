@@ -2,4 +2,7 @@
 
 mod agent;
 mod check;
+mod limits;
+mod setup;
+mod stop;
 mod world;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,7 +11,8 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use midwatch_api::order::{
-    AgentWork, CustomAgent, Limits, ORDER_FILE, ORDER_VERSION, Order, PromptBy, Work, Workspace,
+    AgentWork, CommitPack, CustomAgent, Limits, ORDER_FILE, ORDER_VERSION, Order, PromptBy, Work,
+    Workspace,
 };
 use midwatch_api::report::{Ending, REPORT_FILE, Report};
 
@@ -56,10 +58,8 @@ fn program() -> &'static Path {
         let path = dir.path().join("midwatch-runner");
         // By another process: a descriptor of ours open for writing would be inherited by
         // what other tests start meanwhile, and the program be "busy".
-        let copied = Command::new("cp")
-            .arg(env!("CARGO_BIN_EXE_midwatch-runner"))
-            .arg(&path)
-            .status();
+        let copied =
+            Command::new("cp").arg(env!("CARGO_BIN_EXE_midwatch-runner")).arg(&path).status();
         assert!(copied.unwrap().success());
         (dir, path)
     });
@@ -69,24 +69,13 @@ fn program() -> &'static Path {
 fn git(folder: &Path, words: &[&str]) -> String {
     let output = Command::new("git")
         .current_dir(folder)
-        .args([
-            "-c",
-            "user.name=t",
-            "-c",
-            "user.email=t@t",
-            "-c",
-            "init.defaultBranch=main",
-        ])
+        .args(["-c", "user.name=t", "-c", "user.email=t@t", "-c", "init.defaultBranch=main"])
         .args(words)
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .output()
         .unwrap();
-    assert!(
-        output.status.success(),
-        "git {words:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "git {words:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
@@ -98,11 +87,7 @@ impl World {
         let source = dir.path().join("source");
         fs::create_dir(&source).unwrap();
         git(&source, &["init", "-q"]);
-        let world = Self {
-            persona,
-            dir,
-            source,
-        };
+        let world = Self { persona, dir, source };
         for name in ["runs", "bases", "deps", "homes"] {
             fs::create_dir(world.path(name)).unwrap();
             world.give(&world.path(name));
@@ -130,10 +115,7 @@ impl World {
             fs::write(path, text).unwrap();
         }
         git(&self.source, &["add", "-A"]);
-        git(
-            &self.source,
-            &["commit", "-q", "--allow-empty", "-m", "work"],
-        );
+        git(&self.source, &["commit", "-q", "--allow-empty", "-m", "work"]);
         let upstream = self.upstream();
         let _ = fs::remove_dir_all(&upstream);
         let (from, to) = (self.source.to_str().unwrap(), upstream.to_str().unwrap());
@@ -169,6 +151,38 @@ impl World {
         }
     }
 
+    /// The same workspace with a commit of these files on top, as an import would leave it.
+    pub(super) fn on_top(&self, workspace: &Workspace, files: &[(&str, &str)]) -> Workspace {
+        let tip = self.commit(files);
+        let pack = self.path("packs").join(&tip);
+        fs::create_dir_all(pack.join("objects/pack")).unwrap();
+        let range = format!("{}..{tip}", workspace.base_commit);
+        let name = pack.join("objects/pack/pack");
+        let mut packing = Command::new("git")
+            .current_dir(&self.source)
+            .args(["pack-objects", "--revs", "-q"])
+            .arg(&name)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        packing.stdin.take().unwrap().write_all(format!("{range}\n").as_bytes()).unwrap();
+        assert!(packing.wait().unwrap().success());
+        let commit = Some(CommitPack { id: tip, pack });
+        Workspace { commit, ..workspace.clone() }
+    }
+
+    /// The files that a bundle's claimed head changes, joined by blanks, seen by git in a
+    /// repository that has the base.
+    pub(super) fn changed(&self, bundle: &Path, report: &Report) -> String {
+        let head = report.claim.as_ref().unwrap().head.clone().unwrap();
+        let copy = self.path("bundle");
+        fs::copy(bundle, &copy).unwrap();
+        let from = copy.to_str().unwrap();
+        git(&self.source, &["fetch", "-q", "--force", from, "+refs/*:refs/seen/*"]);
+        git(&self.source, &["diff-tree", "-r", "--name-only", "HEAD", &head]).replace('\n', " ")
+    }
+
     /// An order that is not given yet.
     pub(super) fn order(&self, name: &str, work: Work) -> Draft<'_> {
         let number = fs::read_dir(self.path("runs")).unwrap().count() + 1;
@@ -202,10 +216,7 @@ impl World {
     pub(super) fn check(&self, workspace: &Workspace, command: &str) -> Draft<'_> {
         self.order(
             "check",
-            Work::Check {
-                workspace: workspace.clone(),
-                command: command.to_owned(),
-            },
+            Work::Check { workspace: workspace.clone(), command: command.to_owned() },
         )
     }
 
@@ -256,41 +267,42 @@ impl Draft<'_> {
         self
     }
 
+    /// Changes the order.
+    pub(super) fn with(mut self, change: impl FnOnce(&mut Order)) -> Self {
+        change(&mut self.order);
+        self
+    }
+
     /// Starts the runner.
     pub(super) fn start(self) -> Started {
         let folder = self.order.folder.clone();
         fs::create_dir(&folder).unwrap();
-        fs::write(
-            folder.join(ORDER_FILE),
-            serde_json::to_vec(&self.order).unwrap(),
-        )
-        .unwrap();
+        fs::write(folder.join(ORDER_FILE), serde_json::to_vec(&self.order).unwrap()).unwrap();
         self.world.give(&folder);
         let mut command = match self.world.persona {
             Persona::User if rustix::process::geteuid().is_root() => {
                 let mut command = Command::new("setpriv");
                 let uid = USER.to_string();
-                command
-                    .args(["--reuid", &uid, "--regid", &uid, "--clear-groups"])
-                    .arg(program());
+                command.args(["--reuid", &uid, "--regid", &uid, "--clear-groups"]).arg(program());
                 command
             }
             Persona::Root | Persona::User => Command::new(program()),
         };
         command.arg("runner").arg(&folder);
-        command
-            .env_clear()
-            .env("PATH", "/usr/local/bin:/usr/bin:/bin");
+        command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin");
         command.stdin(Stdio::null()).stdout(Stdio::null());
-        Started {
-            child: command.spawn().unwrap(),
-            folder,
-        }
+        Started { child: command.spawn().unwrap(), folder }
     }
 
     /// Starts the runner and waits for its report.
     pub(super) fn report(self) -> Report {
         self.start().report()
+    }
+
+    /// As [`Draft::report`], with the run's folder.
+    pub(super) fn finish(self) -> (Report, PathBuf) {
+        let folder = self.order.folder.clone();
+        (self.start().report(), folder)
     }
 }
 
@@ -341,4 +353,24 @@ pub(super) fn read(folder: &Path, name: &str) -> String {
     fs::read(folder.join(name))
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         .unwrap_or_default()
+}
+
+/// Waits until no process has this text in its command line.
+pub(super) fn wait_gone(text: &str) {
+    let began = Instant::now();
+    while let Some(found) = process(text) {
+        assert!(began.elapsed() < PATIENCE, "still there: {found}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The first process with this text in its command line, words joined by blanks.
+pub(super) fn process(text: &str) -> Option<String> {
+    let own = std::process::id().to_string();
+    fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
+        let name = entry.file_name().into_string().ok()?;
+        let words = fs::read(entry.path().join("cmdline")).ok()?;
+        let words = String::from_utf8_lossy(&words).replace('\0', " ");
+        (name != own && name.parse::<u32>().is_ok() && words.contains(text)).then_some(words)
+    })
 }

@@ -8,6 +8,10 @@
 //!
 //! Ends with 1 when a row is taken for something else than it must be.
 #![expect(clippy::print_stdout, reason = "a program for people")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a tool of the repository says where it broke by panicking"
+)]
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -56,11 +60,7 @@ fn main() -> ExitCode {
             write(cli, &seen);
         }
     }
-    if good {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn root() -> PathBuf {
@@ -78,7 +78,8 @@ fn write(cli: Cli, seen: &[(Row, Finished)]) {
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).unwrap();
     for (row, done) in seen {
-        std::fs::write(folder.join(format!("{}.jsonl", row.name)), &done.stdout).unwrap();
+        let stdout = steady(&String::from_utf8_lossy(&done.stdout));
+        std::fs::write(folder.join(format!("{}.jsonl", row.name)), stdout).unwrap();
         let end = serde_json::json!({
             "exit": done.ending.exit,
             "stopped_by_us": done.ending.stopped_by_us,
@@ -86,9 +87,20 @@ fn write(cli: Cli, seen: &[(Row, Finished)]) {
             "stderr": done.stderr.lines().collect::<Vec<_>>(),
         });
         let end = serde_json::to_string_pretty(&end).unwrap() + "\n";
-        std::fs::write(folder.join(format!("{}.end.json", row.name)), end).unwrap();
+        std::fs::write(folder.join(format!("{}.end.json", row.name)), steady(&end)).unwrap();
     }
     println!("written: {}", page.display());
+}
+
+/// The ports of a run are of no interest, and would differ in every recording.
+fn steady(text: &str) -> String {
+    let mut parts = text.split("127.0.0.1:");
+    let mut steady = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        steady.push_str("127.0.0.1:8787");
+        steady.push_str(part.trim_start_matches(|c: char| c.is_ascii_digit()));
+    }
+    steady
 }
 
 fn page(cli: Cli, version: &str, seen: &[(Row, Finished)]) -> String {
@@ -103,22 +115,15 @@ fn page(cli: Cli, version: &str, seen: &[(Row, Finished)]) -> String {
         cli.as_str()
     );
     for (row, done) in seen {
-        let tries = done
-            .events
-            .iter()
-            .filter(|event| matches!(event, AgentEvent::Retrying { .. }))
-            .count();
+        let tries =
+            done.events.iter().filter(|event| matches!(event, AgentEvent::Retrying { .. })).count();
         let (detail, resets) = match done.outcome.as_ref().or(done.trouble.as_ref()) {
-            Some(AgentOutcome::Failed {
-                detail, resets_at, ..
-            }) => (detail.as_str(), *resets_at),
-            Some(AgentOutcome::Completed) | None => ("", None),
+            Some(AgentOutcome::Failed { detail, resets_at, .. }) => (detail.as_str(), *resets_at),
+            Some(AgentOutcome::Completed) | None => (done.final_text.as_str(), None),
         };
-        let exit = done
-            .exit
-            .map_or_else(|| "?".to_owned(), |code| code.to_string());
+        let exit = done.exit.map_or_else(|| "?".to_owned(), |code| code.to_string());
         let resets = resets.map_or_else(String::new, |at| at.to_string());
-        let detail = detail.replace('|', "\\|");
+        let detail = steady(detail).replace('|', "\\|");
         writeln!(
             page,
             "| {} | {} | {} | {resets} | {exit} | {tries} | {:.0} | {detail} |",

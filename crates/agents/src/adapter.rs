@@ -124,29 +124,18 @@ pub fn adapter(kind: AgentKind) -> &'static dyn Adapter {
 
 /// The model of an order, fit to stand in an argv.
 pub(crate) fn model(order: &AgentOrder) -> Result<&str, CommandError> {
-    let model = order
-        .model
-        .as_deref()
-        .ok_or(CommandError::ModelMissing(order.kind.as_str()))?;
+    let model = order.model.as_deref().ok_or(CommandError::ModelMissing(order.kind.as_str()))?;
     let fits = !model.is_empty()
         && model.len() <= 200
         && !model.starts_with('-')
         && model.chars().all(|c| c.is_ascii_graphic());
-    if fits {
-        Ok(model)
-    } else {
-        Err(CommandError::Model(clean::line(model)))
-    }
+    if fits { Ok(model) } else { Err(CommandError::Model(clean::line(model))) }
 }
 
 /// The session's id, fit to stand in an argv.
 pub(crate) fn session_id(session: &Session) -> Result<&str, CommandError> {
     let (Session::Fresh { id } | Session::Resume { id }) = session;
-    if clean::is_session_id(id) {
-        Ok(id)
-    } else {
-        Err(CommandError::Session(clean::line(id)))
-    }
+    if clean::is_session_id(id) { Ok(id) } else { Err(CommandError::Session(clean::line(id))) }
 }
 
 /// What an agent is told that may only look. The sandbox's discard of its changes is what
@@ -182,9 +171,7 @@ pub(crate) mod tests {
             model: Some("model-1".into()),
             prompt: "Mend the bug.".into(),
             preamble: "You work \"unattended\".\nSay so.".into(),
-            session: Session::Fresh {
-                id: "11111111-2222-4333-8444-555555555555".into(),
-            },
+            session: Session::Fresh { id: "11111111-2222-4333-8444-555555555555".into() },
             read_only: false,
             max_turns: None,
             max_cost_cents: None,

@@ -2,6 +2,7 @@
 
 mod command;
 mod failure;
+mod tools;
 mod transcript;
 
 use midwatch_core::agent::{AgentCommand, AgentKind, AgentOrder, Capabilities, Usage};

@@ -32,11 +32,7 @@ pub(crate) fn text(text: &str) -> String {
 pub(crate) fn bounded(text: &str, limit: usize) -> String {
     let mut out = String::with_capacity(text.len().min(limit));
     for c in text.chars() {
-        let c = if matches!(c, '\n' | '\t') {
-            c
-        } else {
-            shown(c)
-        };
+        let c = if matches!(c, '\n' | '\t') { c } else { shown(c) };
         if out.len() + c.len_utf8() > limit {
             out.push('…');
             break;
@@ -49,20 +45,14 @@ pub(crate) fn bounded(text: &str, limit: usize) -> String {
 fn shown(c: char) -> char {
     let turns =
         matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    if c.is_control() || turns {
-        '\u{fffd}'
-    } else {
-        c
-    }
+    if c.is_control() || turns { '\u{fffd}' } else { c }
 }
 
 /// Whether an id can stand in an argv and in a file name: what both CLIs make are UUIDs.
 pub(crate) fn is_session_id(id: &str) -> bool {
     (1..=128).contains(&id.len())
         && !id.starts_with(['-', '.'])
-        && id
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+        && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
 }
 
 /// The last lines of stderr, bounded whatever the CLI prints.
@@ -75,9 +65,7 @@ impl Tail {
     const LINES: usize = 20;
 
     pub(crate) fn push(&mut self, bytes: &[u8]) {
-        let cleaned = line(&String::from_utf8_lossy(
-            &bytes[..bytes.len().min(4 * LINE_BYTES)],
-        ));
+        let cleaned = line(&String::from_utf8_lossy(&bytes[..bytes.len().min(4 * LINE_BYTES)]));
         if cleaned.is_empty() {
             return;
         }
@@ -89,11 +77,7 @@ impl Tail {
 
     /// The newest line that holds `part`.
     pub(crate) fn find(&self, part: &str) -> Option<&str> {
-        self.lines
-            .iter()
-            .rev()
-            .find(|line| line.contains(part))
-            .map(String::as_str)
+        self.lines.iter().rev().find(|line| line.contains(part)).map(String::as_str)
     }
 
     pub(crate) fn last(&self) -> Option<&str> {
@@ -107,10 +91,7 @@ mod tests {
 
     #[test]
     fn what_is_shown_has_no_controls_and_an_end() {
-        assert_eq!(
-            line("a\u{1b}[31mb\n\n c\u{202e}"),
-            "a\u{fffd}[31mb c\u{fffd}"
-        );
+        assert_eq!(line("a\u{1b}[31mb\n\n c\u{202e}"), "a\u{fffd}[31mb c\u{fffd}");
         assert_eq!(text("a\n\tb\0"), "a\n\tb\u{fffd}");
         assert!(line(&"é".repeat(9999)).len() <= LINE_BYTES + 3);
         assert!(text(&"é".repeat(99_999)).len() <= TEXT_BYTES + 3);

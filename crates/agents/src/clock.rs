@@ -27,10 +27,7 @@ fn time_of_day(word: &str, next: Option<&str>) -> Option<i64> {
     let word = word.trim_end_matches(['.', ',']).to_ascii_lowercase();
     let (digits, half) = match word.find(['a', 'p']) {
         Some(at) => (&word[..at], word[at..].to_owned()),
-        None => (
-            word.as_str(),
-            next?.trim_end_matches(['.', ',', ')']).to_ascii_lowercase(),
-        ),
+        None => (word.as_str(), next?.trim_end_matches(['.', ',', ')']).to_ascii_lowercase()),
     };
     let (hour, minute) = digits.split_once(':').unwrap_or((digits, "0"));
     let (hour, minute): (i64, i64) = (hour.parse().ok()?, minute.parse().ok()?);
@@ -46,20 +43,15 @@ fn time_of_day(word: &str, next: Option<&str>) -> Option<i64> {
 }
 
 fn month(word: &str) -> Option<i64> {
-    const MONTHS: [&str; 12] = [
-        "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
-    ];
+    const MONTHS: [&str; 12] =
+        ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
     let start = word.get(..3)?.to_ascii_lowercase();
-    (1..)
-        .zip(MONTHS)
-        .find_map(|(number, name)| (name == start).then_some(number))
+    (1..).zip(MONTHS).find_map(|(number, name)| (name == start).then_some(number))
 }
 
 /// `22nd,` is 22.
 fn leading_number(word: &str) -> Option<i64> {
-    let end = word
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(word.len());
+    let end = word.find(|c: char| !c.is_ascii_digit()).unwrap_or(word.len());
     word[..end].parse().ok()
 }
 
@@ -88,14 +80,8 @@ mod tests {
         assert_eq!(at("try again at 3:00 PM."), Some(NOW + DAY));
         assert_eq!(at("try again at 12:00 AM."), Some(NOW + 9 * 3600));
         assert_eq!(at("try again at Nov 22nd, 2026 3:00 PM."), Some(NOW + DAY));
-        assert_eq!(
-            at("try again at Jan 1st, 2027 12:05 AM."),
-            Some(1_798_761_900)
-        );
-        assert_eq!(
-            after("resets 4:30pm (UTC)", "resets ", NOW),
-            Some(NOW + 5400)
-        );
+        assert_eq!(at("try again at Jan 1st, 2027 12:05 AM."), Some(1_798_761_900));
+        assert_eq!(after("resets 4:30pm (UTC)", "resets ", NOW), Some(NOW + 5400));
         assert_eq!(after("resets 4pm (UTC)", "resets ", NOW), Some(NOW + 3600));
         for text in [
             "try again at noon",

@@ -36,10 +36,7 @@ impl Adapter for Custom {
     }
 
     fn stream(&self, order: &AgentOrder, _: Usage) -> Box<dyn Stream> {
-        let mapping = order
-            .custom
-            .as_ref()
-            .and_then(|custom| custom.mapping.clone());
+        let mapping = order.custom.as_ref().and_then(|custom| custom.mapping.clone());
         Box::new(transcript::Transcript::new(mapping))
     }
 }

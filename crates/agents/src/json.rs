@@ -19,9 +19,7 @@ pub(crate) fn count(value: &Value, field: &str) -> u64 {
 
 /// Money in millionths of a dollar; only what is finite and not negative.
 pub(crate) fn micros(value: &Value) -> Option<u64> {
-    let dollars = value
-        .as_f64()
-        .filter(|dollars| (0.0..1e9).contains(dollars))?;
+    let dollars = value.as_f64().filter(|dollars| (0.0..1e9).contains(dollars))?;
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

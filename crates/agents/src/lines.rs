@@ -30,11 +30,7 @@ impl Default for Lines {
 impl Lines {
     /// Lines of up to `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self {
-            pending: Vec::new(),
-            limit,
-            dropping: false,
-        }
+        Self { pending: Vec::new(), limit, dropping: false }
     }
 
     /// Takes what was read, gives the lines that it completed. Empty lines are left out.
@@ -93,10 +89,7 @@ mod tests {
             [Line::TooLong, Line::TooLong, Line::Whole(b"x".to_vec())]
         );
         assert_eq!(lines.push(b"abcdefgh"), []);
-        assert_eq!(
-            (lines.pending.capacity(), lines.finish()),
-            (0, Some(Line::TooLong))
-        );
+        assert_eq!((lines.pending.capacity(), lines.finish()), (0, Some(Line::TooLong)));
         assert_eq!(lines.finish(), None);
     }
 

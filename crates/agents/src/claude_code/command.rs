@@ -12,17 +12,12 @@ const RETRIES: &str = "2";
 /// How long one request may take until its first byte, in milliseconds; the CLI's default is
 /// ten minutes, and it is waited out at every retry.
 const REQUEST_TIMEOUT_MS: &str = "300000";
-/// Tools that take the work out of the workspace or outlive the run.
-const NEVER: [&str; 6] = [
-    "EnterWorktree",
-    "ExitWorktree",
-    "CronCreate",
-    "CronDelete",
-    "CronList",
-    "ScheduleWakeup",
-];
+/// Tools that take the work out of the workspace, outlive the run, or search the web at the
+/// provider, past every egress rule. Fetching goes through our proxy, so that one stays.
+const NEVER: &str =
+    "EnterWorktree,ExitWorktree,CronCreate,CronDelete,CronList,ScheduleWakeup,WebSearch";
 /// Tools that write files. The shell stays, since this version searches with it.
-const WRITERS: [&str; 3] = ["Write", "Edit", "NotebookEdit"];
+const WRITERS: &str = ",Write,Edit,NotebookEdit";
 
 pub(super) fn command(order: &AgentOrder) -> Result<AgentCommand, CommandError> {
     if order.prompt.contains('\0') {
@@ -32,13 +27,7 @@ pub(super) fn command(order: &AgentOrder) -> Result<AgentCommand, CommandError> 
     let session = adapter::session_id(&order.session)?;
     let mut argv: Vec<String> = Vec::new();
     let mut add = |words: &[&str]| argv.extend(words.iter().map(|word| (*word).to_owned()));
-    add(&[
-        &order.program.to_string_lossy(),
-        "-p",
-        "--output-format",
-        "stream-json",
-        "--verbose",
-    ]);
+    add(&[&order.program.to_string_lossy(), "-p", "--output-format", "stream-json", "--verbose"]);
     match order.session {
         Session::Fresh { .. } => add(&["--session-id", session]),
         Session::Resume { .. } => add(&["--resume", session]),
@@ -46,19 +35,13 @@ pub(super) fn command(order: &AgentOrder) -> Result<AgentCommand, CommandError> 
     add(&["--model", model, "--dangerously-skip-permissions"]);
     // The repository's own settings, hooks and MCP servers are the judged, not the judge.
     add(&["--setting-sources", "user", "--strict-mcp-config"]);
-    let mut refused = NEVER.to_vec();
-    if order.read_only {
-        refused.extend(WRITERS);
-    }
-    add(&[&format!("--disallowedTools={}", refused.join(","))]);
+    let writers = if order.read_only { WRITERS } else { "" };
+    add(&[&format!("--disallowedTools={NEVER}{writers}")]);
     if let Some(turns) = order.max_turns {
         add(&["--max-turns", &turns.to_string()]);
     }
     if let Some(cents) = order.max_cost_cents {
-        add(&[
-            "--max-budget-usd",
-            &format!("{}.{:02}", cents / 100, cents % 100),
-        ]);
+        add(&["--max-budget-usd", &format!("{}.{:02}", cents / 100, cents % 100)]);
     }
     let mut files = BTreeMap::new();
     let preamble = adapter::preamble(order);
@@ -68,12 +51,7 @@ pub(super) fn command(order: &AgentOrder) -> Result<AgentCommand, CommandError> 
         add(&["--append-system-prompt-file", &path.to_string_lossy()]);
         files.insert(path, preamble);
     }
-    Ok(AgentCommand {
-        argv,
-        env: environment(order)?,
-        files,
-        stdin: order.prompt.clone(),
-    })
+    Ok(AgentCommand { argv, env: environment(order)?, files, stdin: order.prompt.clone() })
 }
 
 fn environment(order: &AgentOrder) -> Result<BTreeMap<String, String>, CommandError> {
@@ -99,9 +77,7 @@ fn environment(order: &AgentOrder) -> Result<BTreeMap<String, String>, CommandEr
         // Its default below /tmp fails every shell call where /tmp is read-only, with exit 0.
         ("CLAUDE_CODE_TMPDIR", &temporary.to_string_lossy()),
     ];
-    Ok(pairs
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into())
+    Ok(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
 }
 
 #[cfg(test)]
@@ -123,35 +99,16 @@ mod tests {
     #[test]
     fn the_credential_follows_its_kind_and_has_no_rival() {
         for (kind, name, rival) in [
-            (
-                CredentialKind::AnthropicKey,
-                "ANTHROPIC_API_KEY",
-                "CLAUDE_CODE_OAUTH_TOKEN",
-            ),
-            (
-                CredentialKind::AnthropicSubscription,
-                "CLAUDE_CODE_OAUTH_TOKEN",
-                "ANTHROPIC_API_KEY",
-            ),
+            (CredentialKind::AnthropicKey, "ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"),
+            (CredentialKind::AnthropicSubscription, "CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_API_KEY"),
         ] {
-            let order = AgentOrder {
-                credential: kind,
-                ..order(AgentKind::ClaudeCode)
-            };
+            let order = AgentOrder { credential: kind, ..order(AgentKind::ClaudeCode) };
             let env = command(&order).unwrap().env;
-            assert_eq!(
-                (env.get(name), env.get(rival)),
-                (Some(&order.run_token), None)
-            );
+            assert_eq!((env.get(name), env.get(rival)), (Some(&order.run_token), None));
         }
-        let order = AgentOrder {
-            credential: CredentialKind::OpenAiKey,
-            ..order(AgentKind::ClaudeCode)
-        };
-        assert!(matches!(
-            command(&order),
-            Err(CommandError::Credential { .. })
-        ));
+        let order =
+            AgentOrder { credential: CredentialKind::OpenAiKey, ..order(AgentKind::ClaudeCode) };
+        assert!(matches!(command(&order), Err(CommandError::Credential { .. })));
     }
 
     #[test]
@@ -166,20 +123,10 @@ mod tests {
         };
         let command = command(&order).unwrap();
         let argv = command.argv.join(" ");
-        for part in [
-            "--resume abc-1",
-            "--max-turns 7",
-            "--max-budget-usd 2.50",
-            ",Write,Edit,",
-        ] {
+        for part in ["--resume abc-1", "--max-turns 7", "--max-budget-usd 2.50", ",Write,Edit,"] {
             assert!(argv.contains(part), "{part} in {argv}");
         }
-        assert!(
-            command
-                .files
-                .values()
-                .any(|text| text == adapter::READ_ONLY)
-        );
+        assert!(command.files.values().any(|text| text == adapter::READ_ONLY));
     }
 
     #[test]
@@ -188,14 +135,9 @@ mod tests {
         order.model = Some("--help".into());
         assert_eq!(command(&order), Err(CommandError::Model("--help".into())));
         order.model = None;
-        assert_eq!(
-            command(&order),
-            Err(CommandError::ModelMissing("claude-code"))
-        );
+        assert_eq!(command(&order), Err(CommandError::ModelMissing("claude-code")));
         order.model = Some("claude-x".into());
-        order.session = Session::Resume {
-            id: "--help".into(),
-        };
+        order.session = Session::Resume { id: "--help".into() };
         assert_eq!(command(&order), Err(CommandError::Session("--help".into())));
     }
 }

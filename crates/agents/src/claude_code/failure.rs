@@ -40,12 +40,9 @@ pub(super) fn reason(clues: &Clues<'_>) -> FailReason {
             return FailReason::ModelUnavailable;
         }
         Some("rate_limit") => {
-            let used_up = clues.text.contains("hit your limit");
-            return if used_up {
-                FailReason::UsageLimit
-            } else {
-                FailReason::RateLimit
-            };
+            // "hit your limit", "hit your session limit", and not "not your usage limit".
+            let used_up = clues.text.contains("hit your") && clues.text.contains("limit");
+            return if used_up { FailReason::UsageLimit } else { FailReason::RateLimit };
         }
         Some("invalid_request") => return FailReason::TokenLimit,
         Some(_) | None => {}
@@ -63,12 +60,7 @@ fn reason_of_text(text: &str) -> FailReason {
     let holds = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
     if holds(&["Not logged in", "Invalid API key"]) {
         FailReason::Authentication
-    } else if holds(&[
-        "API Error",
-        "API returned",
-        "Request timed out",
-        "Unable to connect",
-    ]) {
+    } else if holds(&["API Error", "API returned", "Request timed out", "Unable to connect"]) {
         FailReason::ModelUnavailable
     } else if holds(&["ENOSPC", "No space left on device"]) {
         FailReason::Disk

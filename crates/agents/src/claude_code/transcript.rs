@@ -1,18 +1,19 @@
 //! `--output-format stream-json`, line by line.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use midwatch_core::agent::{AgentEvent, AgentOutcome, Usage};
 use midwatch_core::reason::FailReason;
 use serde_json::{Map, Value};
 
 use super::failure::{self, Clues};
+use super::tools::Tools;
 use crate::adapter::{Ending, FINAL_TEXT_LIMIT, Stream};
 use crate::clean::{self, Tail};
 use crate::clock;
 use crate::json;
 
-/// The most calls and messages that are remembered; a hostile stream must not grow us.
+/// The most messages that are remembered; a hostile stream must not grow us.
 const REMEMBERED: usize = 4096;
 
 #[derive(Debug, Default)]
@@ -22,31 +23,14 @@ pub(super) struct Transcript {
     /// Messages whose usage was counted: one message comes as several lines.
     counted: BTreeSet<String>,
     usage: Usage,
-    /// Names of running tools by the id of the call.
-    running: BTreeMap<String, String>,
-    tools: ToolTally,
+    tools: Tools,
     error: Option<String>,
-    limit: Option<LimitReached>,
+    /// Calls are refused until the subscription's limit resets.
+    limit_resets_at: Option<i64>,
     retrying: Option<Retry>,
     result: Option<Outcome>,
     last_text: String,
     stderr: Tail,
-}
-
-/// How tools fared: the run ends with success when none of them worked, too.
-#[derive(Debug, Default)]
-struct ToolTally {
-    worked: u32,
-    shell_worked: bool,
-    /// The newest failure that names a broken sandbox.
-    broken: Option<String>,
-    denied: u32,
-}
-
-/// Calls are refused until the subscription's limit resets.
-#[derive(Debug, Clone, Copy)]
-struct LimitReached {
-    resets_at: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -67,10 +51,7 @@ struct Outcome {
 
 impl Transcript {
     pub(super) fn new(read_only: bool) -> Self {
-        Self {
-            read_only,
-            ..Self::default()
-        }
+        Self { read_only, ..Self::default() }
     }
 
     fn system(&mut self, event: &Map<String, Value>) -> Vec<AgentEvent> {
@@ -90,9 +71,7 @@ impl Transcript {
             }
             Some("model_fallback") => {
                 let text = json::text(event, "content").or(json::text(event, "message"));
-                vec![AgentEvent::Warning(clean::line(
-                    text.unwrap_or("another model took over"),
-                ))]
+                vec![AgentEvent::Warning(clean::line(text.unwrap_or("another model took over")))]
             }
             Some(_) | None => Vec::new(),
         }
@@ -104,18 +83,13 @@ impl Transcript {
         if let (Some(id), None) = (id, &self.session) {
             self.session = Some(id.to_owned());
             let model = json::text(event, "model").map(clean::line);
-            events.push(AgentEvent::Started {
-                session: id.to_owned(),
-                model,
-            });
+            events.push(AgentEvent::Started { session: id.to_owned(), model });
         }
         let servers = event.get("mcp_servers").and_then(Value::as_array);
         for server in servers.into_iter().flatten().take(16) {
             if server["status"] == "failed" {
                 let name = clean::line(server["name"].as_str().unwrap_or("?"));
-                events.push(AgentEvent::Warning(format!(
-                    "the MCP server {name} did not start"
-                )));
+                events.push(AgentEvent::Warning(format!("the MCP server {name} did not start")));
             }
         }
         events
@@ -142,33 +116,12 @@ impl Transcript {
                     self.last_text = clean::bounded(text, FINAL_TEXT_LIMIT);
                     events.push(AgentEvent::Text(clean::text(text)));
                 }
-                Some("tool_use") => events.extend(self.tool_use(block)),
+                Some("tool_use") => events.extend(self.tools.started(block)),
                 Some(_) | None => {}
             }
         }
         events.extend(self.count(message));
         events
-    }
-
-    fn tool_use(&mut self, block: &Value) -> Option<AgentEvent> {
-        let id = clean::line(block["id"].as_str()?);
-        let name = clean::line(block["name"].as_str()?);
-        if self.running.len() < REMEMBERED {
-            self.running.insert(id.clone(), name.clone());
-        }
-        let input = &block["input"];
-        let told = [
-            "command",
-            "file_path",
-            "notebook_path",
-            "description",
-            "url",
-            "query",
-        ]
-        .iter()
-        .find_map(|field| input[*field].as_str());
-        let summary = clean::line(told.unwrap_or_default());
-        Some(AgentEvent::ToolStarted { id, name, summary })
     }
 
     /// Adds the usage of a message once. Its output tokens are those of the message's start,
@@ -189,50 +142,23 @@ impl Transcript {
         let Some(message) = event.get("message") else {
             return vec![AgentEvent::Malformed];
         };
-        blocks(message)
-            .filter_map(|block| self.tool_result(block))
-            .collect()
-    }
-
-    fn tool_result(&mut self, block: &Value) -> Option<AgentEvent> {
-        if block["type"] != "tool_result" {
-            return None;
-        }
-        let id = clean::line(block["tool_use_id"].as_str()?);
-        let name = self.running.remove(&id);
-        let ok = block["is_error"] != true;
-        let text = match &block["content"] {
-            Value::String(text) => text.as_str(),
-            Value::Array(parts) => parts
-                .iter()
-                .find_map(|part| part["text"].as_str())
-                .unwrap_or(""),
-            _ => "",
-        };
-        let summary = clean::line(text);
-        let shell = name.as_deref() == Some("Bash");
-        if ok {
-            self.tools.worked = self.tools.worked.saturating_add(1);
-            self.tools.shell_worked |= shell;
-        } else if ["EROFS", "ENOSPC", "No space left"]
-            .iter()
-            .any(|part| text.contains(part))
-        {
-            self.tools.broken = Some(summary.clone());
-        }
-        Some(AgentEvent::ToolFinished { id, ok, summary })
+        blocks(message).filter_map(|block| self.tools.finished(block)).collect()
     }
 
     fn rate_limit(&mut self, event: &Map<String, Value>) -> Vec<AgentEvent> {
         let Some(info) = event.get("rate_limit_info") else {
             return vec![AgentEvent::Malformed];
         };
-        let reached = info["status"] == "rejected";
+        let refused = info["status"] == "rejected";
         let resets_at = info["resetsAt"].as_i64();
-        if reached {
-            self.limit = Some(LimitReached { resets_at });
+        if refused && resets_at.is_none() {
+            // Also said of a plain 429, which is no limit of the subscription.
+            return vec![AgentEvent::Warning("the provider asks to slow down".to_owned())];
         }
-        vec![AgentEvent::Limit { reached, resets_at }]
+        if refused {
+            self.limit_resets_at = resets_at;
+        }
+        vec![AgentEvent::Limit { reached: refused, resets_at }]
     }
 
     fn result(&mut self, event: &Map<String, Value>) -> Vec<AgentEvent> {
@@ -246,9 +172,8 @@ impl Transcript {
                     .saturating_add(json::count(model, "cacheReadInputTokens"))
                     .saturating_add(json::count(model, "cacheCreationInputTokens"));
                 sum.input_tokens = sum.input_tokens.saturating_add(input);
-                sum.output_tokens = sum
-                    .output_tokens
-                    .saturating_add(json::count(model, "outputTokens"));
+                sum.output_tokens =
+                    sum.output_tokens.saturating_add(json::count(model, "outputTokens"));
             }
             sum.cost_micros = event.get("total_cost_usd").and_then(json::micros);
             self.usage = sum;
@@ -256,7 +181,7 @@ impl Transcript {
         }
         let denials = event.get("permission_denials").and_then(Value::as_array);
         for denial in denials.into_iter().flatten().take(16) {
-            self.tools.denied = self.tools.denied.saturating_add(1);
+            self.tools.denied();
             let tool = clean::line(denial["tool_name"].as_str().unwrap_or("a tool"));
             events.push(AgentEvent::Warning(format!("{tool} was denied")));
         }
@@ -277,10 +202,7 @@ impl Transcript {
             self.last_text.clone_from(&text);
         }
         self.result = Some(outcome);
-        events.push(AgentEvent::Finished {
-            ok,
-            text: clean::text(&text),
-        });
+        events.push(AgentEvent::Finished { ok, text: clean::text(&text) });
         events
     }
 
@@ -288,49 +210,12 @@ impl Transcript {
         let reason = failure::reason(clues);
         let resets_at = match reason {
             FailReason::UsageLimit => {
-                let told = self.limit.and_then(|limit| limit.resets_at);
-                told.or_else(|| clock::after(clues.text, "resets ", now))
+                self.limit_resets_at.or_else(|| clock::after(clues.text, "resets ", now))
             }
             _ => None,
         };
-        let detail = if clues.text.is_empty() {
-            clues.subtype
-        } else {
-            clues.text
-        };
-        AgentOutcome::Failed {
-            reason,
-            detail: clean::line(detail),
-            resets_at,
-        }
-    }
-
-    /// A success that is none: nothing that the agent tried could work.
-    fn hollow(&self) -> Option<AgentOutcome> {
-        let internal = |detail: String| AgentOutcome::Failed {
-            reason: FailReason::Internal,
-            detail,
-            resets_at: None,
-        };
-        if let (Some(broken), false) = (&self.tools.broken, self.tools.shell_worked) {
-            if broken.contains("ENOSPC") || broken.contains("No space left") {
-                let detail = broken.clone();
-                return Some(AgentOutcome::Failed {
-                    reason: FailReason::Disk,
-                    detail,
-                    resets_at: None,
-                });
-            }
-            return Some(internal(format!(
-                "the agent's tools did not work: {broken}"
-            )));
-        }
-        if self.tools.denied > 0 && self.tools.worked == 0 && !self.read_only {
-            return Some(internal(
-                "every tool that the agent called was denied".to_owned(),
-            ));
-        }
-        None
+        let detail = if clues.text.is_empty() { clues.subtype } else { clues.text };
+        AgentOutcome::Failed { reason, detail: clean::line(detail), resets_at }
     }
 }
 
@@ -365,14 +250,17 @@ impl Stream for Transcript {
             let clues = Clues {
                 error: self.error.as_deref(),
                 text: &text,
-                limit_reached: self.limit.is_some(),
+                limit_reached: self.limit_resets_at.is_some(),
                 ..Clues::default()
             };
             return Some(self.failed(&clues, ending.now));
         };
         let success = !result.is_error && result.subtype == "success";
         if success && ending.exit == Some(0) {
-            return Some(self.hollow().unwrap_or(AgentOutcome::Completed));
+            let hollow = self.tools.hollow(self.read_only);
+            return Some(hollow.map_or(AgentOutcome::Completed, |(reason, detail)| {
+                AgentOutcome::Failed { reason, detail, resets_at: None }
+            }));
         }
         if success {
             // The last word was a success and the process still failed: it was killed late.
@@ -389,7 +277,7 @@ impl Stream for Transcript {
             subtype: &result.subtype,
             terminal: &result.terminal,
             text: &result.text,
-            limit_reached: self.limit.is_some(),
+            limit_reached: self.limit_resets_at.is_some(),
         };
         Some(self.failed(&clues, ending.now))
     }
@@ -398,12 +286,7 @@ impl Stream for Transcript {
         let retry = self.retrying.as_ref()?;
         let error = Some(retry.error.as_str()).filter(|error| *error != "unknown");
         let text = format!("API Error: retrying: {}", retry.error);
-        let clues = Clues {
-            status: retry.status,
-            error,
-            text: &text,
-            ..Clues::default()
-        };
+        let clues = Clues { status: retry.status, error, text: &text, ..Clues::default() };
         Some(self.failed(&clues, now))
     }
 

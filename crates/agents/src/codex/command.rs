@@ -61,10 +61,7 @@ pub(super) fn command(order: &AgentOrder) -> Result<AgentCommand, CommandError> 
     argv.push("-");
     let argv = argv.into_iter().map(str::to_owned).collect();
     let home = order.home.join(".codex");
-    let env = [
-        (KEY, order.run_token.clone()),
-        ("CODEX_HOME", home.to_string_lossy().into_owned()),
-    ];
+    let env = [(KEY, order.run_token.clone()), ("CODEX_HOME", home.to_string_lossy().into_owned())];
     Ok(AgentCommand {
         argv,
         env: env.map(|(name, value)| (name.to_owned(), value)).into(),
@@ -108,9 +105,7 @@ fn configuration(order: &AgentOrder) -> String {
 
 /// A basic string of TOML: JSON's escapes are its own, save that it takes no raw DEL.
 fn quoted(text: &str) -> String {
-    serde_json::Value::from(text)
-        .to_string()
-        .replace('\u{7f}', "\\u007f")
+    serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
 }
 
 #[cfg(test)]
@@ -132,10 +127,8 @@ mod tests {
 
     #[test]
     fn a_thread_is_resumed_after_all_flags() {
-        let order = AgentOrder {
-            session: Session::Resume { id: "t-1".into() },
-            ..order(AgentKind::Codex)
-        };
+        let order =
+            AgentOrder { session: Session::Resume { id: "t-1".into() }, ..order(AgentKind::Codex) };
         let argv = command(&order).unwrap().argv;
         assert_eq!(argv[argv.len() - 3..], ["resume", "t-1", "-"]);
     }
@@ -143,23 +136,11 @@ mod tests {
     #[test]
     fn what_it_cannot_do_is_refused() {
         let good = order(AgentKind::Codex);
-        let below_tmp = AgentOrder {
-            home: "/tmp/home".into(),
-            ..good.clone()
-        };
+        let below_tmp = AgentOrder { home: "/tmp/home".into(), ..good.clone() };
         assert_eq!(command(&below_tmp), Err(CommandError::HomeBelowTmp));
-        let key = AgentOrder {
-            credential: CredentialKind::AnthropicKey,
-            ..good.clone()
-        };
-        assert!(matches!(
-            command(&key),
-            Err(CommandError::Credential { .. })
-        ));
-        let nul = AgentOrder {
-            prompt: "a\0".into(),
-            ..good
-        };
+        let key = AgentOrder { credential: CredentialKind::AnthropicKey, ..good.clone() };
+        assert!(matches!(command(&key), Err(CommandError::Credential { .. })));
+        let nul = AgentOrder { prompt: "a\0".into(), ..good };
         assert_eq!(command(&nul), Err(CommandError::Nul("the prompt")));
     }
 

@@ -44,8 +44,5 @@ pub(super) fn of_start(text: &str) -> FailReason {
 }
 
 fn known(text: &str) -> Option<FailReason> {
-    TABLE
-        .iter()
-        .find(|(words, _)| text.contains(words))
-        .map(|(_, reason)| *reason)
+    TABLE.iter().find(|(words, _)| text.contains(words)).map(|(_, reason)| *reason)
 }

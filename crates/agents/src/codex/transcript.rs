@@ -42,11 +42,7 @@ enum Turn {
 
 impl Transcript {
     pub(super) fn new(model: Option<String>, earlier: Usage) -> Self {
-        Self {
-            model,
-            earlier,
-            ..Self::default()
-        }
+        Self { model, earlier, ..Self::default() }
     }
 
     fn thread(&mut self, event: &Map<String, Value>) -> Vec<AgentEvent> {
@@ -55,10 +51,7 @@ impl Transcript {
             return Vec::new();
         };
         self.session = Some(id.to_owned());
-        vec![AgentEvent::Started {
-            session: id.to_owned(),
-            model: self.model.clone(),
-        }]
+        vec![AgentEvent::Started { session: id.to_owned(), model: self.model.clone() }]
     }
 
     fn item(&mut self, event: &Map<String, Value>, completed: bool) -> Vec<AgentEvent> {
@@ -77,9 +70,7 @@ impl Transcript {
             }
             // Named error, and yet the turn goes on.
             "error" if completed => {
-                vec![AgentEvent::Warning(clean::line(
-                    item["message"].as_str().unwrap_or("?"),
-                ))]
+                vec![AgentEvent::Warning(clean::line(item["message"].as_str().unwrap_or("?")))]
             }
             "agent_message" | "error" | "reasoning" | "todo_list" | "user_message" => Vec::new(),
             tool => self.tool(tool, item, completed),
@@ -116,26 +107,15 @@ impl Transcript {
             self.broken = Some(clean::line(output));
         }
         // The end of the output says more than its start.
-        let last = output
-            .lines()
-            .rev()
-            .find(|line| !line.trim().is_empty())
-            .unwrap_or_default();
-        AgentEvent::ToolFinished {
-            id,
-            ok,
-            summary: clean::line(last),
-        }
+        let last = output.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        AgentEvent::ToolFinished { id, ok, summary: clean::line(last) }
     }
 
     fn error(&mut self, event: &Map<String, Value>) -> Vec<AgentEvent> {
         let text = clean::line(json::text(event, "message").unwrap_or_default());
         if let Some(attempt) = reconnecting(&text) {
             self.retrying = Some(text.clone());
-            return vec![AgentEvent::Retrying {
-                attempt,
-                error: text,
-            }];
+            return vec![AgentEvent::Retrying { attempt, error: text }];
         }
         self.last_error = Some(text.clone());
         vec![AgentEvent::Warning(text)]
@@ -156,23 +136,14 @@ impl Transcript {
         }
         vec![
             AgentEvent::Usage(self.usage),
-            AgentEvent::Finished {
-                ok: true,
-                text: clean::text(&self.last_text),
-            },
+            AgentEvent::Finished { ok: true, text: clean::text(&self.last_text) },
         ]
     }
 
     fn failed(&mut self, event: &Map<String, Value>) -> Vec<AgentEvent> {
         self.retrying = None;
-        let message = event
-            .get("error")
-            .and_then(|error| error["message"].as_str());
-        let text = clean::line(
-            message
-                .or(self.last_error.as_deref())
-                .unwrap_or("the turn failed"),
-        );
+        let message = event.get("error").and_then(|error| error["message"].as_str());
+        let text = clean::line(message.or(self.last_error.as_deref()).unwrap_or("the turn failed"));
         self.turn = Turn::Failed(text.clone());
         vec![AgentEvent::Finished { ok: false, text }]
     }
@@ -206,10 +177,9 @@ impl Stream for Transcript {
         }
         let (reason, detail) = match &self.turn {
             Turn::Completed if ending.exit == Some(0) => match &self.broken {
-                Some(broken) if self.tools_worked == 0 => (
-                    FailReason::Internal,
-                    format!("the agent's tools did not work: {broken}"),
-                ),
+                Some(broken) if self.tools_worked == 0 => {
+                    (FailReason::Internal, format!("the agent's tools did not work: {broken}"))
+                }
                 Some(_) | None => return Some(AgentOutcome::Completed),
             },
             Turn::Failed(text) => (failure::of_turn(text), text.clone()),
@@ -247,11 +217,7 @@ fn outcome(reason: FailReason, detail: String, now: i64) -> AgentOutcome {
         FailReason::UsageLimit => clock::after(&detail, "try again at ", now),
         _ => None,
     };
-    AgentOutcome::Failed {
-        reason,
-        detail,
-        resets_at,
-    }
+    AgentOutcome::Failed { reason, detail, resets_at }
 }
 
 fn started(kind: &str, item: &Value, id: &str) -> AgentEvent {
@@ -260,26 +226,27 @@ fn started(kind: &str, item: &Value, id: &str) -> AgentEvent {
         "mcp_tool_call" => clean::line(item["tool"].as_str().unwrap_or(kind)),
         kind => clean::line(kind),
     };
-    let told = ["command", "query", "path"]
-        .iter()
-        .find_map(|field| item[*field].as_str());
-    let told = told
-        .or_else(|| item["changes"][0]["path"].as_str())
-        .unwrap_or_default();
-    AgentEvent::ToolStarted {
-        id: id.to_owned(),
-        name,
-        summary: clean::line(told),
+    let told = ["command", "query", "path"].iter().find_map(|field| item[*field].as_str());
+    let told = told.or_else(|| item["changes"][0]["path"].as_str()).unwrap_or_default();
+    let summary = clean::line(without_shell(told));
+    AgentEvent::ToolStarted { id: id.to_owned(), name, summary }
+}
+
+/// `/bin/bash -lc 'make test'` is `make test` to a reader. A command that was quoted in a
+/// harder way keeps its quotes.
+fn without_shell(command: &str) -> &str {
+    let Some((shell, rest)) = command.split_once(" -lc ") else { return command };
+    if !shell.ends_with("sh") || shell.contains(' ') {
+        return command;
     }
+    let inner = rest.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\''));
+    inner.filter(|inner| !inner.contains('\'')).unwrap_or(rest)
 }
 
 /// The number in `Reconnecting... 2/5 (...)`; without one it is the first.
 fn reconnecting(text: &str) -> Option<u32> {
     let rest = text.strip_prefix("Reconnecting...")?.trim_start();
-    let number = rest
-        .split('/')
-        .next()
-        .and_then(|word| word.trim().parse().ok());
+    let number = rest.split('/').next().and_then(|word| word.trim().parse().ok());
     Some(number.unwrap_or(1))
 }
 
@@ -288,5 +255,45 @@ fn without_turn(exit: Option<i32>) -> String {
         None => "the agent ended, and its exit code was lost".to_owned(),
         Some(code @ 129..=192) => format!("the agent was ended by signal {}", code - 128),
         Some(code) => format!("the agent ended with exit code {code} before its turn was complete"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_shown_without_its_shell() {
+        for (command, shown) in [
+            ("/bin/bash -lc 'make test'", "make test"),
+            ("/bin/sh -lc ls", "ls"),
+            ("/bin/sh -lc 'echo '\"'x'\"", "'echo '\"'x'\""),
+            ("grep -lc x", "grep -lc x"),
+            ("a b/sh -lc x", "a b/sh -lc x"),
+        ] {
+            assert_eq!(without_shell(command), shown);
+        }
+    }
+
+    #[test]
+    fn an_item_that_was_never_started_starts_when_it_ends() {
+        let mut stream = Transcript::new(None, Usage::default());
+        let line = br#"{"type":"item.completed","item":{"id":"i","type":"file_change","changes":[{"path":"a.rs","kind":"add"}],"status":"completed"}}"#;
+        let events = stream.line(line);
+        assert!(matches!(&events[0], AgentEvent::ToolStarted { name, summary, .. }
+            if name == "file_change" && summary == "a.rs"));
+        assert!(matches!(&events[1], AgentEvent::ToolFinished { ok: true, .. }));
+    }
+
+    #[test]
+    fn its_own_sandbox_that_cannot_be_built_makes_success_hollow() {
+        let mut stream = Transcript::new(None, Usage::default());
+        stream.line(br#"{"type":"item.completed","item":{"id":"i","type":"command_execution","command":"ls","aggregated_output":"bwrap: execvp codex-linux-sandbox: No such file or directory","exit_code":1,"status":"failed"}}"#);
+        stream.line(br#"{"type":"turn.completed","usage":{"input_tokens":5}}"#);
+        let ending = Ending { exit: Some(0), stopped_by_us: false, now: 0 };
+        assert!(matches!(
+            stream.end(ending),
+            Some(AgentOutcome::Failed { reason: FailReason::Internal, .. })
+        ));
     }
 }

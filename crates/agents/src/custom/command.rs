@@ -26,11 +26,7 @@ pub(super) fn command(order: &AgentOrder) -> Result<AgentCommand, CommandError> 
     }
     let takes = |placeholder: &'static str| {
         let found = custom.argv.iter().any(|word| word.contains(placeholder));
-        if found {
-            Ok(())
-        } else {
-            Err(CommandError::Placeholder(placeholder))
-        }
+        if found { Ok(()) } else { Err(CommandError::Placeholder(placeholder)) }
     };
     if takes("{model}").is_ok() {
         adapter::model(order)?;
@@ -42,10 +38,7 @@ pub(super) fn command(order: &AgentOrder) -> Result<AgentCommand, CommandError> 
         Session::Resume { .. } => return Err(CommandError::CannotResume),
     }
     let prompt_file = order.home.join(".midwatch/prompt.md");
-    let mut command = AgentCommand {
-        env: environment(order, custom),
-        ..AgentCommand::default()
-    };
+    let mut command = AgentCommand { env: environment(order, custom), ..AgentCommand::default() };
     let mut argument = "";
     match custom.prompt_by {
         PromptBy::Stdin => command.stdin.clone_from(&prompt),
@@ -125,10 +118,7 @@ fn environment(order: &AgentOrder, custom: &CustomAgent) -> BTreeMap<String, Str
         CredentialKind::None => Vec::new(),
     };
     let mut env = custom.env.clone();
-    env.extend(
-        ours.into_iter()
-            .map(|(name, value)| (name.to_owned(), value)),
-    );
+    env.extend(ours.into_iter().map(|(name, value)| (name.to_owned(), value)));
     env
 }
 
@@ -153,17 +143,12 @@ mod tests {
 
     #[test]
     fn placeholders_are_filled_once() {
-        let mut order = custom(
-            &["my-agent", "--model={model}", "{prompt}", "{x}{"],
-            PromptBy::Argument,
-        );
+        let mut order =
+            custom(&["my-agent", "--model={model}", "{prompt}", "{x}{"], PromptBy::Argument);
         order.prompt = "say {model}".into();
         order.preamble = String::new();
         let command = command(&order).unwrap();
-        assert_eq!(
-            command.argv,
-            ["my-agent", "--model=model-1", "say {model}", "{x}{"]
-        );
+        assert_eq!(command.argv, ["my-agent", "--model=model-1", "say {model}", "{x}{"]);
         assert_eq!((command.stdin.as_str(), command.files.len()), ("", 0));
         assert_eq!(command.env["COLOUR"], "no");
     }
@@ -172,14 +157,7 @@ mod tests {
     fn the_prompt_goes_by_file_or_stdin_and_not_by_argv() {
         let by_file = command(&custom(&["a", "{prompt_file}"], PromptBy::File)).unwrap();
         assert_eq!(by_file.argv[1], "/home/agent/.midwatch/prompt.md");
-        assert!(
-            by_file
-                .files
-                .values()
-                .next()
-                .unwrap()
-                .ends_with("Mend the bug.")
-        );
+        assert!(by_file.files.values().next().unwrap().ends_with("Mend the bug."));
         let by_stdin = command(&custom(&["a"], PromptBy::Stdin)).unwrap();
         assert!(by_stdin.stdin.ends_with("Mend the bug.") && by_stdin.files.is_empty());
     }
@@ -187,22 +165,13 @@ mod tests {
     #[test]
     fn a_declaration_that_cannot_work_is_refused() {
         let refused = |order: &AgentOrder| command(order).unwrap_err();
-        assert_eq!(
-            refused(&order(AgentKind::Custom)),
-            CommandError::NotDeclared
-        );
-        assert_eq!(
-            refused(&custom(&[], PromptBy::Stdin)),
-            CommandError::NotDeclared
-        );
+        assert_eq!(refused(&order(AgentKind::Custom)), CommandError::NotDeclared);
+        assert_eq!(refused(&custom(&[], PromptBy::Stdin)), CommandError::NotDeclared);
         assert_eq!(
             refused(&custom(&["a"], PromptBy::File)),
             CommandError::Placeholder("{prompt_file}")
         );
-        assert_eq!(
-            refused(&custom(&["a\0"], PromptBy::Stdin)),
-            CommandError::Nul("the command")
-        );
+        assert_eq!(refused(&custom(&["a\0"], PromptBy::Stdin)), CommandError::Nul("the command"));
         let mut order = custom(&["a", "{prompt}"], PromptBy::Argument);
         order.prompt = "x".repeat(ARGUMENT_LIMIT);
         assert!(matches!(refused(&order), CommandError::PromptTooLong(_)));
@@ -216,9 +185,7 @@ mod tests {
         let mut order = custom(&["a"], PromptBy::Stdin);
         order.credential = CredentialKind::OpenAiKey;
         let declared = order.custom.as_mut().unwrap();
-        declared
-            .env
-            .insert("OPENAI_BASE_URL".into(), "http://elsewhere".into());
+        declared.env.insert("OPENAI_BASE_URL".into(), "http://elsewhere".into());
         let env = command(&order).unwrap().env;
         assert_eq!(env["OPENAI_BASE_URL"], "http://127.0.0.1:8787/v1");
         assert_eq!(env["OPENAI_API_KEY"], order.run_token);

@@ -19,10 +19,7 @@ pub(super) struct Transcript {
 
 impl Transcript {
     pub(super) fn new(mapping: Option<EventMapping>) -> Self {
-        Self {
-            mapping,
-            ..Self::default()
-        }
+        Self { mapping, ..Self::default() }
     }
 
     /// Plain text has no last message: the end of all of it stands for one.
@@ -44,24 +41,15 @@ impl Transcript {
     fn mapped(&mut self, mapping: &EventMapping, event: &Value) -> Vec<AgentEvent> {
         let mut events = Vec::new();
         let text = |pointer: &Option<String>| {
-            pointer
-                .as_deref()
-                .and_then(|it| event.pointer(it))
-                .and_then(Value::as_str)
+            pointer.as_deref().and_then(|it| event.pointer(it)).and_then(Value::as_str)
         };
         let count = |pointer: &Option<String>| {
-            pointer
-                .as_deref()
-                .and_then(|it| event.pointer(it))
-                .and_then(Value::as_u64)
+            pointer.as_deref().and_then(|it| event.pointer(it)).and_then(Value::as_u64)
         };
         let id = text(&mapping.session).filter(|id| clean::is_session_id(id));
         if let (Some(id), None) = (id, &self.session) {
             self.session = Some(id.to_owned());
-            events.push(AgentEvent::Started {
-                session: id.to_owned(),
-                model: None,
-            });
+            events.push(AgentEvent::Started { session: id.to_owned(), model: None });
         }
         if let Some(text) = text(&mapping.text) {
             self.last_text = clean::bounded(text, FINAL_TEXT_LIMIT);
@@ -106,10 +94,7 @@ impl Stream for Transcript {
         if ending.stopped_by_us {
             return None;
         }
-        let told = self
-            .stderr
-            .last()
-            .map_or_else(String::new, |line| format!(": {line}"));
+        let told = self.stderr.last().map_or_else(String::new, |line| format!(": {line}"));
         let (reason, detail) = match ending.exit {
             // What it did is judged from the commit and the checks.
             Some(0) => return Some(AgentOutcome::Completed),
@@ -122,20 +107,14 @@ impl Stream for Transcript {
                 FailReason::Internal,
                 format!("the agent was ended by signal {}{told}", code - 128),
             ),
-            Some(code) => (
-                FailReason::Internal,
-                format!("the agent ended with exit code {code}{told}"),
-            ),
-            None => (
-                FailReason::Internal,
-                "the agent ended, and its exit code was lost".to_owned(),
-            ),
+            Some(code) => {
+                (FailReason::Internal, format!("the agent ended with exit code {code}{told}"))
+            }
+            None => {
+                (FailReason::Internal, "the agent ended, and its exit code was lost".to_owned())
+            }
         };
-        Some(AgentOutcome::Failed {
-            reason,
-            detail: clean::line(&detail),
-            resets_at: None,
-        })
+        Some(AgentOutcome::Failed { reason, detail: clean::line(&detail), resets_at: None })
     }
 
     fn trouble(&self, _: i64) -> Option<AgentOutcome> {
@@ -175,28 +154,17 @@ mod tests {
         assert_eq!(
             stream.line(br#"{"id":"s-1","msg":{"text":"hello"},"u":{"in":5}}"#),
             [
-                AgentEvent::Started {
-                    session: "s-1".into(),
-                    model: None
-                },
+                AgentEvent::Started { session: "s-1".into(), model: None },
                 AgentEvent::Text("hello".into()),
-                AgentEvent::Usage(Usage {
-                    input_tokens: 5,
-                    ..Usage::default()
-                }),
+                AgentEvent::Usage(Usage { input_tokens: 5, ..Usage::default() }),
             ]
         );
-        assert!(
-            matches!(&stream.line(br#"{"tool":"bash","id":"other"}"#)[..],
-            [AgentEvent::ToolStarted { name, .. }] if name == "bash")
-        );
+        assert!(matches!(&stream.line(br#"{"tool":"bash","id":"other"}"#)[..],
+            [AgentEvent::ToolStarted { name, .. }] if name == "bash"));
         stream.line(br#"{"u":{"in":2,"out":3}}"#);
         let usage = stream.usage();
         assert_eq!((usage.input_tokens, usage.output_tokens), (7, 3));
-        assert_eq!(
-            (stream.session(), stream.final_text()),
-            (Some("s-1"), "hello")
-        );
+        assert_eq!((stream.session(), stream.final_text()), (Some("s-1"), "hello"));
         assert_eq!(stream.line(b"not json"), [AgentEvent::Malformed]);
         assert_eq!(stream.line(b"[1]"), [AgentEvent::Malformed]);
     }
@@ -204,10 +172,7 @@ mod tests {
     #[test]
     fn plain_text_keeps_its_end() {
         let mut stream = Transcript::new(None);
-        assert_eq!(
-            stream.line(b"a\x1b[0m"),
-            [AgentEvent::Text("a\u{fffd}[0m".into())]
-        );
+        assert_eq!(stream.line(b"a\x1b[0m"), [AgentEvent::Text("a\u{fffd}[0m".into())]);
         for _ in 0..100 {
             stream.line("é".repeat(9000).as_bytes());
         }
@@ -220,23 +185,14 @@ mod tests {
     fn the_exit_code_is_all_there_is() {
         let mut stream = Transcript::new(None);
         stream.stderr_line(b"no such key");
-        let ending = |exit| Ending {
-            exit,
-            stopped_by_us: false,
-            now: 0,
-        };
+        let ending = |exit| Ending { exit, stopped_by_us: false, now: 0 };
         let mut reason = |exit| match stream.end(ending(exit)) {
             Some(AgentOutcome::Failed { reason, detail, .. }) => Some((reason, detail)),
             Some(AgentOutcome::Completed) | None => None,
         };
         assert_eq!(reason(Some(0)), None);
         assert_eq!(reason(Some(127)).unwrap().0, FailReason::InvalidInput);
-        assert!(
-            reason(Some(3))
-                .unwrap()
-                .1
-                .ends_with("exit code 3: no such key")
-        );
+        assert!(reason(Some(3)).unwrap().1.ends_with("exit code 3: no such key"));
         assert!(reason(Some(137)).unwrap().1.contains("signal 9"));
         assert_eq!(reason(None).unwrap().0, FailReason::Internal);
     }

@@ -51,13 +51,7 @@ impl Place {
             std::fs::write(folder.path().join("etc").join(name), text)
                 .map_err(|error| error.to_string())?;
         }
-        let place = Self {
-            cli,
-            modules,
-            folder,
-            extra: Vec::new(),
-            home_read_only: false,
-        };
+        let place = Self { cli, modules, folder, extra: Vec::new(), home_read_only: false };
         let probe = place.wrapped(&["true".to_owned()]).output();
         match probe {
             Ok(output) if output.status.success() => Ok(place),
@@ -77,21 +71,8 @@ impl Place {
     fn wrapped(&self, argv: &[String]) -> Command {
         let mut command = Command::new("bwrap");
         let path = |name: &str| self.folder.path().join(name);
-        command.args([
-            "--unshare-user",
-            "--unshare-pid",
-            "--uid",
-            "1000",
-            "--gid",
-            "1000",
-        ]);
-        command.args([
-            "--die-with-parent",
-            "--clearenv",
-            "--ro-bind",
-            "/usr",
-            "/usr",
-        ]);
+        command.args(["--unshare-user", "--unshare-pid", "--uid", "1000", "--gid", "1000"]);
+        command.args(["--die-with-parent", "--clearenv", "--ro-bind", "/usr", "/usr"]);
         for (link, at) in [
             ("usr/bin", "/bin"),
             ("usr/lib", "/lib"),
@@ -100,41 +81,20 @@ impl Place {
         ] {
             command.args(["--symlink", link, at]);
         }
-        command.args([
-            "--proc",
-            "/proc",
-            "--dev",
-            "/dev",
-            "--tmpfs",
-            "/tmp",
-            "--ro-bind",
-        ]);
+        command.args(["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--ro-bind"]);
         command.arg(path("etc")).arg("/etc");
-        command
-            .arg("--ro-bind")
-            .arg(&self.modules)
-            .arg("/opt/agents/node_modules");
-        command.arg(if self.home_read_only {
-            "--ro-bind"
-        } else {
-            "--bind"
-        });
+        command.arg("--ro-bind").arg(&self.modules).arg("/opt/agents/node_modules");
+        command.arg(if self.home_read_only { "--ro-bind" } else { "--bind" });
         command.arg(path("home")).arg("/home/agent");
-        command
-            .arg("--bind")
-            .arg(path("workspace"))
-            .args(["/workspace", "--chdir", "/workspace"]);
+        command.arg("--bind").arg(path("workspace")).args(["/workspace", "--chdir", "/workspace"]);
         let mut search = "/usr/local/bin:/usr/bin:/bin".to_owned();
         if let Some(node) = node_outside_usr() {
             command.arg("--ro-bind").arg(node).arg("/opt/node");
             search = format!("/opt/node/bin:{search}");
         }
-        for (name, value) in [
-            ("PATH", search.as_str()),
-            ("HOME", "/home/agent"),
-            ("TZ", "UTC"),
-            ("LANG", "C.UTF-8"),
-        ] {
+        for (name, value) in
+            [("PATH", search.as_str()), ("HOME", "/home/agent"), ("TZ", "UTC"), ("LANG", "C.UTF-8")]
+        {
             command.args(["--setenv", name, value]);
         }
         command.arg("--").args(argv);
@@ -144,11 +104,9 @@ impl Place {
     /// An order for this place.
     pub(crate) fn order(&self, gateway: &str, prompt: &str) -> AgentOrder {
         let (kind, model, credential) = match self.cli {
-            Cli::ClaudeCode => (
-                AgentKind::ClaudeCode,
-                "claude-sonnet-4-5",
-                CredentialKind::AnthropicKey,
-            ),
+            Cli::ClaudeCode => {
+                (AgentKind::ClaudeCode, "claude-sonnet-4-5", CredentialKind::AnthropicKey)
+            }
             Cli::Codex => (AgentKind::Codex, "gpt-5", CredentialKind::OpenAiKey),
         };
         AgentOrder {
@@ -157,9 +115,7 @@ impl Place {
             model: Some(model.to_owned()),
             prompt: prompt.to_owned(),
             preamble: "preamble-canary: nobody watches; end when you are done.".to_owned(),
-            session: Session::Fresh {
-                id: SESSION.to_owned(),
-            },
+            session: Session::Fresh { id: SESSION.to_owned() },
             read_only: false,
             max_turns: None,
             max_cost_cents: None,
@@ -183,16 +139,8 @@ impl Place {
         }
         // env(1), so that the arguments of bwrap stay the same for every run.
         let mut argv = vec!["/usr/bin/env".to_owned()];
-        let extra = self
-            .extra
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"));
-        argv.extend(
-            made.env
-                .iter()
-                .map(|(name, value)| format!("{name}={value}"))
-                .chain(extra),
-        );
+        let extra = self.extra.iter().map(|(name, value)| format!("{name}={value}"));
+        argv.extend(made.env.iter().map(|(name, value)| format!("{name}={value}")).chain(extra));
         argv.extend(made.argv);
         let mut child = self
             .wrapped(&argv)
@@ -253,9 +201,8 @@ impl Place {
 /// Where node is, when it is not below /usr, which every place has.
 fn node_outside_usr() -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    let node = std::env::split_paths(&path)
-        .map(|folder| folder.join("node"))
-        .find(|it| it.exists())?;
+    let node =
+        std::env::split_paths(&path).map(|folder| folder.join("node")).find(|it| it.exists())?;
     let prefix = node.canonicalize().ok()?.parent()?.parent()?.to_owned();
     (!prefix.starts_with("/usr")).then_some(prefix)
 }
@@ -335,17 +282,10 @@ impl Running {
         }
         let status = self.child.wait().unwrap();
         let exit = status.code().or_else(|| Some(128 + status.signal()?));
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap()
-            .as_secs();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         let now = i64::try_from(now).unwrap();
         let trouble = self.stream.trouble(now);
-        let ending = Ending {
-            exit,
-            stopped_by_us: self.stopped_by_us,
-            now,
-        };
+        let ending = Ending { exit, stopped_by_us: self.stopped_by_us, now };
         Finished {
             exit,
             timed_out,
@@ -365,12 +305,7 @@ impl Running {
 
 fn only_child(pid: u32) -> Option<u32> {
     let path = format!("/proc/{pid}/task/{pid}/children");
-    std::fs::read_to_string(path)
-        .ok()?
-        .split_whitespace()
-        .next()?
-        .parse()
-        .ok()
+    std::fs::read_to_string(path).ok()?.split_whitespace().next()?.parse().ok()
 }
 
 /// How a run ended.

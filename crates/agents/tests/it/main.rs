@@ -1,5 +1,10 @@
 //! The real CLIs, driven by their adapters against a scripted model server on loopback.
+#![expect(clippy::unwrap_used, reason = "a test says where it broke by panicking")]
 
 mod drive;
+mod hostile;
+mod pins;
 mod real;
+mod recorded;
+mod rows;
 mod scripted;

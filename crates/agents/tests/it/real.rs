@@ -12,16 +12,24 @@ use rustix::process::Signal;
 use crate::drive::{Place, RUN_TOKEN, SESSION};
 
 /// No run here takes this long; a slow machine may come near.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_mins(2);
 
 /// Both CLIs, each in a place of its own; one that cannot run here is said.
 fn each(test: impl Fn(Cli, Place)) {
     for cli in Cli::ALL {
-        match Place::new(cli) {
-            Ok(place) => test(cli, place),
-            Err(why) => println!("NOT RUN: {} could not be driven: {why}", cli.as_str()),
+        if let Some(place) = place(cli) {
+            test(cli, place);
         }
     }
+}
+
+#[expect(clippy::print_stdout, reason = "what could not run must not look as if it had")]
+fn place(cli: Cli) -> Option<Place> {
+    let place = Place::new(cli);
+    if let Err(why) = &place {
+        println!("NOT RUN: {} could not be driven: {why}", cli.as_str());
+    }
+    place.ok()
 }
 
 fn server(script: impl Fn(&Conversation) -> Script + Send + Sync + 'static) -> ModelServer {
@@ -42,10 +50,7 @@ fn used(cli: Cli, answers: u64) -> (u64, u64) {
                 + anthropic::CACHE_WRITE_TOKENS;
             (answers * input, answers * anthropic::OUTPUT_TOKENS)
         }
-        Cli::Codex => (
-            answers * responses::INPUT_TOKENS,
-            answers * responses::OUTPUT_TOKENS,
-        ),
+        Cli::Codex => (answers * responses::INPUT_TOKENS, answers * responses::OUTPUT_TOKENS),
     }
 }
 
@@ -60,9 +65,7 @@ fn failed(outcome: Option<AgentOutcome>) -> Option<FailReason> {
 fn a_run_that_succeeds() {
     each(|cli, place| {
         let server = server(|_| {
-            Script::saying("It is written.")
-                .write("note.txt", "hello\n")
-                .shell("cat note.txt; env")
+            Script::saying("It is written.").write("note.txt", "hello\n").shell("cat note.txt; env")
         });
         // Instructions that lie in the repository are not for the agent to find by itself.
         std::fs::write(place.workspace().join("CLAUDE.md"), "repository-canary").unwrap();
@@ -70,21 +73,11 @@ fn a_run_that_succeeds() {
         let order = place.order(&server.url(), "Write a note. prompt-canary");
         let done = place.run(&order, LIMIT);
         assert_eq!(done.outcome, Some(AgentOutcome::Completed), "{done:?}");
-        assert_eq!(
-            std::fs::read_to_string(place.workspace().join("note.txt")).unwrap(),
-            "hello\n"
-        );
+        assert_eq!(std::fs::read_to_string(place.workspace().join("note.txt")).unwrap(), "hello\n");
         assert_eq!(done.final_text, "It is written.");
-        assert_eq!(
-            (done.usage.input_tokens, done.usage.output_tokens),
-            used(cli, 3)
-        );
+        assert_eq!((done.usage.input_tokens, done.usage.output_tokens), used(cli, 3));
         assert_eq!(done.usage.cost_micros.is_some(), cli == Cli::ClaudeCode);
-        assert!(
-            !done.events.contains(&AgentEvent::Malformed),
-            "{:?}",
-            done.events
-        );
+        assert!(!done.events.contains(&AgentEvent::Malformed), "{:?}", done.events);
         let started = |event: &AgentEvent| match event {
             AgentEvent::ToolStarted { summary, .. } => Some(summary.contains("note.txt")),
             _ => None,
@@ -97,13 +90,8 @@ fn a_run_that_succeeds() {
             Cli::Codex => assert_eq!(session.len(), 36),
         }
         let requests = server.requests();
-        assert!(
-            requests.iter().all(|it| it.status == 200),
-            "a request was refused"
-        );
-        let bodies = requests
-            .iter()
-            .map(|it| String::from_utf8_lossy(&it.body).into_owned());
+        assert!(requests.iter().all(|it| it.status == 200), "a request was refused");
+        let bodies = requests.iter().map(|it| String::from_utf8_lossy(&it.body).into_owned());
         let sent = bodies.collect::<String>();
         assert!(sent.contains("preamble-canary") && sent.contains("prompt-canary"));
         assert!(!sent.contains("repository-canary"));
@@ -123,16 +111,15 @@ fn a_rejected_credential() {
             .unwrap();
         let done = place.run(&place.order(&server.url(), "Go."), LIMIT);
         assert_eq!(failed(done.outcome), Some(FailReason::Authentication));
-        assert_eq!(done.exit, Some(1));
+        assert_eq!((done.exit, done.ending.stopped_by_us), (Some(1), false));
+        assert!(done.stdout.ends_with(b"}\n"), "every line is JSON");
         assert!(done.seconds < 60.0, "own retries are low: {}", done.seconds);
     });
 }
 
 #[test]
 fn a_subscription_that_is_used_up_names_its_reset() {
-    let Ok(place) = Place::new(Cli::ClaudeCode).map_err(|why| println!("NOT RUN: {why}")) else {
-        return;
-    };
+    let Some(place) = place(Cli::ClaudeCode) else { return };
     let server = ModelServer::builder()
         .credential(Credential::AnthropicSubscription(RUN_TOKEN.into()))
         .resets_at(1_999_999_980)
@@ -141,27 +128,14 @@ fn a_subscription_that_is_used_up_names_its_reset() {
     let mut order = place.order(&server.url(), "Go.");
     order.credential = CredentialKind::AnthropicSubscription;
     let done = place.run(&order, LIMIT);
-    assert_eq!(
-        done.outcome,
-        Some(AgentOutcome::Completed),
-        "the control: {}",
-        done.stderr
-    );
+    assert_eq!(done.outcome, Some(AgentOutcome::Completed), "the control: {}", done.stderr);
     order.gateway = server.failing_url(Failure::UsageLimit);
-    order.session = Session::Fresh {
-        id: "22222222-2222-4333-8444-555555555555".into(),
-    };
+    order.session = Session::Fresh { id: "22222222-2222-4333-8444-555555555555".into() };
     let done = place.run(&order, LIMIT);
-    let Some(AgentOutcome::Failed {
-        reason, resets_at, ..
-    }) = done.outcome
-    else {
+    let Some(AgentOutcome::Failed { reason, resets_at, .. }) = done.outcome else {
         panic!("{done:?}");
     };
-    assert_eq!(
-        (reason, resets_at),
-        (FailReason::UsageLimit, Some(1_999_999_980))
-    );
+    assert_eq!((reason, resets_at), (FailReason::UsageLimit, Some(1_999_999_980)));
 }
 
 #[test]
@@ -176,42 +150,23 @@ fn killed_at_work_and_resumed() {
         });
         let mut order = place.order(&server.url(), "first-prompt");
         let mut running = place.start(&order, Usage::default());
-        assert!(running.until(LIMIT, |event| matches!(
-            event,
-            AgentEvent::ToolStarted { .. }
-        )));
+        assert!(running.until(LIMIT, |event| matches!(event, AgentEvent::ToolStarted { .. })));
         running.signal(Signal::TERM, true);
         let stopped = running.finish(LIMIT);
         assert!(!stopped.timed_out, "TERM ends it: {stopped:?}");
-        assert_eq!(
-            stopped.outcome, None,
-            "whatever the exit code: {:?}",
-            stopped.exit
-        );
+        assert_eq!(stopped.outcome, None, "whatever the exit code: {:?}", stopped.exit);
         let session = stopped.session.unwrap();
-        order.session = Session::Resume {
-            id: session.clone(),
-        };
+        order.session = Session::Resume { id: session.clone() };
         order.prompt = "second-prompt".into();
         let resumed = place.start(&order, stopped.usage).finish(LIMIT);
-        assert_eq!(
-            resumed.outcome,
-            Some(AgentOutcome::Completed),
-            "{resumed:?}"
-        );
+        assert_eq!(resumed.outcome, Some(AgentOutcome::Completed), "{resumed:?}");
         assert!(place.workspace().join("second").exists());
         assert_eq!(resumed.session, Some(session));
-        assert_eq!(
-            (resumed.usage.input_tokens, resumed.usage.output_tokens),
-            used(cli, 2)
-        );
+        assert_eq!((resumed.usage.input_tokens, resumed.usage.output_tokens), used(cli, 2));
         let last = server.requests().pop().unwrap().body;
         let last = String::from_utf8_lossy(&last);
         assert!(last.contains("first-prompt"), "the conversation went on");
-        assert!(
-            last.contains("preamble-canary"),
-            "the preamble is given again"
-        );
+        assert!(last.contains("preamble-canary"), "the preamble is given again");
     });
 }
 
@@ -221,39 +176,21 @@ fn resumed_after_a_success_it_counts_its_own_run_only() {
         let server = server(|_| Script::saying("Done.").shell("true"));
         let mut order = place.order(&server.url(), "one");
         let first = place.run(&order, LIMIT);
-        order.session = Session::Resume {
-            id: first.session.unwrap(),
-        };
+        order.session = Session::Resume { id: first.session.unwrap() };
         order.prompt = "two".into();
         let second = place.start(&order, first.usage).finish(LIMIT);
         assert_eq!(second.outcome, Some(AgentOutcome::Completed), "{second:?}");
-        assert_eq!(
-            (second.usage.input_tokens, second.usage.output_tokens),
-            used(cli, 2)
-        );
-        order.session = Session::Resume {
-            id: "33333333-2222-4333-8444-555555555555".into(),
-        };
+        assert_eq!((second.usage.input_tokens, second.usage.output_tokens), used(cli, 2));
+        order.session = Session::Resume { id: "33333333-2222-4333-8444-555555555555".into() };
         let unknown = place.run(&order, LIMIT);
-        assert_eq!(
-            failed(unknown.outcome),
-            Some(FailReason::Internal),
-            "{}",
-            unknown.stderr
-        );
+        assert_eq!(failed(unknown.outcome), Some(FailReason::Internal), "{}", unknown.stderr);
     });
 }
 
 #[test]
 fn one_that_may_only_look_has_no_tool_to_write() {
-    let Ok(place) = Place::new(Cli::ClaudeCode).map_err(|why| println!("NOT RUN: {why}")) else {
-        return;
-    };
-    let server = server(|_| {
-        Script::saying("Looked.")
-            .write("note.txt", "no\n")
-            .shell("ls")
-    });
+    let Some(place) = place(Cli::ClaudeCode) else { return };
+    let server = server(|_| Script::saying("Looked.").write("note.txt", "no\n").shell("ls"));
     let mut order = place.order(&server.url(), "Look.");
     order.read_only = true;
     let done = place.run(&order, LIMIT);
@@ -263,9 +200,7 @@ fn one_that_may_only_look_has_no_tool_to_write() {
     assert!(!offered.contains("\"Write\"") && offered.contains("\"Bash\""));
     // The control: without the order to only look, the same script writes.
     order.read_only = false;
-    order.session = Session::Fresh {
-        id: "44444444-2222-4333-8444-555555555555".into(),
-    };
+    order.session = Session::Fresh { id: "44444444-2222-4333-8444-555555555555".into() };
     place.run(&order, LIMIT);
     assert!(place.workspace().join("note.txt").exists());
 }

@@ -14,7 +14,7 @@ use crate::drive::{Finished, Place};
 /// Longer than any row that ends by itself.
 const LIMIT: Duration = Duration::from_secs(40);
 /// Until the first sign of life that a row waits for.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 /// When a usage limit resets in these runs: 2030-01-01 13:35 UTC.
 const RESETS_AT: i64 = 1_893_504_900;
 
@@ -27,7 +27,9 @@ enum Trial {
     Resume,
     /// The endpoint fails so.
     Endpoint(Failure),
-    /// The same with a subscription token.
+    /// Nothing is wrong, with a subscription token.
+    Subscribed,
+    /// The endpoint fails so, with a subscription token.
     Subscription(Failure),
     /// Nothing listens.
     Refused,
@@ -45,8 +47,10 @@ enum Trial {
     SessionInUse,
     /// HOME cannot be written.
     HomeReadOnly,
-    /// Settings of the home deny the tools that are called.
-    ToolsDenied,
+    /// Claude Code's folder for temporary files cannot be made.
+    TempReadOnly,
+    /// These rules in the settings of the home deny what is called.
+    Denied(&'static str),
 }
 
 /// Who sent a signal.
@@ -86,63 +90,23 @@ pub(crate) fn rows(cli: Cli) -> Vec<Row> {
     };
     use Trial::{Asking, Endpoint, InTool, Subscription};
     let claude = cli == Cli::ClaudeCode;
-    let row = |name, what, trial, expected| Row {
-        name,
-        what,
-        expected,
-        trial,
-    };
+    let row = |name, what, trial, expected| Row { name, what, expected, trial };
     let mut rows = vec![
         row("success", "nothing is wrong", Trial::Success, Completed),
         row("resume", "a conversation goes on", Trial::Resume, Completed),
-        row(
-            "401",
-            "401",
-            Endpoint(Failure::Unauthorized),
-            Failed(Authentication),
-        ),
-        row(
-            "403",
-            "403",
-            Endpoint(Failure::Forbidden),
-            Failed(Authentication),
-        ),
-        row(
-            "404",
-            "404, unknown model",
-            Endpoint(Failure::NotFound),
-            Failed(ModelUnavailable),
-        ),
-        row(
-            "400",
-            "400",
-            Endpoint(Failure::BadRequest),
-            Failed(ModelUnavailable),
-        ),
-        row(
-            "no-credit",
-            "400, no credit left",
-            Endpoint(Failure::NoCredit),
-            Failed(UsageLimit),
-        ),
+        row("401", "401", Endpoint(Failure::Unauthorized), Failed(Authentication)),
+        row("403", "403", Endpoint(Failure::Forbidden), Failed(Authentication)),
+        row("404", "404, unknown model", Endpoint(Failure::NotFound), Failed(ModelUnavailable)),
+        row("400", "400", Endpoint(Failure::BadRequest), Failed(ModelUnavailable)),
+        row("no-credit", "400, no credit left", Endpoint(Failure::NoCredit), Failed(UsageLimit)),
         row(
             "prompt-too-long",
             "400, prompt too long",
             Endpoint(Failure::PromptTooLong),
             Failed(TokenLimit),
         ),
-        row(
-            "413",
-            "413",
-            Endpoint(Failure::TooLarge),
-            Failed(TokenLimit),
-        ),
-        row(
-            "429",
-            "429 without a word on when",
-            Endpoint(Failure::RateLimited),
-            Failed(RateLimit),
-        ),
+        row("413", "413", Endpoint(Failure::TooLarge), Failed(TokenLimit)),
+        row("429", "429 without a word on when", Endpoint(Failure::RateLimited), Failed(RateLimit)),
         row(
             "429-retry-after",
             "429 with `retry-after: 2`, always",
@@ -153,7 +117,7 @@ pub(crate) fn rows(cli: Cli) -> Vec<Row> {
             "429-once",
             "429 with `retry-after: 1`, once",
             Endpoint(Failure::RetryAfterOnce),
-            if claude { Completed } else { Failed(RateLimit) },
+            Completed,
         ),
         row(
             "usage-limit",
@@ -167,18 +131,8 @@ pub(crate) fn rows(cli: Cli) -> Vec<Row> {
             Endpoint(Failure::Quota),
             Failed(if claude { RateLimit } else { UsageLimit }),
         ),
-        row(
-            "500",
-            "500",
-            Endpoint(Failure::ServerError),
-            Failed(ModelUnavailable),
-        ),
-        row(
-            "529",
-            "529",
-            Endpoint(Failure::Overloaded),
-            Failed(ModelUnavailable),
-        ),
+        row("500", "500", Endpoint(Failure::ServerError), Failed(ModelUnavailable)),
+        row("529", "529", Endpoint(Failure::Overloaded), Failed(ModelUnavailable)),
         row(
             "cut",
             "the stream is cut, always",
@@ -189,18 +143,9 @@ pub(crate) fn rows(cli: Cli) -> Vec<Row> {
             "silent",
             "it never answers",
             Endpoint(Failure::Silent),
-            if claude {
-                Failed(ModelUnavailable)
-            } else {
-                Silent
-            },
+            if claude { Failed(ModelUnavailable) } else { Silent },
         ),
-        row(
-            "malformed",
-            "200, no JSON",
-            Endpoint(Failure::Malformed),
-            Failed(ModelUnavailable),
-        ),
+        row("malformed", "200, no JSON", Endpoint(Failure::Malformed), Failed(ModelUnavailable)),
         row(
             "sse-error",
             "200, an error in the stream",
@@ -217,18 +162,9 @@ pub(crate) fn rows(cli: Cli) -> Vec<Row> {
             "refused",
             "connection refused",
             Trial::Refused,
-            if claude {
-                Failed(ModelUnavailable)
-            } else {
-                Endless(ModelUnavailable)
-            },
+            if claude { Failed(ModelUnavailable) } else { Endless(ModelUnavailable) },
         ),
-        row(
-            "term-in-tool",
-            "we send TERM, a tool runs",
-            InTool(Signal::TERM, By::Us),
-            Stopped,
-        ),
+        row("term-in-tool", "we send TERM, a tool runs", InTool(Signal::TERM, By::Us), Stopped),
         row(
             "term-asking",
             "we send TERM, the model is asked",
@@ -253,20 +189,16 @@ pub(crate) fn rows(cli: Cli) -> Vec<Row> {
             Trial::UnknownSession,
             Failed(Internal),
         ),
-        row(
-            "home-read-only",
-            "HOME cannot be written",
-            Trial::HomeReadOnly,
-            Failed(Internal),
-        ),
+        row("home-read-only", "HOME cannot be written", Trial::HomeReadOnly, Failed(Internal)),
     ];
     if claude {
         rows.extend([
+            row("subscription", "a subscription token", Trial::Subscribed, Completed),
             row(
-                "subscription",
-                "a subscription token",
+                "subscription-429",
+                "429 with `retry-after: 1`, once, a subscription token",
                 Subscription(Failure::RetryAfterOnce),
-                Completed,
+                Failed(RateLimit),
             ),
             row(
                 "subscription-401",
@@ -280,18 +212,8 @@ pub(crate) fn rows(cli: Cli) -> Vec<Row> {
                 Subscription(Failure::UsageLimit),
                 Failed(UsageLimit),
             ),
-            row(
-                "turn-limit",
-                "one turn allowed, two needed",
-                Trial::TurnLimit,
-                Failed(TurnLimit),
-            ),
-            row(
-                "cost-limit",
-                "one cent allowed",
-                Trial::CostLimit,
-                Failed(CostLimit),
-            ),
+            row("turn-limit", "one turn allowed, two needed", Trial::TurnLimit, Failed(TurnLimit)),
+            row("cost-limit", "one cent allowed", Trial::CostLimit, Failed(CostLimit)),
             row(
                 "session-in-use",
                 "a new session under an old id",
@@ -299,9 +221,21 @@ pub(crate) fn rows(cli: Cli) -> Vec<Row> {
                 Failed(Internal),
             ),
             row(
+                "tools-taken-away",
+                "settings in HOME take the tools away",
+                Trial::Denied(r#""Bash","Write""#),
+                Failed(Internal),
+            ),
+            row(
                 "tools-denied",
                 "settings in HOME deny every call",
-                Trial::ToolsDenied,
+                Trial::Denied(r#""Bash(cat *)","Edit(//**)""#),
+                Failed(Internal),
+            ),
+            row(
+                "temp-read-only",
+                "its folder for temporary files cannot be written",
+                Trial::TempReadOnly,
                 Failed(Internal),
             ),
         ]);
@@ -315,30 +249,34 @@ impl Row {
         let mut place = Place::new(cli)?;
         // Only waits are shortened: the adapter's own value is five minutes.
         place.extra.push(("API_TIMEOUT_MS", "3000"));
-        let script = Script::saying("All done.")
-            .write("note.txt", "hello\n")
-            .shell("cat note.txt");
+        let script = Script::saying("All done.").write("note.txt", "hello\n").shell("cat note.txt");
         let server = ModelServer::builder().resets_at(RESETS_AT).script(script);
         let slow = Script::saying("never said").shell("sleep 600");
         let mut order;
         match self.trial {
             Trial::Success => {
                 let server = server.start().unwrap();
-                return Ok(place.run(&place.order(&server.url(), "Write a note."), LIMIT));
+                let done = place.run(&place.order(&server.url(), "Write a note."), LIMIT);
+                let written = place.workspace().join("note.txt").exists();
+                if written { Ok(done) } else { Err("the note was not written".to_owned()) }
             }
             Trial::Resume => {
                 let server = server.start().unwrap();
                 order = place.order(&server.url(), "Write a note.");
                 let first = place.run(&order, LIMIT);
-                order.session = Session::Resume {
-                    id: first.session.unwrap_or_default(),
-                };
-                order.prompt = "Write it again.".to_owned();
-                return Ok(place.start(&order, first.usage).finish(LIMIT));
+                order.session = Session::Resume { id: first.session.unwrap_or_default() };
+                order.prompt = "Write it again.".into();
+                Ok(place.start(&order, first.usage).finish(LIMIT))
             }
             Trial::Endpoint(failure) => {
                 let server = server.start().unwrap();
                 let order = place.order(&server.failing_url(failure), "Write a note.");
+                Ok(place.run(&order, LIMIT))
+            }
+            Trial::Subscribed => {
+                let server = server.start().unwrap();
+                order = place.order(&server.url(), "Write a note.");
+                order.credential = CredentialKind::AnthropicSubscription;
                 Ok(place.run(&order, LIMIT))
             }
             Trial::Subscription(failure) => {
@@ -355,9 +293,7 @@ impl Row {
                 let server = server.script(slow).start().unwrap();
                 let order = place.order(&server.url(), "Wait.");
                 let mut running = place.start(&order, Usage::default());
-                if !running.until(START, |event| {
-                    matches!(event, AgentEvent::ToolStarted { .. })
-                }) {
+                if !running.until(START, |event| matches!(event, AgentEvent::ToolStarted { .. })) {
                     return Err("no tool was started".to_owned());
                 }
                 running.signal(signal, by == By::Us);
@@ -393,9 +329,8 @@ impl Row {
             Trial::UnknownSession => {
                 let server = server.start().unwrap();
                 order = place.order(&server.url(), "Go on.");
-                order.session = Session::Resume {
-                    id: "99999999-2222-4333-8444-555555555555".to_owned(),
-                };
+                order.session =
+                    Session::Resume { id: "99999999-2222-4333-8444-555555555555".to_owned() };
                 Ok(place.run(&order, LIMIT))
             }
             Trial::SessionInUse => {
@@ -409,9 +344,14 @@ impl Row {
                 place.home_read_only = true;
                 Ok(place.run(&place.order(&server.url(), "Write a note."), LIMIT))
             }
-            Trial::ToolsDenied => {
+            Trial::TempReadOnly => {
                 let server = server.start().unwrap();
-                let settings = r#"{"permissions":{"deny":["Bash","Write(**)","Write"]}}"#;
+                place.extra.push(("CLAUDE_CODE_TMPDIR", "/usr/agent-tmp"));
+                Ok(place.run(&place.order(&server.url(), "Write a note."), LIMIT))
+            }
+            Trial::Denied(rules) => {
+                let server = server.start().unwrap();
+                let settings = format!(r#"{{"permissions":{{"deny":[{rules}]}}}}"#);
                 std::fs::create_dir_all(place.home().join(".claude")).unwrap();
                 std::fs::write(place.home().join(".claude/settings.json"), settings).unwrap();
                 Ok(place.run(&place.order(&server.url(), "Write a note."), LIMIT))
@@ -422,17 +362,26 @@ impl Row {
 
 /// Whether a run was taken for what it must be.
 pub(crate) fn as_expected(expected: Expected, done: &Finished) -> bool {
-    let failed = |outcome: &Option<AgentOutcome>| match outcome {
+    let endless = matches!(expected, Expected::Endless(_) | Expected::Silent);
+    endless == done.timed_out
+        && as_expected_outcome(expected, done.outcome.as_ref(), done.trouble.as_ref())
+}
+
+/// The same for a recording, which cannot time out.
+pub(crate) fn as_expected_outcome(
+    expected: Expected,
+    outcome: Option<&AgentOutcome>,
+    trouble: Option<&AgentOutcome>,
+) -> bool {
+    let failed = |outcome: Option<&AgentOutcome>| match outcome {
         Some(AgentOutcome::Failed { reason, .. }) => Some(*reason),
         Some(AgentOutcome::Completed) | None => None,
     };
     match expected {
-        Expected::Completed => done.outcome == Some(AgentOutcome::Completed),
-        Expected::Failed(reason) => failed(&done.outcome) == Some(reason),
-        Expected::Stopped => done.outcome.is_none() && !done.timed_out,
-        Expected::Endless(reason) => {
-            done.outcome.is_none() && done.timed_out && failed(&done.trouble) == Some(reason)
-        }
-        Expected::Silent => done.outcome.is_none() && done.timed_out && done.trouble.is_none(),
+        Expected::Completed => outcome == Some(&AgentOutcome::Completed),
+        Expected::Failed(reason) => failed(outcome) == Some(reason),
+        Expected::Stopped => outcome.is_none(),
+        Expected::Endless(reason) => outcome.is_none() && failed(trouble) == Some(reason),
+        Expected::Silent => outcome.is_none() && trouble.is_none(),
     }
 }

@@ -51,12 +51,7 @@ fn a_custom_agent_by_stdin_with_json_lines() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(command.stdin.as_bytes())
-        .unwrap();
+    child.stdin.take().unwrap().write_all(command.stdin.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     let mut stream = custom.stream(&order, Usage::default());
     let mut events = Vec::new();
@@ -68,11 +63,7 @@ fn a_custom_agent_by_stdin_with_json_lines() {
     }
     assert_eq!(events[0], AgentEvent::Text("hello".into()));
     assert_eq!(stream.usage().input_tokens, 3);
-    let ending = Ending {
-        exit: output.status.code(),
-        stopped_by_us: false,
-        now: 0,
-    };
+    let ending = Ending { exit: output.status.code(), stopped_by_us: false, now: 0 };
     assert_eq!(stream.end(ending), Some(AgentOutcome::Completed));
     assert!(folder.path().join("made.txt").exists());
 }

@@ -1,0 +1,128 @@
+//! Recordings of the pinned CLIs, read again: what the adapters make of each line.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use midwatch_agents::{Ending, Line, Lines, Stream, adapter};
+use midwatch_core::agent::{AgentKind, AgentOrder, AgentOutcome, CredentialKind, Session, Usage};
+use midwatch_testkit::agent_clis::Cli;
+use serde_json::Value;
+
+use crate::rows::{Expected, as_expected_outcome, rows};
+
+/// The folder of a CLI's recordings, of its pinned version.
+pub(crate) fn folder(cli: Cli) -> PathBuf {
+    let module = cli.as_str().replace('-', "_");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    source.join(module).join("fixtures").join(cli.pinned())
+}
+
+/// A stream as the adapter makes it for an ordinary run.
+pub(crate) fn stream(cli: Cli) -> Box<dyn Stream> {
+    let kind = match cli {
+        Cli::ClaudeCode => AgentKind::ClaudeCode,
+        Cli::Codex => AgentKind::Codex,
+    };
+    let order = AgentOrder {
+        kind,
+        program: PathBuf::new(),
+        model: Some("model-1".into()),
+        prompt: String::new(),
+        preamble: String::new(),
+        session: Session::Fresh { id: String::new() },
+        read_only: false,
+        max_turns: None,
+        max_cost_cents: None,
+        credential: CredentialKind::None,
+        run_token: String::new(),
+        gateway: String::new(),
+        home: PathBuf::new(),
+        workspace: PathBuf::new(),
+        custom: None,
+    };
+    adapter(kind).stream(&order, Usage::default())
+}
+
+fn ending(end: &Value) -> Ending {
+    Ending {
+        exit: end["exit"].as_i64().map(|code| i32::try_from(code).unwrap()),
+        stopped_by_us: end["stopped_by_us"].as_bool().unwrap(),
+        now: end["now"].as_i64().unwrap(),
+    }
+}
+
+/// Reads a recording through the adapter; the text is for people to review.
+fn read(cli: Cli, name: &str) -> (String, Option<AgentOutcome>, Option<AgentOutcome>) {
+    let folder = folder(cli);
+    let bytes = std::fs::read(folder.join(format!("{name}.jsonl"))).unwrap();
+    let end = std::fs::read(folder.join(format!("{name}.end.json"))).unwrap();
+    let end: Value = serde_json::from_slice(&end).unwrap();
+    let mut stream = stream(cli);
+    let mut text = String::new();
+    for line in Lines::default().push(&bytes) {
+        match line {
+            Line::Whole(line) => {
+                for event in stream.line(&line) {
+                    writeln!(text, "{event:?}").unwrap();
+                }
+            }
+            Line::TooLong => panic!("no recording has so long a line"),
+        }
+    }
+    for line in end["stderr"].as_array().unwrap() {
+        stream.stderr_line(line.as_str().unwrap().as_bytes());
+    }
+    let ending = ending(&end);
+    let trouble = stream.trouble(ending.now);
+    let outcome = stream.end(ending);
+    writeln!(text, "session: {:?}\n{:?}", stream.session(), stream.usage()).unwrap();
+    writeln!(text, "trouble: {trouble:?}\noutcome: {outcome:?}").unwrap();
+    (text, outcome, trouble)
+}
+
+#[test]
+fn each_recording_gives_its_events_and_its_reason() {
+    for cli in Cli::ALL {
+        for row in rows(cli) {
+            let (read, outcome, trouble) = read(cli, row.name);
+            let text = format!("# {}\n{read}", row.what);
+            insta::assert_snapshot!(format!("{}-{}", cli.as_str(), row.name), text);
+            assert!(
+                as_expected_outcome(row.expected, outcome.as_ref(), trouble.as_ref()),
+                "{} {}: {outcome:?}",
+                cli.as_str(),
+                row.name
+            );
+            let malformed = text.lines().any(|line| line == "Malformed");
+            assert!(!malformed, "{} {}: a line was not understood", cli.as_str(), row.name);
+        }
+    }
+}
+
+#[test]
+fn every_recording_read_as_stopped_by_us_is_stopped() {
+    for cli in Cli::ALL {
+        for row in rows(cli).into_iter().filter(|row| row.expected != Expected::Silent) {
+            let mut stream = stream(cli);
+            let bytes = std::fs::read(folder(cli).join(format!("{}.jsonl", row.name))).unwrap();
+            for line in bytes.split(|byte| *byte == b'\n') {
+                stream.line(line);
+            }
+            let ending = Ending { exit: Some(0), stopped_by_us: true, now: 0 };
+            assert_eq!(stream.end(ending), None, "{} {}", cli.as_str(), row.name);
+        }
+    }
+}
+
+#[test]
+fn recordings_name_nothing_of_the_machine_they_were_made_on() {
+    for cli in Cli::ALL {
+        for entry in std::fs::read_dir(folder(cli)).unwrap() {
+            let path = entry.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            for part in ["/root", "/var/tmp", "/tmp/.tmp", "target/debug"] {
+                assert!(!text.contains(part), "{part} in {}", path.display());
+            }
+        }
+    }
+}

@@ -116,10 +116,7 @@ pub(crate) struct Run {
 impl Run {
     /// What the run may do now.
     pub(crate) fn grant(&self) -> Arc<Grant> {
-        self.grant
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.grant.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Counts a record and tells the sink.
@@ -141,21 +138,10 @@ impl Run {
 impl Broker {
     /// Makes a broker. The CA bundle is read now.
     pub fn new(config: BrokerConfig) -> Result<Self, BrokerError> {
-        let BrokerConfig {
-            server_key,
-            ca,
-            resolver,
-            addresses,
-        } = config;
+        let BrokerConfig { server_key, ca, resolver, addresses } = config;
         let client = gateway::client(client_config(&ca)?);
         let runs = Mutex::default();
-        Ok(Self(Arc::new(Shared {
-            key: server_key,
-            client,
-            resolver,
-            addresses,
-            runs,
-        })))
+        Ok(Self(Arc::new(Shared { key: server_key, client, resolver, addresses, runs })))
     }
 
     /// Makes the sockets of a run and serves them until [`Broker::close`], in the runtime of the
@@ -164,30 +150,18 @@ impl Broker {
     pub fn open(&self, grant: Grant) -> Result<Opened, BrokerError> {
         RunName::parse(&grant.run)?;
         let runtime = Handle::try_current().map_err(|_| BrokerError::NoRuntime)?;
-        let opened = Opened {
-            token: self.0.key.token(&grant.run),
-        };
+        let opened = Opened { token: self.0.key.token(&grant.run) };
         let mut runs = self.0.runs.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(opening) = runs.get(&grant.run) {
             let folder = opening.run.grant().socket_dir.clone();
             if folder != grant.socket_dir {
-                return Err(BrokerError::OpenElsewhere {
-                    run: grant.run,
-                    folder,
-                });
+                return Err(BrokerError::OpenElsewhere { run: grant.run, folder });
             }
-            *opening
-                .run
-                .grant
-                .write()
-                .unwrap_or_else(PoisonError::into_inner) = Arc::new(grant);
+            *opening.run.grant.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(grant);
             return Ok(opened);
         }
         let folder = grant.socket_dir.clone();
-        let failed = |error| BrokerError::Socket {
-            folder: folder.clone(),
-            error,
-        };
+        let failed = |error| BrokerError::Socket { folder: folder.clone(), error };
         socket::make_folder(&folder).map_err(failed)?;
         let gateway_socket = socket::listen(&folder, GATEWAY_SOCKET).map_err(failed)?;
         let proxy_socket = socket::listen(&folder, PROXY_SOCKET).map_err(failed)?;
@@ -217,13 +191,7 @@ impl Broker {
             watching,
             connection,
         ));
-        runs.insert(
-            run.name.clone(),
-            Opening {
-                run,
-                doors: vec![gateway_door, proxy_door],
-            },
-        );
+        runs.insert(run.name.clone(), Opening { run, doors: vec![gateway_door, proxy_door] });
         Ok(opened)
     }
 

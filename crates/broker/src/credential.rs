@@ -151,12 +151,7 @@ impl Credential {
             return Err(CredentialError::Malformed);
         }
         let secret = SecretString::from(trimmed);
-        Ok(Self {
-            kind,
-            secret,
-            account,
-            expires_at,
-        })
+        Ok(Self { kind, secret, account, expires_at })
     }
 
     /// How it is shown to the provider.
@@ -183,19 +178,13 @@ impl Credential {
             headers.push((CHATGPT_ACCOUNT, value(account)?));
         }
         let oauth_beta = self.kind == LoginKind::AnthropicSubscription;
-        Ok(Attachment {
-            headers,
-            oauth_beta,
-            secret: self.secret,
-        })
+        Ok(Attachment { headers, oauth_beta, secret: self.secret })
     }
 }
 
 impl std::fmt::Debug for Credential {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credential")
-            .field("kind", &self.kind)
-            .finish_non_exhaustive()
+        f.debug_struct("Credential").field("kind", &self.kind).finish_non_exhaustive()
     }
 }
 
@@ -218,9 +207,7 @@ impl Attachment {
 
 fn names_oauth(headers: &HeaderMap) -> bool {
     headers.get_all(ANTHROPIC_BETA).iter().any(|value| {
-        value
-            .to_str()
-            .is_ok_and(|list| list.split(',').any(|beta| beta.trim() == OAUTH_BETA))
+        value.to_str().is_ok_and(|list| list.split(',').any(|beta| beta.trim() == OAUTH_BETA))
     })
 }
 
@@ -251,10 +238,7 @@ mod tests {
 
     #[test]
     fn each_kind_has_its_headers() {
-        let h = headers(
-            &CredentialSource::AnthropicKey("sk-ant-key\n".into()),
-            Some("a"),
-        );
+        let h = headers(&CredentialSource::AnthropicKey("sk-ant-key\n".into()), Some("a"));
         assert_eq!(h[API_KEY], "sk-ant-key");
         assert_eq!(
             (h.get(AUTHORIZATION), &h[ANTHROPIC_BETA]),
@@ -267,11 +251,7 @@ mod tests {
     #[test]
     fn a_subscription_always_names_the_beta_and_never_twice() {
         let source = CredentialSource::AnthropicSubscription("sk-ant-oat".into());
-        for (sent, lines) in [
-            (None, 1),
-            (Some("x,y"), 2),
-            (Some("x, oauth-2025-04-20"), 1),
-        ] {
+        for (sent, lines) in [(None, 1), (Some("x,y"), 2), (Some("x, oauth-2025-04-20"), 1)] {
             let h = headers(&source, sent);
             assert!(names_oauth(&h));
             assert_eq!(h.get_all(ANTHROPIC_BETA).iter().count(), lines);

@@ -40,12 +40,7 @@ impl Registries {
     /// Adds `host` (ports 80 and 443) or `host:port` (that port only).
     pub fn add(&mut self, text: &str) -> Result<(), InvalidInput> {
         let bad = |rule: &str| {
-            InvalidInput::new(
-                "egress",
-                text,
-                rule,
-                "give a host such as registry.npmjs.org",
-            )
+            InvalidInput::new("egress", text, rule, "give a host such as registry.npmjs.org")
         };
         if text.contains('*') {
             return Err(bad("holds a wildcard"));
@@ -61,12 +56,7 @@ impl Registries {
             let target = Target::parse(text, None).map_err(|e| bad(&e.to_string()))?;
             (target.host.to_string(), Some(target.port))
         } else {
-            (
-                Host::parse(text)
-                    .map_err(|e| bad(&e.to_string()))?
-                    .to_string(),
-                None,
-            )
+            (Host::parse(text).map_err(|e| bad(&e.to_string()))?.to_string(), None)
         };
         self.entries.insert(entry);
         Ok(())
@@ -119,10 +109,7 @@ mod tests {
     fn names_follow_the_grammar_and_say_what_is_wrong() {
         let list = Registries::parse(["Registry.npmjs.org", "nexus:8081", "[2001:db8::1]:8443"]);
         let names: Vec<_> = list.unwrap().names().collect();
-        assert_eq!(
-            names,
-            ["[2001:db8::1]:8443", "nexus:8081", "registry.npmjs.org"]
-        );
+        assert_eq!(names, ["[2001:db8::1]:8443", "nexus:8081", "registry.npmjs.org"]);
         for bad in [
             "*",
             "*.com",

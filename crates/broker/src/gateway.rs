@@ -87,12 +87,7 @@ pub(crate) async fn connection(
     match door::http(head_wait).serve_connection(io, service).await {
         Err(error) if error.is_parse() => {
             let text = format!("not HTTP as it is read here: {error}");
-            run.refuse(Refusal::new(
-                Door::Gateway,
-                RefusalReason::Malformed,
-                "",
-                text,
-            ));
+            run.refuse(Refusal::new(Door::Gateway, RefusalReason::Malformed, "", text));
         }
         // Other ends of a connection are the client's business.
         Err(_) | Ok(()) => {}
@@ -101,10 +96,7 @@ pub(crate) async fn connection(
 
 async fn serve(shared: &Shared, run: Arc<Run>, request: Request<Incoming>) -> Response<Answer> {
     let grant = run.grant();
-    let api = grant
-        .model
-        .as_ref()
-        .map_or(WireApi::Anthropic, |model| model.api);
+    let api = grant.model.as_ref().map_or(WireApi::Anthropic, |model| model.api);
     // Claude Code asks this before anything else, with or without a credential.
     if request.method() == Method::HEAD && request.uri().path() == "/" {
         return answer::empty();
@@ -135,12 +127,7 @@ async fn forward(
             "this run has no model; only agent and review steps have one".into(),
         )
     })?;
-    let route = Route::find(
-        model.api,
-        request.method(),
-        request.uri(),
-        request.headers(),
-    )?;
+    let route = Route::find(model.api, request.method(), request.uri(), request.headers())?;
     within_budget(run, grant)?;
     if request.body().size_hint().lower() > grant.limits.request_bytes {
         return Err(intake::too_large(grant.limits.request_bytes));
@@ -161,9 +148,8 @@ fn authenticate(shared: &Shared, run: &str, request: &Request<Incoming>) -> Resu
         return Err((RefusalReason::TokenMissing, text.into()));
     }
     // No early end: how many are right is told by nothing but the answer.
-    let right = shown
-        .map(|token| shared.key.is_token_of(run, token))
-        .fold(true, |all, one| all & one);
+    let right =
+        shown.map(|token| shared.key.is_token_of(run, token)).fold(true, |all, one| all & one);
     if right {
         Ok(())
     } else {
@@ -176,16 +162,10 @@ fn within_budget(run: &Run, grant: &Grant) -> Result<(), No> {
     let (requests, tokens) = run.meter.spent();
     let over = |cap: Option<u64>, used: u64| cap.filter(|cap| used >= *cap);
     if let Some(cap) = over(grant.limits.requests, requests) {
-        return Err((
-            RefusalReason::Budget,
-            format!("this run has used its {cap} model requests"),
-        ));
+        return Err((RefusalReason::Budget, format!("this run has used its {cap} model requests")));
     }
     if let Some(cap) = over(grant.limits.tokens, tokens) {
-        return Err((
-            RefusalReason::Budget,
-            format!("this run has used its {cap} tokens"),
-        ));
+        return Err((RefusalReason::Budget, format!("this run has used its {cap} tokens")));
     }
     Ok(())
 }
@@ -215,10 +195,7 @@ async fn pass(
         attachment.attach(&mut headers);
     }
     let uri = model.upstream.at(path, query).map_err(|error| {
-        (
-            RefusalReason::Path,
-            format!("the path does not fit the base URL: {error}"),
-        )
+        (RefusalReason::Path, format!("the path does not fit the base URL: {error}"))
     })?;
     let (body, trouble) = Intake::new(body, grant.limits.request_bytes, waits.body);
     let mut request = Request::new(body);
@@ -230,10 +207,7 @@ async fn pass(
     let response = match answered {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => {
-            return Err(trouble
-                .get()
-                .cloned()
-                .unwrap_or_else(|| unreachable(model, &error)));
+            return Err(trouble.get().cloned().unwrap_or_else(|| unreachable(model, &error)));
         }
         Err(_) => {
             let text = format!("{} did not answer in time", model.upstream.authority());
@@ -244,21 +218,12 @@ async fn pass(
 
     let (mut head, body) = response.into_parts();
     let limit = headers::limit(&head.headers);
-    let content_type = head
-        .headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
+    let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let scan = UsageScan::for_content_type(content_type.unwrap_or_default());
     let redactor = attachment.map(|attachment| Redactor::new(attachment.secret()));
     head.headers = headers::for_sandbox(&head.headers, redactor.as_ref());
     let ending = relay::Ending::new(run.clone(), path, head.status.as_u16(), limit, scan);
-    let relay = Relay::new(
-        body,
-        redactor,
-        ending,
-        grant.limits.response_bytes,
-        waits.upstream,
-    );
+    let relay = Relay::new(body, redactor, ending, grant.limits.response_bytes, waits.upstream);
     Ok(Response::from_parts(head, answer::relayed(relay)))
 }
 
@@ -276,10 +241,7 @@ fn acceptable(response: &Response<Incoming>, model: &ModelGrant) -> Result<(), N
         return Err((RefusalReason::Unreachable, text));
     }
     let encodings = response.headers().get_all(CONTENT_ENCODING);
-    if encodings
-        .iter()
-        .any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
-    {
+    if encodings.iter().any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         let text = format!("{host} compressed its answer although it was asked not to");
         return Err((RefusalReason::Encoded, text));
     }

@@ -30,10 +30,7 @@ pub(crate) struct GivenUp;
 
 /// The refusal of a body over its cap.
 pub(crate) fn too_large(cap: u64) -> (RefusalReason, String) {
-    (
-        RefusalReason::TooLarge,
-        format!("the request is over {cap} bytes"),
-    )
+    (RefusalReason::TooLarge, format!("the request is over {cap} bytes"))
 }
 
 impl Intake {
@@ -41,17 +38,7 @@ impl Intake {
     pub(crate) fn new(body: Incoming, cap: u64, wait: Duration) -> (Self, Trouble) {
         let trouble = Trouble::default();
         let deadline = Box::pin(sleep(wait));
-        (
-            Self {
-                body,
-                left: cap,
-                cap,
-                wait,
-                deadline,
-                trouble: trouble.clone(),
-            },
-            trouble,
-        )
+        (Self { body, left: cap, cap, wait, deadline, trouble: trouble.clone() }, trouble)
     }
 
     fn give_up(&self, why: (RefusalReason, String)) -> GivenUp {

@@ -84,13 +84,7 @@ impl Totals {
     /// Adds one record.
     pub fn add(&mut self, record: &Record) {
         match record {
-            Record::Answer {
-                path: _,
-                status,
-                tokens,
-                limit,
-                cut,
-            } => {
+            Record::Answer { path: _, status, tokens, limit, cut } => {
                 self.requests += 1;
                 self.tokens.add(*tokens);
                 self.last_status = Some(*status);
@@ -102,11 +96,7 @@ impl Totals {
                 }
                 self.cut += u64::from(*cut);
             }
-            Record::Passed {
-                target: _,
-                sent,
-                received,
-            } => {
+            Record::Passed { target: _, sent, received } => {
                 self.passed += 1;
                 self.proxy_sent = self.proxy_sent.saturating_add(*sent);
                 self.proxy_received = self.proxy_received.saturating_add(*received);
@@ -128,26 +118,17 @@ pub(crate) struct Meter(Mutex<Totals>);
 
 impl Meter {
     pub(crate) fn add(&self, record: &Record) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .add(record);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).add(record);
     }
 
     pub(crate) fn totals(&self) -> Totals {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Requests and tokens so far, for the caps.
     pub(crate) fn spent(&self) -> (u64, u64) {
         let totals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        (
-            totals.requests,
-            totals.tokens.input.saturating_add(totals.tokens.output),
-        )
+        (totals.requests, totals.tokens.input.saturating_add(totals.tokens.output))
     }
 }
 
@@ -163,10 +144,7 @@ mod tests {
             let refusal = Refusal::new(Door::Proxy, RefusalReason::Port, &n.to_string(), "no");
             totals.add(&Record::Refused(refusal));
         }
-        assert_eq!(
-            (totals.refused, totals.refusals.len()),
-            (250, REFUSALS_KEPT)
-        );
+        assert_eq!((totals.refused, totals.refusals.len()), (250, REFUSALS_KEPT));
         assert_eq!(totals.refusals[0].target, "150");
     }
 }

@@ -51,19 +51,11 @@ pub(crate) async fn connection(
         let (shared, run, tunnels) = (shared.clone(), state.clone(), tunnels.clone());
         async move { Ok::<_, Infallible>(serve(&shared, &run, &tunnels, request).await) }
     });
-    let served = door::http(head_wait)
-        .serve_connection(io, service)
-        .with_upgrades()
-        .await;
+    let served = door::http(head_wait).serve_connection(io, service).with_upgrades().await;
     match served {
         Err(error) if error.is_parse() => {
             let text = format!("not HTTP as it is read here: {error}");
-            run.refuse(Refusal::new(
-                Door::Proxy,
-                RefusalReason::Malformed,
-                "",
-                text,
-            ));
+            run.refuse(Refusal::new(Door::Proxy, RefusalReason::Malformed, "", text));
         }
         // Other ends of a connection are the client's business.
         Err(_) | Ok(()) => {}
@@ -112,28 +104,17 @@ async fn connect(
 ) -> Result<Response<Answer>, No> {
     let uri = request.uri();
     let (None, Some(authority)) = (uri.scheme(), uri.authority()) else {
-        return Err((
-            RefusalReason::Host,
-            "CONNECT takes a host and a port".into(),
-        ));
+        return Err((RefusalReason::Host, "CONNECT takes a host and a port".into()));
     };
     let target = read_target(authority.as_str(), None)?;
     let grant = run.grant();
     policy::permit(&grant.egress, &target)?;
     let server = dial::dial(shared, &target, grant.limits.waits.dial).await?;
     let client = hyper::upgrade::on(&mut request);
-    let tunnel = Tunnel {
-        target,
-        client,
-        server,
-        waits: grant.limits.waits,
-    };
+    let tunnel = Tunnel { target, client, server, waits: grant.limits.waits };
     // One CONNECT ends the HTTP of a connection, so there is room.
     tunnels.try_send(tunnel).map_err(|_| {
-        (
-            RefusalReason::Malformed,
-            "a second CONNECT on the same connection".to_owned(),
-        )
+        (RefusalReason::Malformed, "a second CONNECT on the same connection".to_owned())
     })?;
     Ok(answer::empty())
 }

@@ -116,12 +116,7 @@ impl Refusal {
         target: &str,
         message: impl Into<String>,
     ) -> Self {
-        Self {
-            door,
-            reason,
-            target: shown(target),
-            message: message.into(),
-        }
+        Self { door, reason, target: shown(target), message: message.into() }
     }
 }
 

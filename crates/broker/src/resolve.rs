@@ -21,10 +21,7 @@ pub struct SystemResolver;
 impl Resolve for SystemResolver {
     fn resolve<'a>(&'a self, name: &'a str) -> Resolving<'a> {
         Box::pin(async move {
-            Ok(tokio::net::lookup_host((name, 0))
-                .await?
-                .map(|address| address.ip())
-                .collect())
+            Ok(tokio::net::lookup_host((name, 0)).await?.map(|address| address.ip()).collect())
         })
     }
 }

@@ -27,10 +27,7 @@ pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
             if fs::symlink_metadata(folder)?.is_dir() {
                 Ok(())
             } else {
-                Err(io::Error::new(
-                    io::ErrorKind::NotADirectory,
-                    "it is not a folder",
-                ))
+                Err(io::Error::new(io::ErrorKind::NotADirectory, "it is not a folder"))
             }
         }
         Err(error) => Err(error),

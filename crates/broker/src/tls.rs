@@ -62,17 +62,11 @@ pub(crate) fn client_config(bundle: &CaBundle) -> Result<ClientConfig, TlsError>
 
 fn roots(bundle: &CaBundle) -> Result<RootCertStore, TlsError> {
     let read = |path: &Path| {
-        std::fs::read(path).map_err(|error| TlsError::Read {
-            path: path.to_owned(),
-            error,
-        })
+        std::fs::read(path).map_err(|error| TlsError::Read { path: path.to_owned(), error })
     };
     let (name, pem) = match bundle {
         CaBundle::System => {
-            let path = SYSTEM_BUNDLES
-                .map(Path::new)
-                .into_iter()
-                .find(|path| path.is_file());
+            let path = SYSTEM_BUNDLES.map(Path::new).into_iter().find(|path| path.is_file());
             let path = path.ok_or(TlsError::NoSystemBundle)?;
             (path.display().to_string(), read(path)?)
         }
@@ -82,11 +76,7 @@ fn roots(bundle: &CaBundle) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     // One odd certificate must not cost the whole bundle, as every other TLS client has it.
     roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok));
-    if roots.is_empty() {
-        Err(TlsError::Empty(name))
-    } else {
-        Ok(roots)
-    }
+    if roots.is_empty() { Err(TlsError::Empty(name)) } else { Ok(roots) }
 }
 
 #[cfg(test)]
@@ -95,10 +85,7 @@ mod tests {
 
     #[test]
     fn bundles_without_certificates_are_refused() {
-        assert!(matches!(
-            roots(&CaBundle::Pem(b"x".to_vec())),
-            Err(TlsError::Empty(_))
-        ));
+        assert!(matches!(roots(&CaBundle::Pem(b"x".to_vec())), Err(TlsError::Empty(_))));
         let missing = CaBundle::File("/nonexistent/ca.pem".into());
         assert!(matches!(roots(&missing), Err(TlsError::Read { .. })));
     }

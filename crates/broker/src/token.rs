@@ -87,10 +87,7 @@ mod tests {
         assert!(!key.is_token_of("t-implement-2", text.as_bytes()));
         assert!(!ServerKey::new([8; SIZE]).is_token_of("t-implement-1", text.as_bytes()));
         for wrong in ["", "x", &text[1..], &text.to_uppercase(), &"0".repeat(64)] {
-            assert!(
-                !key.is_token_of("t-implement-1", wrong.as_bytes()),
-                "{wrong}"
-            );
+            assert!(!key.is_token_of("t-implement-1", wrong.as_bytes()), "{wrong}");
         }
     }
 

@@ -68,22 +68,11 @@ impl Upstream {
             return Err(bad("holds a query", example));
         }
         let prefix = uri.path().trim_end_matches('/').to_owned();
-        let odd = prefix
-            .split('/')
-            .skip(1)
-            .any(|part| matches!(part, "" | "." | ".."));
-        if odd
-            || !prefix
-                .bytes()
-                .all(|c| c.is_ascii_alphanumeric() || b"/-._~:".contains(&c))
-        {
+        let odd = prefix.split('/').skip(1).any(|part| matches!(part, "" | "." | ".."));
+        if odd || !prefix.bytes().all(|c| c.is_ascii_alphanumeric() || b"/-._~:".contains(&c)) {
             return Err(bad("has an odd path", example));
         }
-        Ok(Self {
-            scheme: scheme.clone(),
-            authority: authority.clone(),
-            prefix,
-        })
+        Ok(Self { scheme: scheme.clone(), authority: authority.clone(), prefix })
     }
 
     /// The provider's public address.
@@ -141,10 +130,7 @@ mod tests {
         for (text, at) in [
             ("https://api.example.com", "https://api.example.com/m?a=b"),
             ("https://api.example.com/", "https://api.example.com/m?a=b"),
-            (
-                "https://h:8443/prefix/v1/",
-                "https://h:8443/prefix/v1/m?a=b",
-            ),
+            ("https://h:8443/prefix/v1/", "https://h:8443/prefix/v1/m?a=b"),
             ("http://127.0.0.1:9/x", "http://127.0.0.1:9/x/m?a=b"),
             ("http://[::1]:9", "http://[::1]:9/m?a=b"),
         ] {

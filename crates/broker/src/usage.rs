@@ -22,12 +22,7 @@ pub struct TokenCount {
 impl TokenCount {
     /// Adds another count; never overflows.
     pub fn add(&mut self, other: Self) {
-        let Self {
-            input,
-            output,
-            cached,
-            cache_written,
-        } = other;
+        let Self { input, output, cached, cache_written } = other;
         self.input = self.input.saturating_add(input);
         self.output = self.output.saturating_add(output);
         self.cached = self.cached.saturating_add(cached);
@@ -77,10 +72,7 @@ impl UsageScan {
         } else {
             Form::Other
         };
-        Self {
-            form,
-            found: Found::default(),
-        }
+        Self { form, found: Found::default() }
     }
 
     /// Takes the next piece.
@@ -98,11 +90,7 @@ impl UsageScan {
         let read = found.cache_read.unwrap_or_default();
         let written = found.cache_written.unwrap_or_default();
         TokenCount {
-            input: found
-                .input
-                .unwrap_or_default()
-                .saturating_add(read)
-                .saturating_add(written),
+            input: found.input.unwrap_or_default().saturating_add(read).saturating_add(written),
             output: found.output.unwrap_or_default(),
             cached: read.saturating_add(found.cached.unwrap_or_default()),
             cache_written: written,
@@ -147,26 +135,11 @@ mod tests {
     fn streams_of_every_api_are_counted_however_they_are_cut() {
         for step in [1, 2, 3, 7, 64, 100_000] {
             let sse = "text/event-stream; charset=utf-8";
-            let expected = TokenCount {
-                input: 213,
-                output: 55,
-                cached: 200,
-                cache_written: 3,
-            };
+            let expected = TokenCount { input: 213, output: 55, cached: 200, cache_written: 3 };
             assert_eq!(count(sse, ANTHROPIC, step), expected, "{step}");
-            let expected = TokenCount {
-                input: 120,
-                output: 9,
-                cached: 100,
-                cache_written: 0,
-            };
+            let expected = TokenCount { input: 120, output: 9, cached: 100, cache_written: 0 };
             assert_eq!(count(sse, RESPONSES, step), expected, "{step}");
-            let expected = TokenCount {
-                input: 30,
-                output: 4,
-                cached: 16,
-                cache_written: 0,
-            };
+            let expected = TokenCount { input: 30, output: 4, cached: 16, cache_written: 0 };
             assert_eq!(count(sse, CHAT, step), expected, "{step}");
         }
     }
@@ -174,16 +147,9 @@ mod tests {
     #[test]
     fn plain_documents_are_counted() {
         let body = "{\"content\":[{\"text\":\"x\"}], \"usage\" : {\"input_tokens\": 5 ,\"output_tokens\":6}}";
-        let expected = TokenCount {
-            input: 5,
-            output: 6,
-            ..TokenCount::default()
-        };
+        let expected = TokenCount { input: 5, output: 6, ..TokenCount::default() };
         assert_eq!(count("application/json", body, 3), expected);
-        assert_eq!(
-            count("application/json", "{\"input_tokens\":14}", 3),
-            TokenCount::default()
-        );
+        assert_eq!(count("application/json", "{\"input_tokens\":14}", 3), TokenCount::default());
         assert_eq!(count("text/html", body, 3), TokenCount::default());
     }
 
@@ -205,10 +171,7 @@ mod tests {
             "{\"usage\":{\"input_tokens\":-5,\"output_tokens\":1.5}}",
         ] {
             assert_eq!(count("application/json", body, 11).output, 0);
-            assert_eq!(
-                count("text/event-stream", &format!("data: {body}\n\n"), 11).output,
-                0
-            );
+            assert_eq!(count("text/event-stream", &format!("data: {body}\n\n"), 11).output, 0);
         }
     }
 }

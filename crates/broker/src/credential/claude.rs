@@ -29,31 +29,18 @@ struct Oauth {
 
 pub(super) fn read(path: &Path, now: SystemTime) -> Result<Credential, CredentialError> {
     let file: LoginFile = read_json(path, LOGIN)?;
-    let Some(Oauth {
-        access_token,
-        expires_at,
-    }) = file.oauth
-    else {
+    let Some(Oauth { access_token, expires_at }) = file.oauth else {
         let why = "it holds no subscription login";
-        return Err(CredentialError::NotUnderstood {
-            path: path.to_owned(),
-            why,
-            login: LOGIN,
-        });
+        return Err(CredentialError::NotUnderstood { path: path.to_owned(), why, login: LOGIN });
     };
     let expires_at = expires_at.map(|milliseconds| milliseconds / 1000);
     match expires_at {
-        Some(at) if at <= seconds(now) => Err(CredentialError::Expired {
-            path: path.to_owned(),
-            at,
-            login: LOGIN,
-        }),
-        _ => Credential::new(
-            LoginKind::AnthropicSubscription,
-            access_token.into(),
-            None,
-            expires_at,
-        ),
+        Some(at) if at <= seconds(now) => {
+            Err(CredentialError::Expired { path: path.to_owned(), at, login: LOGIN })
+        }
+        _ => {
+            Credential::new(LoginKind::AnthropicSubscription, access_token.into(), None, expires_at)
+        }
     }
 }
 
@@ -74,27 +61,15 @@ mod tests {
         let text = r#"{"claudeAiOauth":{"accessToken":"sk-ant-oat01-x","refreshToken":"r",
             "expiresAt":2000000,"scopes":["user:inference"],"subscriptionType":"max"}}"#;
         let login = read_text(text, 1999).unwrap();
-        assert_eq!(
-            (login.kind, login.expires_at),
-            (LoginKind::AnthropicSubscription, Some(2000))
-        );
+        assert_eq!((login.kind, login.expires_at), (LoginKind::AnthropicSubscription, Some(2000)));
         let error = read_text(text, 2000).unwrap_err();
-        assert!(
-            matches!(error, CredentialError::Expired { at: 2000, .. }),
-            "{error}"
-        );
+        assert!(matches!(error, CredentialError::Expired { at: 2000, .. }), "{error}");
         assert!(error.to_string().contains("/login"));
     }
 
     #[test]
     fn odd_files_are_refused_without_repeating_them() {
-        for text in [
-            "",
-            "{}",
-            "[1]",
-            r#"{"claudeAiOauth":{"accessToken":7}}"#,
-            "sk-ant-secret",
-        ] {
+        for text in ["", "{}", "[1]", r#"{"claudeAiOauth":{"accessToken":7}}"#, "sk-ant-secret"] {
             let error = read_text(text, 0).unwrap_err().to_string();
             assert!(
                 error.contains("not understood") && !error.contains("sk-ant-secret"),

@@ -35,16 +35,8 @@ struct Claims {
 }
 
 pub(super) fn read(path: &Path, now: SystemTime) -> Result<Credential, CredentialError> {
-    let odd = |why| CredentialError::NotUnderstood {
-        path: path.to_owned(),
-        why,
-        login: LOGIN,
-    };
-    let LoginFile {
-        auth_mode,
-        key,
-        tokens,
-    } = read_json(path, LOGIN)?;
+    let odd = |why| CredentialError::NotUnderstood { path: path.to_owned(), why, login: LOGIN };
+    let LoginFile { auth_mode, key, tokens } = read_json(path, LOGIN)?;
     // Older versions wrote no mode; a key then went first, as it does in the CLI.
     let chatgpt = match auth_mode.as_deref() {
         Some("apikey") => false,
@@ -56,23 +48,13 @@ pub(super) fn read(path: &Path, now: SystemTime) -> Result<Credential, Credentia
         let key = key.ok_or_else(|| odd("it holds no key"))?;
         return Credential::new(LoginKind::OpenAiKey, key.into(), None, None);
     }
-    let Tokens {
-        access_token,
-        account_id,
-    } = tokens.ok_or_else(|| odd("it holds no tokens"))?;
+    let Tokens { access_token, account_id } = tokens.ok_or_else(|| odd("it holds no tokens"))?;
     let expires_at = expiry(&access_token);
     match expires_at {
-        Some(at) if at <= seconds(now) => Err(CredentialError::Expired {
-            path: path.to_owned(),
-            at,
-            login: LOGIN,
-        }),
-        _ => Credential::new(
-            LoginKind::ChatGpt,
-            access_token.into(),
-            account_id,
-            expires_at,
-        ),
+        Some(at) if at <= seconds(now) => {
+            Err(CredentialError::Expired { path: path.to_owned(), at, login: LOGIN })
+        }
+        _ => Credential::new(LoginKind::ChatGpt, access_token.into(), account_id, expires_at),
     }
 }
 
@@ -115,11 +97,7 @@ mod tests {
             "access_token":"{jwt}","refresh_token":"r","account_id":"acc-1"}}}}"#
         );
         let mut headers = HeaderMap::new();
-        read_text(&text, 4999)
-            .unwrap()
-            .attachment()
-            .unwrap()
-            .attach(&mut headers);
+        read_text(&text, 4999).unwrap().attachment().unwrap().attach(&mut headers);
         assert_eq!(headers["chatgpt-account-id"], "acc-1");
         assert_eq!(headers["authorization"], format!("Bearer {jwt}"));
         let error = read_text(&text, 5000).unwrap_err();
@@ -137,10 +115,7 @@ mod tests {
             r#"{"auth_mode":"chatgpt"}"#,
         ] {
             assert!(
-                matches!(
-                    read_text(text, 0),
-                    Err(CredentialError::NotUnderstood { .. })
-                ),
+                matches!(read_text(text, 0), Err(CredentialError::NotUnderstood { .. })),
                 "{text}"
             );
         }

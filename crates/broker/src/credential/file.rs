@@ -18,20 +18,10 @@ pub(super) fn read_json<T: DeserializeOwned>(
     path: &Path,
     login: &'static str,
 ) -> Result<T, CredentialError> {
-    let odd = |why| CredentialError::NotUnderstood {
-        path: path.to_owned(),
-        why,
-        login,
-    };
+    let odd = |why| CredentialError::NotUnderstood { path: path.to_owned(), why, login };
     let unreadable = |error: std::io::Error| match error.kind() {
-        ErrorKind::NotFound => CredentialError::Missing {
-            path: path.to_owned(),
-            login,
-        },
-        _ => CredentialError::Unreadable {
-            path: path.to_owned(),
-            error: error.to_string(),
-        },
+        ErrorKind::NotFound => CredentialError::Missing { path: path.to_owned(), login },
+        _ => CredentialError::Unreadable { path: path.to_owned(), error: error.to_string() },
     };
     // Looked at before it is opened, because opening a pipe would wait.
     if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
@@ -39,9 +29,7 @@ pub(super) fn read_json<T: DeserializeOwned>(
     }
     let file = File::open(path).map_err(unreadable)?;
     let mut text = Zeroizing::new(Vec::new());
-    file.take(SIZE_MAX + 1)
-        .read_to_end(&mut text)
-        .map_err(unreadable)?;
+    file.take(SIZE_MAX + 1).read_to_end(&mut text).map_err(unreadable)?;
     if text.len() as u64 > SIZE_MAX {
         return Err(odd("it is over 1 MiB"));
     }
@@ -50,8 +38,6 @@ pub(super) fn read_json<T: DeserializeOwned>(
 
 /// Seconds since 1970.
 pub(super) fn seconds(now: SystemTime) -> i64 {
-    let seconds = now
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
+    let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     i64::try_from(seconds).unwrap_or(i64::MAX)
 }

@@ -72,10 +72,7 @@ pub(super) fn limit(headers: &HeaderMap) -> Option<LimitState> {
     let text = |name: &'static str| headers.get(name).and_then(|value| value.to_str().ok());
     let status = text("anthropic-ratelimit-unified-status")?;
     let resets_at = text("anthropic-ratelimit-unified-reset").and_then(|at| at.parse().ok());
-    Some(LimitState {
-        reached: status == "rejected",
-        resets_at,
-    })
+    Some(LimitState { reached: status == "rejected", resets_at })
 }
 
 #[cfg(test)]
@@ -87,12 +84,7 @@ mod tests {
     fn map(lines: &[(&'static str, &'static str)]) -> HeaderMap {
         lines
             .iter()
-            .map(|(name, value)| {
-                (
-                    HeaderName::from_static(name),
-                    HeaderValue::from_static(value),
-                )
-            })
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
             .collect()
     }
 
@@ -123,10 +115,7 @@ mod tests {
             ("anthropic-version", "1"),
         ]);
         let passed = for_upstream(&headers);
-        let names: Vec<_> = passed
-            .iter()
-            .map(|(n, v)| (n.as_str(), v.to_str().unwrap()))
-            .collect();
+        let names: Vec<_> = passed.iter().map(|(n, v)| (n.as_str(), v.to_str().unwrap())).collect();
         assert_eq!(names.len(), 2, "{names:?}");
         assert!(names.contains(&("anthropic-version", "1")));
         assert!(names.contains(&("accept-encoding", "identity")));
@@ -135,11 +124,8 @@ mod tests {
     #[test]
     fn answers_lose_cookies_and_the_credential() {
         let redactor = Redactor::new(&SecretString::from("sk-secret-value"));
-        let headers = map(&[
-            ("set-cookie", "a"),
-            ("x-echo", "Bearer sk-secret-value!"),
-            ("x-ok", "b"),
-        ]);
+        let headers =
+            map(&[("set-cookie", "a"), ("x-echo", "Bearer sk-secret-value!"), ("x-ok", "b")]);
         let passed = for_sandbox(&headers, Some(&redactor));
         assert_eq!(passed["x-echo"], "Bearer ***************!");
         assert_eq!(
@@ -154,10 +140,7 @@ mod tests {
             ("anthropic-ratelimit-unified-status", "rejected"),
             ("anthropic-ratelimit-unified-reset", "1700000000"),
         ]);
-        let expected = LimitState {
-            reached: true,
-            resets_at: Some(1_700_000_000),
-        };
+        let expected = LimitState { reached: true, resets_at: Some(1_700_000_000) };
         assert_eq!(limit(&headers), Some(expected));
         assert_eq!(limit(&HeaderMap::new()), None);
     }

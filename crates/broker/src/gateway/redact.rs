@@ -23,11 +23,8 @@ impl Redactor {
     /// Looks for this secret.
     pub(super) fn new(secret: &SecretString) -> Self {
         let secret = secret.expose_secret().as_bytes();
-        let secret = Zeroizing::new(if secret.len() < SECRET_MIN {
-            vec![]
-        } else {
-            secret.to_vec()
-        });
+        let secret =
+            Zeroizing::new(if secret.len() < SECRET_MIN { vec![] } else { secret.to_vec() });
         let mut shorter = vec![0; secret.len()];
         let mut length = 0;
         for at in 1..secret.len() {
@@ -37,11 +34,7 @@ impl Redactor {
             length += usize::from(secret[at] == secret[length]);
             shorter[at] = length;
         }
-        Self {
-            secret,
-            shorter,
-            matched: 0,
-        }
+        Self { secret, shorter, matched: 0 }
     }
 
     /// Takes a piece, returns what may go on.
@@ -82,11 +75,8 @@ impl Redactor {
         if self.secret.is_empty() || !text.windows(self.secret.len()).any(|w| w == *self.secret) {
             return None;
         }
-        let mut fresh = Self {
-            secret: self.secret.clone(),
-            shorter: self.shorter.clone(),
-            matched: 0,
-        };
+        let mut fresh =
+            Self { secret: self.secret.clone(), shorter: self.shorter.clone(), matched: 0 };
         let mut clean = fresh.rewrite(text).to_vec();
         clean.extend_from_slice(&fresh.finish());
         Some(clean)

@@ -45,14 +45,7 @@ impl Ending {
         limit: Option<LimitState>,
         scan: UsageScan,
     ) -> Self {
-        Self {
-            run,
-            path: path.to_owned(),
-            status,
-            limit,
-            scan,
-            whole: false,
-        }
+        Self { run, path: path.to_owned(), status, limit, scan, whole: false }
     }
 }
 
@@ -64,10 +57,7 @@ impl Drop for Ending {
         let in_body = self.scan.resets_at().filter(|_| self.status == TOO_MANY);
         let limit = self.limit.take().or_else(|| {
             let resets_at = in_body.map(|at| i64::try_from(at).unwrap_or(i64::MAX));
-            resets_at.map(|at| LimitState {
-                reached: true,
-                resets_at: Some(at),
-            })
+            resets_at.map(|at| LimitState { reached: true, resets_at: Some(at) })
         });
         self.run.record(&Record::Answer {
             path: std::mem::take(&mut self.path),
@@ -99,14 +89,7 @@ impl Relay {
     ) -> Self {
         // An empty body is never polled.
         ending.whole = body.is_end_stream();
-        Self {
-            body,
-            redactor,
-            ending,
-            left: cap,
-            wait,
-            deadline: Box::pin(sleep(wait)),
-        }
+        Self { body, redactor, ending, left: cap, wait, deadline: Box::pin(sleep(wait)) }
     }
 }
 
@@ -121,21 +104,13 @@ impl Body for Relay {
         let this = &mut *self;
         loop {
             let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) else {
-                return this
-                    .deadline
-                    .as_mut()
-                    .poll(cx)
-                    .map(|()| Some(Err(RelayError::Silent)));
+                return this.deadline.as_mut().poll(cx).map(|()| Some(Err(RelayError::Silent)));
             };
             this.deadline.as_mut().reset(Instant::now() + this.wait);
             let piece = match frame {
                 None => {
                     this.ending.whole = true;
-                    let held = this
-                        .redactor
-                        .as_mut()
-                        .map(Redactor::finish)
-                        .unwrap_or_default();
+                    let held = this.redactor.as_mut().map(Redactor::finish).unwrap_or_default();
                     return Poll::Ready((!held.is_empty()).then(|| Ok(Frame::data(held))));
                 }
                 Some(Err(error)) => return Poll::Ready(Some(Err(RelayError::Upstream(error)))),

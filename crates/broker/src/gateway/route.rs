@@ -47,10 +47,7 @@ impl Route {
             return Err((RefusalReason::Path, text.into()));
         }
         if is_trace(method) {
-            return Err((
-                RefusalReason::Method,
-                "this method would echo the credential".into(),
-            ));
+            return Err((RefusalReason::Method, "this method would echo the credential".into()));
         }
         let Some(known) = known(api, uri.path()) else {
             let text = "not one of the model API's paths; only those pass through this gateway";
@@ -66,15 +63,13 @@ impl Route {
         match known {
             Known::Home if *method == Method::GET => Ok(Self::Home),
             Known::Home => Err((RefusalReason::Method, "only GET and HEAD here".into())),
-            Known::Api(allowed, path) if *method == allowed => Ok(Self::Upstream {
-                path,
-                query: query(uri)?,
-            }),
+            Known::Api(allowed, path) if *method == allowed => {
+                Ok(Self::Upstream { path, query: query(uri)? })
+            }
             // codex tries the WebSocket first and falls back on this very status.
-            Known::Api(_, path) if path == "/responses" && *method == Method::GET => Err((
-                RefusalReason::WebSocket,
-                "WebSockets are not spoken here; use POST".into(),
-            )),
+            Known::Api(_, path) if path == "/responses" && *method == Method::GET => {
+                Err((RefusalReason::WebSocket, "WebSockets are not spoken here; use POST".into()))
+            }
             Known::Api(allowed, _) => Err((RefusalReason::Method, format!("only {allowed} here"))),
         }
     }
@@ -108,9 +103,7 @@ fn models(path: &str) -> Option<&str> {
     let Some(id) = rest.strip_prefix('/') else {
         return rest.is_empty().then_some(path);
     };
-    let plain = id
-        .bytes()
-        .all(|c| c.is_ascii_alphanumeric() || b"-_.:".contains(&c));
+    let plain = id.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_.:".contains(&c));
     let dots = id.bytes().all(|c| c == b'.');
     (plain && !dots && id.len() <= MODEL_MAX).then_some(path)
 }
@@ -119,16 +112,11 @@ fn query(uri: &Uri) -> Result<Option<String>, (RefusalReason, String)> {
     let Some(query) = uri.query() else {
         return Ok(None);
     };
-    let plain = query
-        .bytes()
-        .all(|c| c.is_ascii_alphanumeric() || b"-_.~=&%:,+[]".contains(&c));
+    let plain = query.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_.~=&%:,+[]".contains(&c));
     if plain && query.len() <= QUERY_MAX {
         Ok(Some(query.to_owned()))
     } else {
-        Err((
-            RefusalReason::Path,
-            "the query is too long or holds odd characters".into(),
-        ))
+        Err((RefusalReason::Path, "the query is too long or holds odd characters".into()))
     }
 }
 
@@ -148,19 +136,9 @@ mod tests {
         for (api, method, uri, expected) in [
             (A, "POST", "/v1/messages", Ok("/v1/messages")),
             (A, "POST", "/v1/messages?beta=true", Ok("/v1/messages")),
-            (
-                A,
-                "POST",
-                "/v1/messages/count_tokens",
-                Ok("/v1/messages/count_tokens"),
-            ),
+            (A, "POST", "/v1/messages/count_tokens", Ok("/v1/messages/count_tokens")),
             (A, "GET", "/v1/models", Ok("/v1/models")),
-            (
-                A,
-                "GET",
-                "/v1/models/claude-opus-4-5",
-                Ok("/v1/models/claude-opus-4-5"),
-            ),
+            (A, "GET", "/v1/models/claude-opus-4-5", Ok("/v1/models/claude-opus-4-5")),
             (A, "GET", "/v1/messages", Err(M)),
             (A, "DELETE", "/v1/models", Err(M)),
             (A, "TRACE", "/v1/messages", Err(M)),

@@ -31,9 +31,7 @@ pub(super) fn refusal(refusal: &Refusal) -> Response<Answer> {
         StatusCode::from_u16(refusal.reason.status()).unwrap_or(StatusCode::FORBIDDEN);
     let reason = refusal.reason.as_str();
     response.headers_mut().insert(CONTENT_TYPE, TEXT);
-    response
-        .headers_mut()
-        .insert(REFUSAL, HeaderValue::from_static(reason));
+    response.headers_mut().insert(REFUSAL, HeaderValue::from_static(reason));
     if let Ok(phrase) = ReasonPhrase::try_from(format!("Refused by midwatch ({reason})")) {
         response.extensions_mut().insert(phrase);
     }

@@ -40,10 +40,7 @@ pub(super) async fn dial(
         .map(|address| shared.addresses.check(address))
         .collect::<Result<Vec<IpAddr>, _>>()
         .map_err(|blocked| (RefusalReason::Address, explain(&blocked)))?;
-    let mut last = (
-        RefusalReason::Unresolved,
-        "the name has no address".to_owned(),
-    );
+    let mut last = (RefusalReason::Unresolved, "the name has no address".to_owned());
     for address in checked.into_iter().take(TRIES) {
         match timeout(wait, TcpStream::connect((address, target.port))).await {
             Ok(Ok(stream)) => {
@@ -52,10 +49,7 @@ pub(super) async fn dial(
                 return Ok(stream);
             }
             Ok(Err(error)) => {
-                last = (
-                    RefusalReason::Unreachable,
-                    format!("it cannot be reached: {error}"),
-                );
+                last = (RefusalReason::Unreachable, format!("it cannot be reached: {error}"));
             }
             Err(_) => last = (RefusalReason::UpstreamSlow, "it does not answer".to_owned()),
         }

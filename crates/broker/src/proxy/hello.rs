@@ -46,17 +46,11 @@ pub(super) async fn read<R: AsyncRead + Unpin>(stream: &mut R) -> Result<Hello, 
     loop {
         let mut head = [0; 5];
         // One byte first: what is no TLS may be shorter than a record's head.
-        stream
-            .read_exact(&mut head[..1])
-            .await
-            .map_err(|_| NoHello::Ended)?;
+        stream.read_exact(&mut head[..1]).await.map_err(|_| NoHello::Ended)?;
         if head[0] != HANDSHAKE {
             return Err(NoHello::NotTls);
         }
-        stream
-            .read_exact(&mut head[1..])
-            .await
-            .map_err(|_| NoHello::Ended)?;
+        stream.read_exact(&mut head[1..]).await.map_err(|_| NoHello::Ended)?;
         let length = usize::from(u16::from_be_bytes([head[3], head[4]]));
         if head[1] != 3 || length == 0 || length > RECORD_MAX {
             return Err(NoHello::NotTls);
@@ -66,10 +60,7 @@ pub(super) async fn read<R: AsyncRead + Unpin>(stream: &mut R) -> Result<Hello, 
         }
         let start = message.len();
         message.resize(start + length, 0);
-        stream
-            .read_exact(&mut message[start..])
-            .await
-            .map_err(|_| NoHello::Ended)?;
+        stream.read_exact(&mut message[start..]).await.map_err(|_| NoHello::Ended)?;
         bytes.extend_from_slice(&head);
         bytes.extend_from_slice(&message[start..]);
         if message[0] != CLIENT_HELLO {
@@ -89,10 +80,7 @@ pub(super) async fn read<R: AsyncRead + Unpin>(stream: &mut R) -> Result<Hello, 
 }
 
 /// The name in a greeting's body; the outer `None` is a body that is malformed or names two.
-#[expect(
-    clippy::option_option,
-    reason = "malformed and nameless are told apart by one caller"
-)]
+#[expect(clippy::option_option, reason = "malformed and nameless are told apart by one caller")]
 fn server_name(body: &[u8]) -> Option<Option<String>> {
     let mut rest = Cursor(body);
     rest.take(2 + 32)?;
@@ -155,10 +143,7 @@ mod tests {
     use super::*;
 
     fn block_on<T>(future: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread()
-            .build()
-            .unwrap()
-            .block_on(future)
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
     }
 
     /// A greeting as a real client writes it.
@@ -216,10 +201,7 @@ mod tests {
         assert_eq!(name(b""), Err(NoHello::Ended));
         assert_eq!(name(&hello[..hello.len() - 1]), Err(NoHello::Ended));
         assert_eq!(name(&[22, 3, 1, 0xff, 0xff]), Err(NoHello::NotTls));
-        assert_eq!(
-            name(&[22, 3, 1, 0, 4, 1, 0xff, 0xff, 0xff]),
-            Err(NoHello::TooLong)
-        );
+        assert_eq!(name(&[22, 3, 1, 0, 4, 1, 0xff, 0xff, 0xff]), Err(NoHello::TooLong));
         assert_eq!(name(&[22, 3, 1, 0, 4, 2, 0, 0, 0]), Err(NoHello::NotTls));
         assert_eq!(name(&[22, 3, 1, 0, 4, 1, 0, 0, 0]), Err(NoHello::Malformed));
         // Every byte of it changed: never a panic, never a read past the end.
@@ -255,10 +237,7 @@ mod tests {
         };
         let one = extension(&entry(b"a.example"));
         assert_eq!(server_name(&body(&one)), Some(Some("a.example".into())));
-        assert_eq!(
-            server_name(&body(&[one.clone(), one.clone()].concat())),
-            None
-        );
+        assert_eq!(server_name(&body(&[one.clone(), one.clone()].concat())), None);
         let both = [entry(b"a.example"), entry(b"b.example")].concat();
         assert_eq!(server_name(&body(&extension(&both))), None);
         assert_eq!(server_name(&body(&extension(&[]))), None);

@@ -70,10 +70,7 @@ impl Host {
         if text.len() > NAME_MAX {
             return Err(HostError::TooLong);
         }
-        if !text
-            .bytes()
-            .all(|c| c.is_ascii_alphanumeric() || c == b'-' || c == b'.')
-        {
+        if !text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-' || c == b'.') {
             return Err(HostError::Character);
         }
         for label in text.split('.') {
@@ -101,9 +98,7 @@ impl Host {
 /// standard's "ends in a number" rule.
 fn is_numeric(label: &str) -> bool {
     label.bytes().all(|c| c.is_ascii_digit())
-        || label
-            .strip_prefix("0x")
-            .is_some_and(|hex| hex.bytes().all(|c| c.is_ascii_hexdigit()))
+        || label.strip_prefix("0x").is_some_and(|hex| hex.bytes().all(|c| c.is_ascii_hexdigit()))
 }
 
 impl fmt::Display for Host {
@@ -143,21 +138,14 @@ impl Target {
             Some((host, port)) => (host, parse_port(port)?),
             None => (text, default.ok_or(HostError::Port)?),
         };
-        Ok(Self {
-            host: Host::parse(host)?,
-            port,
-        })
+        Ok(Self { host: Host::parse(host)?, port })
     }
 }
 
 /// A port in its only spelling: no sign, no leading zero.
 fn parse_port(text: &str) -> Result<u16, HostError> {
     let plain = !text.starts_with('0') && text.bytes().all(|c| c.is_ascii_digit());
-    if plain {
-        text.parse().map_err(|_| HostError::Port)
-    } else {
-        Err(HostError::Port)
-    }
+    if plain { text.parse().map_err(|_| HostError::Port) } else { Err(HostError::Port) }
 }
 
 impl fmt::Display for Target {
@@ -235,14 +223,8 @@ mod tests {
 
     #[test]
     fn targets_have_one_port() {
-        assert_eq!(
-            Target::parse("a.b:443", None).unwrap().to_string(),
-            "a.b:443"
-        );
-        assert_eq!(
-            Target::parse("[::2]:80", None).unwrap().to_string(),
-            "[::2]:80"
-        );
+        assert_eq!(Target::parse("a.b:443", None).unwrap().to_string(), "a.b:443");
+        assert_eq!(Target::parse("[::2]:80", None).unwrap().to_string(), "[::2]:80");
         assert_eq!(Target::parse("a.b", Some(80)).unwrap().port, 80);
         for bad in [
             "a.b",

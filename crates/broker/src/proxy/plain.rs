@@ -48,10 +48,7 @@ pub(super) fn target(request: &Request<Incoming>) -> Result<Target, No> {
         let text = "there must be one Host header, and only one";
         return Err((RefusalReason::Framing, text.into()));
     };
-    let named = host
-        .to_str()
-        .ok()
-        .and_then(|host| Target::parse(host, Some(HTTP_PORT)).ok());
+    let named = host.to_str().ok().and_then(|host| Target::parse(host, Some(HTTP_PORT)).ok());
     if named.as_ref() == Some(&target) {
         Ok(target)
     } else {
@@ -70,10 +67,7 @@ pub(super) async fn pass(
 ) -> Result<Response<Answer>, No> {
     let waits = limits.waits;
     let unreachable = |error: hyper::Error| {
-        (
-            RefusalReason::Unreachable,
-            format!("it broke off before it answered: {error}"),
-        )
+        (RefusalReason::Unreachable, format!("it broke off before it answered: {error}"))
     };
     let (mut sender, driver) = http1::Builder::new()
         .max_buf_size(READ_MAX)
@@ -94,36 +88,21 @@ pub(super) async fn pass(
         Ok(Ok(response)) => response,
         Ok(Err(error)) => return Err(trouble.get().cloned().unwrap_or_else(|| unreachable(error))),
         Err(_) => {
-            return Err((
-                RefusalReason::UpstreamSlow,
-                "it did not answer in time".into(),
-            ));
+            return Err((RefusalReason::UpstreamSlow, "it did not answer in time".into()));
         }
     };
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return Err((
-            RefusalReason::Unreachable,
-            "it switched to another protocol".into(),
-        ));
+        return Err((RefusalReason::Unreachable, "it switched to another protocol".into()));
     }
     let (mut head, body) = response.into_parts();
     head.headers = without_hop(&head.headers);
-    let passing = Passing {
-        body,
-        run: run.clone(),
-        target,
-        sent,
-        received: 0,
-        _driver: driver,
-    };
+    let passing = Passing { body, run: run.clone(), target, sent, received: 0, _driver: driver };
     Ok(Response::from_parts(head, passing.boxed_unsync()))
 }
 
 fn origin_form(uri: &Uri) -> Uri {
     // A path that was read as part of a URL is a URL.
-    uri.path_and_query()
-        .map(|path| Uri::from(path.clone()))
-        .unwrap_or_default()
+    uri.path_and_query().map(|path| Uri::from(path.clone())).unwrap_or_default()
 }
 
 fn host_header(target: &Target) -> HeaderValue {

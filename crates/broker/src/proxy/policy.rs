@@ -23,16 +23,12 @@ pub(super) fn permit(egress: &Egress, target: &Target) -> Result<(), No> {
     if let Host::Name(name) = host
         && METADATA.contains(&name.as_str())
     {
-        return Err((
-            RefusalReason::Address,
-            "cloud metadata is never reachable".into(),
-        ));
+        return Err((RefusalReason::Address, "cloud metadata is never reachable".into()));
     }
     match egress {
-        Egress::None => Err((
-            RefusalReason::NoEgress,
-            "this run has no network (egress: none)".into(),
-        )),
+        Egress::None => {
+            Err((RefusalReason::NoEgress, "this run has no network (egress: none)".into()))
+        }
         Egress::Registries(list) => {
             let web = WEB_PORTS.contains(port);
             if list.has_port(host, *port) || (web && list.has_default_ports(host)) {
@@ -85,11 +81,7 @@ mod tests {
             (&registries, "nexus.example:8081", Ok(())),
             (&registries, "nexus.example:443", Err(Port)),
             (&registries, "x.registry.npmjs.org:443", Err(NotListed)),
-            (
-                &registries,
-                "registry.npmjs.org.evil.example:443",
-                Err(NotListed),
-            ),
+            (&registries, "registry.npmjs.org.evil.example:443", Err(NotListed)),
             (&registries, "9.9.9.9:443", Ok(())),
             (&registries, "8.8.8.8:443", Err(NotListed)),
             (&Egress::Public, "example.com:443", Ok(())),
@@ -99,12 +91,7 @@ mod tests {
             (&Egress::Public, "localhost:80", Err(Address)),
             (&Egress::Public, "metadata.google.internal:80", Err(Address)),
         ] {
-            assert_eq!(
-                judge(egress, target),
-                expected,
-                "{target} {}",
-                egress.as_str()
-            );
+            assert_eq!(judge(egress, target), expected, "{target} {}", egress.as_str());
         }
     }
 }

@@ -34,21 +34,13 @@ pub(super) struct Tunnel {
 impl Tunnel {
     /// Passes bytes until either side ends, or nothing has moved for too long.
     pub(super) async fn run(self, run: &Run) {
-        let Self {
-            target,
-            client,
-            server,
-            waits,
-        } = self;
+        let Self { target, client, server, waits } = self;
         // A client that left before its tunnel began has nothing to be told.
         let Ok(client) = client.await else { return };
         let mut client = TokioIo::new(client);
         let greeting = match timeout(waits.hello, hello::read(&mut client)).await {
             Ok(read) => check(&target, read),
-            Err(_) => Err((
-                RefusalReason::Slow,
-                "the TLS greeting did not come in time".into(),
-            )),
+            Err(_) => Err((RefusalReason::Slow, "the TLS greeting did not come in time".into())),
         };
         let greeting = match greeting {
             Ok(greeting) => greeting,
@@ -61,12 +53,7 @@ impl Tunnel {
                 return;
             }
         };
-        let passed = Passed {
-            run,
-            target,
-            sent: AtomicU64::new(0),
-            received: AtomicU64::new(0),
-        };
+        let passed = Passed { run, target, sent: AtomicU64::new(0), received: AtomicU64::new(0) };
         splice(client, server, &greeting, &passed, waits.tunnel).await;
     }
 }
@@ -123,9 +110,7 @@ async fn splice<C: AsyncRead + AsyncWrite>(
     if to_server.write_all(greeting).await.is_err() {
         return;
     }
-    passed
-        .sent
-        .fetch_add(greeting.len() as u64, Ordering::Relaxed);
+    passed.sent.fetch_add(greeting.len() as u64, Ordering::Relaxed);
     let both = async {
         tokio::try_join!(
             pump(from_client, to_server, &passed.sent),

@@ -122,10 +122,7 @@ impl JsonScan {
             },
             Lex::Escape => self.lex = Lex::String,
             Lex::Number if byte.is_ascii_digit() => {
-                self.number = self
-                    .number
-                    .saturating_mul(10)
-                    .saturating_add(u64::from(byte - b'0'));
+                self.number = self.number.saturating_mul(10).saturating_add(u64::from(byte - b'0'));
             }
             Lex::Number if matches!(byte, b'.' | b'e' | b'E') => self.lex = Lex::OddNumber,
             Lex::Number => {
@@ -181,9 +178,7 @@ impl JsonScan {
     }
 
     fn set_word(&mut self, word: Word) {
-        if let Some(place) = (self.depth as usize)
-            .checked_sub(1)
-            .and_then(|d| self.path.get_mut(d))
+        if let Some(place) = (self.depth as usize).checked_sub(1).and_then(|d| self.path.get_mut(d))
         {
             *place = word;
         }

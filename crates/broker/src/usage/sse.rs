@@ -25,10 +25,7 @@ pub(super) struct SseScan {
 
 impl Default for SseScan {
     fn default() -> Self {
-        Self {
-            line: Line::Start(0),
-            json: JsonScan::default(),
-        }
+        Self { line: Line::Start(0), json: JsonScan::default() }
     }
 }
 
@@ -41,11 +38,8 @@ impl SseScan {
                 Line::Start(0) if ends => self.json.restart(),
                 Line::Start(_) if ends => self.line = Line::Start(0),
                 Line::Start(seen) if DATA[seen] == byte => {
-                    self.line = if seen + 1 == DATA.len() {
-                        Line::Data
-                    } else {
-                        Line::Start(seen + 1)
-                    };
+                    self.line =
+                        if seen + 1 == DATA.len() { Line::Data } else { Line::Start(seen + 1) };
                 }
                 Line::Start(_) => self.line = Line::Other,
                 Line::Data | Line::Other => {

@@ -46,10 +46,7 @@ pub(crate) fn send(text: impl AsRef<[u8]>) -> Step {
 
 /// An answer with a length.
 pub(crate) fn whole(status: &str, headers: &str, body: &str) -> Step {
-    send(format!(
-        "HTTP/1.1 {status}\r\n{headers}content-length: {}\r\n\r\n{body}",
-        body.len()
-    ))
+    send(format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\n\r\n{body}", body.len()))
 }
 
 impl Provider {
@@ -198,18 +195,11 @@ impl Reply {
 
 /// Reads one answer; `head_only` for answers to HEAD.
 pub(crate) async fn read_reply<S: AsyncRead + Unpin>(stream: &mut S, head_only: bool) -> Reply {
-    let head = tokio::time::timeout(LONG, read_head(stream))
-        .await
-        .expect("an answer in time");
+    let head = tokio::time::timeout(LONG, read_head(stream)).await.expect("an answer in time");
     let head = head.unwrap_or_default();
     let status = head.split(' ').nth(1).map_or(0, |s| s.parse().unwrap());
     if head_only || head.is_empty() {
-        return Reply {
-            status,
-            head,
-            body: String::new(),
-            cut: false,
-        };
+        return Reply { status, head, body: String::new(), cut: false };
     }
     let body = if header(&head, "transfer-encoding").is_some() {
         read_chunks(stream).await
@@ -220,12 +210,7 @@ pub(crate) async fn read_reply<S: AsyncRead + Unpin>(stream: &mut S, head_only: 
     };
     let cut = body.is_none();
     let body = String::from_utf8_lossy(&body.unwrap_or_default()).into_owned();
-    Reply {
-        status,
-        head,
-        body,
-        cut,
-    }
+    Reply { status, head, body, cut }
 }
 
 /// The records of a run, as they come.
@@ -281,19 +266,8 @@ impl World {
             limits,
             sink: Some(Arc::new(Records(sender))),
         };
-        let token = broker
-            .open(grant.clone())
-            .unwrap()
-            .token
-            .expose_secret()
-            .to_owned();
-        Self {
-            broker,
-            folder,
-            records,
-            token,
-            grant,
-        }
+        let token = broker.open(grant.clone()).unwrap().token.expose_secret().to_owned();
+        Self { broker, folder, records, token, grant }
     }
 
     pub(crate) fn gateway(&self) -> PathBuf {
@@ -312,10 +286,7 @@ impl World {
 
     /// The next record.
     pub(crate) async fn record(&mut self) -> Record {
-        tokio::time::timeout(LONG, self.records.recv())
-            .await
-            .expect("a record")
-            .unwrap()
+        tokio::time::timeout(LONG, self.records.recv()).await.expect("a record").unwrap()
     }
 }
 

@@ -14,12 +14,7 @@ async fn ok() -> Provider {
 }
 
 fn limited(provider: &Provider, limits: Limits) -> World {
-    World::with(
-        BrokerConfig::new(key()),
-        Some(model(&provider.url())),
-        Egress::None,
-        limits,
-    )
+    World::with(BrokerConfig::new(key()), Some(model(&provider.url())), Egress::None, limits)
 }
 
 #[tokio::test]
@@ -83,10 +78,7 @@ async fn a_second_request_cannot_be_smuggled_into_the_first() {
         raw(&world.gateway(), attack.as_bytes(), false).await;
     }
     let heads = provider.heads();
-    assert!(
-        !heads.iter().any(|head| head.contains("/v1/files")),
-        "{heads:?}"
-    );
+    assert!(!heads.iter().any(|head| head.contains("/v1/files")), "{heads:?}");
     for head in &heads {
         let framings = head.matches("\r\ncontent-length:").count()
             + head.matches("\r\ntransfer-encoding:").count();
@@ -121,61 +113,27 @@ async fn the_credential_never_comes_back() {
     assert_eq!(reply.body, format!("bad key {stars}"));
     for _ in 1..SECRET.len() {
         let reply = world.ask("POST", "/v1/messages", "{}").await;
-        assert!(
-            reply.head.contains(&format!("x-echo: key={stars}")),
-            "{}",
-            reply.head
-        );
-        assert_eq!(
-            reply.body,
-            format!("data: {stars} and {stars} and {}\n\n", &SECRET[..20])
-        );
+        assert!(reply.head.contains(&format!("x-echo: key={stars}")), "{}", reply.head);
+        assert_eq!(reply.body, format!("data: {stars} and {stars} and {}\n\n", &SECRET[..20]));
     }
     // The control: a credential that the gateway does not know comes back as it is.
-    let control = ModelGrant {
-        credential: None,
-        ..model(&provider.url())
-    };
+    let control = ModelGrant { credential: None, ..model(&provider.url()) };
     let world = World::new(Some(control), Egress::None);
-    assert!(
-        world
-            .ask("POST", "/v1/messages", "{}")
-            .await
-            .body
-            .contains(SECRET)
-    );
+    assert!(world.ask("POST", "/v1/messages", "{}").await.body.contains(SECRET));
 }
 
 #[tokio::test]
 async fn redirects_and_compressed_answers_are_refused_in_words() {
     let elsewhere = ok().await;
     for (answer, reason) in [
-        (
-            whole(
-                "302 Found",
-                &format!("location: {}\r\n", elsewhere.url()),
-                "",
-            ),
-            "Redirect",
-        ),
-        (
-            whole("307 Temporary Redirect", "location: /v1/files\r\n", ""),
-            "Redirect",
-        ),
-        (
-            whole("200 OK", "content-encoding: gzip\r\n", "x"),
-            "Encoded",
-        ),
+        (whole("302 Found", &format!("location: {}\r\n", elsewhere.url()), ""), "Redirect"),
+        (whole("307 Temporary Redirect", "location: /v1/files\r\n", ""), "Redirect"),
+        (whole("200 OK", "content-encoding: gzip\r\n", "x"), "Encoded"),
     ] {
         let provider = Provider::answering(vec![answer]).await;
         let world = World::new(Some(model(&provider.url())), Egress::None);
         let reply = world.ask("POST", "/v1/messages", "{}").await;
-        assert_eq!(
-            (reply.status, reply.refusal()),
-            (502, Some(reason)),
-            "{}",
-            reply.body
-        );
+        assert_eq!((reply.status, reply.refusal()), (502, Some(reason)), "{}", reply.body);
         assert_eq!(provider.heads().len(), 1);
     }
     assert!(elsewhere.heads().is_empty());
@@ -184,20 +142,8 @@ async fn redirects_and_compressed_answers_are_refused_in_words() {
 #[tokio::test]
 async fn bodies_and_heads_have_caps() {
     let provider = ok().await;
-    let world = limited(
-        &provider,
-        Limits {
-            request_bytes: 1000,
-            ..Limits::default()
-        },
-    );
-    assert_eq!(
-        world
-            .ask("POST", "/v1/messages", &"x".repeat(1000))
-            .await
-            .status,
-        200
-    );
+    let world = limited(&provider, Limits { request_bytes: 1000, ..Limits::default() });
+    assert_eq!(world.ask("POST", "/v1/messages", &"x".repeat(1000)).await.status, 200);
     let reply = world.ask("POST", "/v1/messages", &"x".repeat(1001)).await;
     assert_eq!((reply.status, reply.refusal()), (413, Some("TooLarge")));
     let chunk = format!("3e8\r\n{}\r\n", "x".repeat(1000));
@@ -205,39 +151,19 @@ async fn bodies_and_heads_have_caps() {
         "POST /v1/messages HTTP/1.1\r\nhost: x\r\nx-api-key: {}\r\ntransfer-encoding: chunked\r\n\r\n",
         world.token
     );
-    let reply = raw(
-        &world.gateway(),
-        format!("{start}{chunk}{chunk}").as_bytes(),
-        false,
-    )
-    .await;
-    assert_eq!(
-        (reply.status, reply.refusal()),
-        (413, Some("TooLarge")),
-        "{reply:?}"
-    );
+    let reply = raw(&world.gateway(), format!("{start}{chunk}{chunk}").as_bytes(), false).await;
+    assert_eq!((reply.status, reply.refusal()), (413, Some("TooLarge")), "{reply:?}");
     let huge = format!("x-big: {}\r\n", "x".repeat(100 << 10));
     let reply = ask(&world.gateway(), "GET", "/v1/models", &huge, "").await;
     assert_eq!(reply.status, 431);
     let many = "x-many: y\r\n".repeat(300);
-    assert_eq!(
-        ask(&world.gateway(), "GET", "/v1/models", &many, "")
-            .await
-            .status,
-        431
-    );
+    assert_eq!(ask(&world.gateway(), "GET", "/v1/models", &many, "").await.status, 431);
 }
 
 #[tokio::test]
 async fn an_answer_over_its_cap_is_cut() {
     let provider = Provider::answering(vec![whole("200 OK", "", &"x".repeat(100_000))]).await;
-    let world = limited(
-        &provider,
-        Limits {
-            response_bytes: 10_000,
-            ..Limits::default()
-        },
-    );
+    let world = limited(&provider, Limits { response_bytes: 10_000, ..Limits::default() });
     assert!(world.ask("POST", "/v1/messages", "{}").await.cut);
 }
 
@@ -245,28 +171,12 @@ async fn an_answer_over_its_cap_is_cut() {
 async fn slow_clients_are_given_up() {
     let provider = ok().await;
     let short = Duration::from_millis(50);
-    let waits = Waits {
-        head: short,
-        body: short,
-        ..Waits::default()
-    };
-    let mut world = limited(
-        &provider,
-        Limits {
-            waits,
-            ..Limits::default()
-        },
-    );
+    let waits = Waits { head: short, body: short, ..Waits::default() };
+    let mut world = limited(&provider, Limits { waits, ..Limits::default() });
     let mut stream = UnixStream::connect(world.gateway()).await.unwrap();
-    stream
-        .write_all(b"POST /v1/messages HTTP/1.1\r\nhost:")
-        .await
-        .unwrap();
+    stream.write_all(b"POST /v1/messages HTTP/1.1\r\nhost:").await.unwrap();
     let mut rest = Vec::new();
-    tokio::time::timeout(LONG, stream.read_to_end(&mut rest))
-        .await
-        .expect("an end")
-        .unwrap();
+    tokio::time::timeout(LONG, stream.read_to_end(&mut rest)).await.expect("an end").unwrap();
     let mut stream = UnixStream::connect(world.gateway()).await.unwrap();
     let start = format!(
         "POST /v1/messages HTTP/1.1\r\nhost: x\r\nx-api-key: {}\r\ncontent-length: 100\r\n\r\n{{",
@@ -274,32 +184,16 @@ async fn slow_clients_are_given_up() {
     );
     stream.write_all(start.as_bytes()).await.unwrap();
     let reply = read_reply(&mut stream, false).await;
-    assert_eq!(
-        (reply.status, reply.refusal()),
-        (408, Some("Slow")),
-        "{reply:?}"
-    );
-    let Record::Refused(refusal) = world.record().await else {
-        panic!()
-    };
+    assert_eq!((reply.status, reply.refusal()), (408, Some("Slow")), "{reply:?}");
+    let Record::Refused(refusal) = world.record().await else { panic!() };
     assert_eq!(refusal.target, "/v1/messages");
 }
 
 #[tokio::test]
 async fn connections_over_the_cap_wait_and_do_not_keep_others_out_for_ever() {
     let provider = ok().await;
-    let waits = Waits {
-        head: Duration::from_millis(200),
-        ..Waits::default()
-    };
-    let world = limited(
-        &provider,
-        Limits {
-            gateway_connections: 2,
-            waits,
-            ..Limits::default()
-        },
-    );
+    let waits = Waits { head: Duration::from_millis(200), ..Waits::default() };
+    let world = limited(&provider, Limits { gateway_connections: 2, waits, ..Limits::default() });
     let mut idle = Vec::new();
     for _ in 0..6 {
         idle.push(UnixStream::connect(world.gateway()).await.unwrap());
@@ -312,17 +206,8 @@ async fn connections_over_the_cap_wait_and_do_not_keep_others_out_for_ever() {
 async fn a_silent_provider_is_given_up() {
     let never = Arc::new(tokio::sync::Notify::new());
     let provider = Provider::answering(vec![crate::world::Step::Wait(never)]).await;
-    let waits = Waits {
-        upstream: Duration::from_millis(50),
-        ..Waits::default()
-    };
-    let world = limited(
-        &provider,
-        Limits {
-            waits,
-            ..Limits::default()
-        },
-    );
+    let waits = Waits { upstream: Duration::from_millis(50), ..Waits::default() };
+    let world = limited(&provider, Limits { waits, ..Limits::default() });
     let reply = world.ask("POST", "/v1/messages", "{}").await;
     assert_eq!((reply.status, reply.refusal()), (504, Some("UpstreamSlow")));
 }
@@ -333,14 +218,8 @@ async fn a_runs_caps_of_requests_and_tokens_hold() {
     let json = "content-type: application/json\r\n";
     let provider = Provider::answering(vec![whole("200 OK", json, usage)]).await;
     for limits in [
-        Limits {
-            requests: Some(2),
-            ..Limits::default()
-        },
-        Limits {
-            tokens: Some(150),
-            ..Limits::default()
-        },
+        Limits { requests: Some(2), ..Limits::default() },
+        Limits { tokens: Some(150), ..Limits::default() },
     ] {
         let mut world = limited(&provider, limits);
         for _ in 0..2 {
@@ -349,16 +228,8 @@ async fn a_runs_caps_of_requests_and_tokens_hold() {
         }
         let reply = world.ask("POST", "/v1/messages", "{}").await;
         assert_eq!((reply.status, reply.refusal()), (429, Some("Budget")));
-        assert!(
-            reply.head.contains("x-should-retry: false"),
-            "{}",
-            reply.head
-        );
-        assert!(
-            reply.body.contains("this run has used its"),
-            "{}",
-            reply.body
-        );
+        assert!(reply.head.contains("x-should-retry: false"), "{}", reply.head);
+        assert!(reply.body.contains("this run has used its"), "{}", reply.body);
     }
 }
 

@@ -31,54 +31,31 @@ async fn a_claude_login_is_read_afresh_and_an_expired_one_says_how_to_log_in() {
     let path = folder.path().join(".credentials.json");
     claude_login(&path, "sk-ant-oat01-first", 3600);
     let source = CredentialSource::ClaudeLoginFile(path.clone());
-    let grant = ModelGrant {
-        credential: Some(source.clone()),
-        ..model(&provider.url())
-    };
+    let grant = ModelGrant { credential: Some(source.clone()), ..model(&provider.url()) };
     let world = World::new(Some(grant), Egress::None);
     assert_eq!(world.ask("POST", "/v1/messages", "{}").await.status, 200);
     claude_login(&path, "sk-ant-oat01-second", 3600);
     assert_eq!(world.ask("POST", "/v1/messages", "{}").await.status, 200);
     let heads = provider.heads();
-    assert!(
-        heads[0].contains("authorization: bearer sk-ant-oat01-first\r\n"),
-        "{}",
-        heads[0]
-    );
-    assert!(
-        heads[1].contains("authorization: bearer sk-ant-oat01-second\r\n"),
-        "{}",
-        heads[1]
-    );
+    assert!(heads[0].contains("authorization: bearer sk-ant-oat01-first\r\n"), "{}", heads[0]);
+    assert!(heads[1].contains("authorization: bearer sk-ant-oat01-second\r\n"), "{}", heads[1]);
     assert!(heads[1].contains("oauth-2025-04-20") && !heads[1].contains("x-api-key"));
 
     claude_login(&path, "sk-ant-oat01-third", -1);
     let reply = world.ask("POST", "/v1/messages", "{}").await;
     assert_eq!((reply.status, reply.refusal()), (401, Some("Login")));
-    assert!(
-        reply.body.contains("authentication_error"),
-        "{}",
-        reply.body
-    );
+    assert!(reply.body.contains("authentication_error"), "{}", reply.body);
     assert!(reply.body.contains("log in with /login"), "{}", reply.body);
     assert!(!reply.body.contains("third"));
     std::fs::remove_file(&path).unwrap();
     let reply = world.ask("POST", "/v1/messages", "{}").await;
-    assert!(
-        reply.body.contains("there is no login file"),
-        "{}",
-        reply.body
-    );
+    assert!(reply.body.contains("there is no login file"), "{}", reply.body);
     assert_eq!(provider.heads().len(), 2);
     // What doctor asks.
     claude_login(&path, "sk-ant-oat01-fourth", 60);
     let facts = source.facts(SystemTime::now()).unwrap();
     assert_eq!(facts.kind, LoginKind::AnthropicSubscription);
-    assert!(
-        source
-            .facts(SystemTime::now() + Duration::from_secs(61))
-            .is_err()
-    );
+    assert!(source.facts(SystemTime::now() + Duration::from_secs(61)).is_err());
 }
 
 #[tokio::test]
@@ -95,20 +72,12 @@ async fn a_chatgpt_login_shows_its_account_and_not_the_sandboxs() {
         ..model(&format!("{}/backend-api/codex", provider.url()))
     };
     let world = World::new(Some(grant), Egress::None);
-    let headers = format!(
-        "authorization: Bearer {}\r\nchatgpt-account-id: acc-fake\r\n",
-        world.token
-    );
+    let headers =
+        format!("authorization: Bearer {}\r\nchatgpt-account-id: acc-fake\r\n", world.token);
     let reply = crate::world::ask(&world.gateway(), "POST", "/v1/responses", &headers, "{}").await;
     assert_eq!(reply.status, 200);
     let head = &provider.heads()[0];
-    assert!(
-        head.starts_with("post /backend-api/codex/responses "),
-        "{head}"
-    );
-    assert!(
-        head.contains("authorization: bearer opaque-real-token\r\n"),
-        "{head}"
-    );
+    assert!(head.starts_with("post /backend-api/codex/responses "), "{head}");
+    assert!(head.contains("authorization: bearer opaque-real-token\r\n"), "{head}");
     assert!(head.contains("chatgpt-account-id: acc-real\r\n") && !head.contains("acc-fake"));
 }

@@ -23,12 +23,7 @@ async fn both_apis_pass_with_the_key_and_are_counted() {
         world(whole("200 OK", "content-type: text/event-stream\r\n", body)).await;
     for path in ["/v1/responses", "/responses", "/v1/chat/completions"] {
         assert_eq!(world.ask("POST", path, "{}").await.status, 200, "{path}");
-        let Record::Answer {
-            tokens, cut: false, ..
-        } = world.record().await
-        else {
-            panic!()
-        };
+        let Record::Answer { tokens, cut: false, .. } = world.record().await else { panic!() };
         assert_eq!((tokens.input, tokens.cached, tokens.output), (50, 40, 6));
     }
     let heads = provider.heads();
@@ -36,11 +31,7 @@ async fn both_apis_pass_with_the_key_and_are_counted() {
         heads[0].starts_with("post /v1/responses ") && heads[1].starts_with("post /v1/responses ")
     );
     assert!(heads[2].starts_with("post /v1/chat/completions "));
-    assert!(
-        heads
-            .iter()
-            .all(|head| head.contains("authorization: bearer sk-openai-real\r\n"))
-    );
+    assert!(heads.iter().all(|head| head.contains("authorization: bearer sk-openai-real\r\n")));
     assert!(!heads.iter().any(|head| head.contains("x-api-key")));
 }
 
@@ -57,32 +48,16 @@ async fn a_websocket_is_answered_426_and_errors_have_openais_shape() {
     assert_eq!(world.ask("GET", "/v1/responses", "").await.status, 426);
     let reply = ask(&world.gateway(), "POST", "/v1/responses", "", "{}").await;
     assert_eq!(reply.status, 401);
-    assert!(
-        reply.body.contains("\"code\":\"TokenMissing\""),
-        "{}",
-        reply.body
-    );
+    assert!(reply.body.contains("\"code\":\"TokenMissing\""), "{}", reply.body);
     assert!(provider.heads().is_empty());
 }
 
 #[tokio::test]
 async fn a_usage_limit_in_the_body_is_kept_with_its_reset() {
     let body = "{\"error\":{\"type\":\"usage_limit_reached\",\"resets_at\":1700000000}}";
-    let answer = whole(
-        "429 Too Many Requests",
-        "content-type: application/json\r\n",
-        body,
-    );
+    let answer = whole("429 Too Many Requests", "content-type: application/json\r\n", body);
     let (_provider, mut world) = world(answer).await;
     assert_eq!(world.ask("POST", "/v1/responses", "{}").await.status, 429);
-    let Record::Answer { limit, .. } = world.record().await else {
-        panic!()
-    };
-    assert_eq!(
-        limit,
-        Some(LimitState {
-            reached: true,
-            resets_at: Some(1_700_000_000)
-        })
-    );
+    let Record::Answer { limit, .. } = world.record().await else { panic!() };
+    assert_eq!(limit, Some(LimitState { reached: true, resets_at: Some(1_700_000_000) }));
 }

@@ -22,12 +22,7 @@ fn chunk(text: &str) -> Step {
 async fn read_text(stream: &mut UnixStream, text: &str) {
     let mut got = Vec::new();
     while !String::from_utf8_lossy(&got).contains(text) {
-        got.push(
-            tokio::time::timeout(LONG, stream.read_u8())
-                .await
-                .unwrap()
-                .unwrap(),
-        );
+        got.push(tokio::time::timeout(LONG, stream.read_u8()).await.unwrap().unwrap());
     }
 }
 
@@ -44,32 +39,17 @@ async fn begin(world: &World) -> UnixStream {
 #[tokio::test]
 async fn a_piece_is_passed_on_before_the_next_is_made_and_all_is_counted() {
     let go = Arc::new(Notify::new());
-    let steps = vec![
-        send(HEAD),
-        chunk(START),
-        Step::Wait(go.clone()),
-        chunk(END),
-        send("0\r\n\r\n"),
-    ];
+    let steps =
+        vec![send(HEAD), chunk(START), Step::Wait(go.clone()), chunk(END), send("0\r\n\r\n")];
     let provider = Provider::answering(steps).await;
     let mut world = World::new(Some(model(&provider.url())), Egress::None);
     let mut stream = begin(&world).await;
-    assert!(
-        read_head(&mut stream)
-            .await
-            .unwrap()
-            .starts_with("HTTP/1.1 200")
-    );
+    assert!(read_head(&mut stream).await.unwrap().starts_with("HTTP/1.1 200"));
     // The provider goes on only after this piece was seen here.
     read_text(&mut stream, "message_start").await;
     go.notify_one();
     read_text(&mut stream, "\"output_tokens\":7").await;
-    let tokens = TokenCount {
-        input: 109,
-        output: 7,
-        cached: 100,
-        cache_written: 0,
-    };
+    let tokens = TokenCount { input: 109, output: 7, cached: 100, cache_written: 0 };
     let expected = Record::Answer {
         path: "/v1/messages".into(),
         status: 200,
@@ -80,18 +60,9 @@ async fn a_piece_is_passed_on_before_the_next_is_made_and_all_is_counted() {
     assert_eq!(world.record().await, expected);
     assert_eq!(world.broker.totals("t-implement-1").unwrap().tokens, tokens);
     let head = &provider.heads()[0];
-    assert!(
-        head.starts_with("post /v1/messages?beta=true http/1.1\r\n"),
-        "{head}"
-    );
-    assert!(
-        head.contains("x-api-key: sk-ant-real-credential-of-the-tests\r\n"),
-        "{head}"
-    );
-    assert!(
-        !head.contains(&world.token) && !head.contains("authorization"),
-        "{head}"
-    );
+    assert!(head.starts_with("post /v1/messages?beta=true http/1.1\r\n"), "{head}");
+    assert!(head.contains("x-api-key: sk-ant-real-credential-of-the-tests\r\n"), "{head}");
+    assert!(!head.contains(&world.token) && !head.contains("authorization"), "{head}");
     assert!(head.contains("accept-encoding: identity\r\n"), "{head}");
 }
 
@@ -101,12 +72,7 @@ async fn an_answer_that_the_provider_cuts_is_cut_for_the_client() {
     let mut world = World::new(Some(model(&provider.url())), Egress::None);
     let reply = world.ask("POST", "/v1/messages", "{}").await;
     assert!(reply.cut && reply.status == 200, "{reply:?}");
-    let Record::Answer {
-        cut: true, tokens, ..
-    } = world.record().await
-    else {
-        panic!()
-    };
+    let Record::Answer { cut: true, tokens, .. } = world.record().await else { panic!() };
     assert_eq!(tokens.input, 109);
 }
 
@@ -118,9 +84,7 @@ async fn a_client_that_goes_away_ends_the_request_upstream() {
     let mut stream = begin(&world).await;
     read_text(&mut stream, "message_start").await;
     drop(stream);
-    let Record::Answer { cut: true, .. } = world.record().await else {
-        panic!()
-    };
+    let Record::Answer { cut: true, .. } = world.record().await else { panic!() };
 }
 
 #[tokio::test]
@@ -134,32 +98,17 @@ async fn errors_and_limits_of_the_provider_pass_and_are_counted() {
     let provider = Provider::answering(steps).await;
     let world = World::new(Some(model(&provider.url())), Egress::None);
     let reply = world.ask("POST", "/v1/messages", "{}").await;
-    assert_eq!(
-        (reply.status, reply.body.as_str()),
-        (429, "{\"type\":\"error\"}")
-    );
+    assert_eq!((reply.status, reply.body.as_str()), (429, "{\"type\":\"error\"}"));
     assert!(reply.head.contains("retry-after: 7") && !reply.head.contains("set-cookie"));
     let totals = world.broker.close("t-implement-1").await.unwrap();
-    assert_eq!(
-        totals.limit,
-        Some(LimitState {
-            reached: true,
-            resets_at: Some(1_700_000_000)
-        })
-    );
-    assert_eq!(
-        (totals.errors[&429], totals.last_status, totals.cut),
-        (1, Some(429), 0)
-    );
+    assert_eq!(totals.limit, Some(LimitState { reached: true, resets_at: Some(1_700_000_000) }));
+    assert_eq!((totals.errors[&429], totals.last_status, totals.cut), (1, Some(429), 0));
 }
 
 #[tokio::test]
 async fn a_base_url_may_have_a_path() {
     let provider = Provider::answering(vec![whole("200 OK", "", "{}")]).await;
-    let world = World::new(
-        Some(model(&format!("{}/prefix/x", provider.url()))),
-        Egress::None,
-    );
+    let world = World::new(Some(model(&format!("{}/prefix/x", provider.url()))), Egress::None);
     assert_eq!(world.ask("POST", "/v1/messages", "{}").await.status, 200);
     assert!(provider.heads()[0].starts_with("post /prefix/x/v1/messages "));
 }
@@ -169,14 +118,6 @@ async fn a_provider_that_is_not_there_is_a_sentence() {
     let world = World::new(Some(model("http://127.0.0.1:1")), Egress::None);
     let reply = world.ask("POST", "/v1/messages", "{}").await;
     assert_eq!((reply.status, reply.refusal()), (502, Some("Unreachable")));
-    assert!(
-        reply.body.contains("127.0.0.1:1 cannot be reached"),
-        "{}",
-        reply.body
-    );
-    assert!(
-        reply.body.contains("\"type\":\"api_error\""),
-        "{}",
-        reply.body
-    );
+    assert!(reply.body.contains("127.0.0.1:1 cannot be reached"), "{}", reply.body);
+    assert!(reply.body.contains("\"type\":\"api_error\""), "{}", reply.body);
 }

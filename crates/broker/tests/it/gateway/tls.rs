@@ -22,18 +22,13 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
         let pem = params.self_signed(&key).unwrap().pem();
-        Self {
-            pem,
-            issuer: Issuer::new(params, key),
-        }
+        Self { pem, issuer: Issuer::new(params, key) }
     }
 
     /// A client that trusts this authority and no other.
     pub(crate) fn connector(&self) -> TlsConnector {
         let mut roots = rustls::RootCertStore::empty();
-        roots
-            .add(CertificateDer::from_pem_slice(self.pem.as_bytes()).unwrap())
-            .unwrap();
+        roots.add(CertificateDer::from_pem_slice(self.pem.as_bytes()).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -63,10 +58,7 @@ async fn ask_with(ca: CaBundle, tls: TlsAcceptor) -> (u16, String, usize) {
     let steps = vec![whole("200 OK", "", "{}")];
     let provider = Provider::start_tls(Arc::new(move |_| steps.clone()), tls).await;
     let url = format!("https://localhost:{}", provider.port);
-    let config = BrokerConfig {
-        ca,
-        ..BrokerConfig::new(key())
-    };
+    let config = BrokerConfig { ca, ..BrokerConfig::new(key()) };
     let world = World::with(config, Some(model(&url)), Egress::None, Limits::default());
     let reply = world.ask("POST", "/v1/messages", "{}").await;
     (reply.status, reply.body, provider.heads().len())
@@ -80,14 +72,8 @@ async fn the_bundle_decides_whom_the_credential_is_sent_to() {
     std::fs::write(&path, &authority.pem).unwrap();
     let localhost = || authority.acceptor("localhost");
     let pem = CaBundle::Pem(authority.pem.clone().into_bytes());
-    assert_eq!(
-        ask_with(pem.clone(), localhost()).await,
-        (200, "{}".into(), 1)
-    );
-    assert_eq!(
-        ask_with(CaBundle::File(path), localhost()).await,
-        (200, "{}".into(), 1)
-    );
+    assert_eq!(ask_with(pem.clone(), localhost()).await, (200, "{}".into(), 1));
+    assert_eq!(ask_with(CaBundle::File(path), localhost()).await, (200, "{}".into(), 1));
     let (status, body, reached) = ask_with(CaBundle::System, localhost()).await;
     assert_eq!((status, reached), (502, 0), "{body}");
     assert!(body.contains("UnknownIssuer"), "{body}");

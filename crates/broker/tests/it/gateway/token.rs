@@ -29,17 +29,11 @@ async fn only_the_runs_own_token_opens_the_gateway() {
         (format!("authorization: Basic {token}\r\n"), 401),
         (format!("proxy-authorization: Bearer {token}\r\n"), 401),
         (format!("cookie: x-api-key={token}\r\n"), 401),
-        (
-            format!("x-api-key: {token}\r\nauthorization: Bearer other\r\n"),
-            401,
-        ),
+        (format!("x-api-key: {token}\r\nauthorization: Bearer other\r\n"), 401),
         (format!("x-api-key: {token}\r\nx-api-key: other\r\n"), 401),
         (format!("x-api-key: {token}\r\n"), 200),
         (format!("authorization: Bearer {token}\r\n"), 200),
-        (
-            format!("authorization: bearer {token}\r\nx-api-key: {token}\r\n"),
-            200,
-        ),
+        (format!("authorization: bearer {token}\r\nx-api-key: {token}\r\n"), 200),
     ] {
         let reply = with_token(&world, &headers).await;
         assert_eq!(reply.status, status, "{headers} {}", reply.body);
@@ -64,12 +58,7 @@ async fn another_runs_token_is_refused_here_and_works_there() {
     let token = world.broker.open(other).unwrap().token;
     let headers = format!("x-api-key: {}\r\n", token.expose_secret());
     assert_eq!(with_token(&world, &headers).await.status, 401);
-    assert_eq!(
-        ask(&socket, "POST", "/v1/messages", &headers, "{}")
-            .await
-            .status,
-        200
-    );
+    assert_eq!(ask(&socket, "POST", "/v1/messages", &headers, "{}").await.status, 200);
 }
 
 #[tokio::test]
@@ -112,16 +101,11 @@ async fn opening_twice_keeps_the_sockets_and_takes_the_new_grant() {
     let world = World::new(None, Egress::None);
     let headers = format!("x-api-key: {}\r\n", world.token);
     assert_eq!(with_token(&world, &headers).await.status, 403);
-    let grant = Grant {
-        model: Some(model(&provider.url())),
-        ..world.grant.clone()
-    };
+    let grant = Grant { model: Some(model(&provider.url())), ..world.grant.clone() };
     world.broker.open(grant).unwrap();
     assert_eq!(with_token(&world, &headers).await.status, 200);
-    let elsewhere = Grant {
-        socket_dir: world.folder.path().join("elsewhere"),
-        ..world.grant.clone()
-    };
+    let elsewhere =
+        Grant { socket_dir: world.folder.path().join("elsewhere"), ..world.grant.clone() };
     let error = world.broker.open(elsewhere).unwrap_err().to_string();
     assert!(error.contains("is open with its sockets in"), "{error}");
 }
@@ -131,36 +115,15 @@ async fn long_folders_work_and_other_files_are_never_removed() {
     let provider = provider().await;
     let world = World::new(Some(model(&provider.url())), Egress::None);
     let long = world.folder.path().join("x".repeat(150));
-    let grant = Grant {
-        run: "long".into(),
-        socket_dir: long.clone(),
-        ..world.grant.clone()
-    };
+    let grant = Grant { run: "long".into(), socket_dir: long.clone(), ..world.grant.clone() };
     world.broker.open(grant.clone()).unwrap();
     assert!(long.join("gateway.sock").exists());
     world.broker.close("long").await.unwrap();
     std::fs::write(long.join("gateway.sock"), "mine").unwrap();
-    assert!(
-        world
-            .broker
-            .open(grant.clone())
-            .unwrap_err()
-            .to_string()
-            .contains("is no socket")
-    );
+    assert!(world.broker.open(grant.clone()).unwrap_err().to_string().contains("is no socket"));
     std::fs::remove_file(long.join("gateway.sock")).unwrap();
     std::os::unix::fs::symlink("/etc/passwd", long.join("gateway.sock")).unwrap();
-    assert!(
-        world
-            .broker
-            .open(grant)
-            .unwrap_err()
-            .to_string()
-            .contains("is no socket")
-    );
-    let bad = Grant {
-        run: "../x".into(),
-        ..world.grant.clone()
-    };
+    assert!(world.broker.open(grant).unwrap_err().to_string().contains("is no socket"));
+    let bad = Grant { run: "../x".into(), ..world.grant.clone() };
     assert!(world.broker.open(bad).is_err());
 }

@@ -30,6 +30,8 @@ pub(crate) struct Place {
     folder: tempfile::TempDir,
     /// Environment on top of the adapter's, for shorter waits.
     pub(crate) extra: Vec<(&'static str, &'static str)>,
+    /// Text that comes after what the adapter writes into a file of the home.
+    pub(crate) appended: Option<(&'static str, &'static str)>,
     /// HOME cannot be written, as in a badly built sandbox.
     pub(crate) home_read_only: bool,
 }
@@ -51,7 +53,8 @@ impl Place {
             std::fs::write(folder.path().join("etc").join(name), text)
                 .map_err(|error| error.to_string())?;
         }
-        let place = Self { cli, modules, folder, extra: Vec::new(), home_read_only: false };
+        let place =
+            Self { cli, modules, folder, extra: Vec::new(), appended: None, home_read_only: false };
         let probe = place.wrapped(&["true".to_owned()]).output();
         match probe {
             Ok(output) if output.status.success() => Ok(place),
@@ -136,6 +139,11 @@ impl Place {
             let path = self.outside(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
+        }
+        if let Some((path, text)) = self.appended {
+            let path = self.home().join(path);
+            let before = std::fs::read_to_string(&path).unwrap();
+            std::fs::write(path, before + text).unwrap();
         }
         // env(1), so that the arguments of bwrap stay the same for every run.
         let mut argv = vec!["/usr/bin/env".to_owned()];

@@ -74,7 +74,34 @@ impl Group {
             // Linux 5.14; older ones are killed process by process.
             group.kill = open_write(&group.memory.dir.join("cgroup.kill")).ok();
         }
+        if !rustix::process::geteuid().is_root() {
+            group.try_join()?;
+        }
         Ok(group)
+    }
+
+    /// A user may own a group and still not be let into it: that takes the right to write to
+    /// the nearest group above both. Better known now than at the start of the sandbox.
+    fn try_join(&self) -> Result<(), CgroupError> {
+        use std::os::unix::process::CommandExt as _;
+        let joins: Vec<_> = self
+            .joins
+            .iter()
+            .map(File::try_clone)
+            .collect::<Result<_, _>>()
+            .map_err(|error| fault(&self.pids, error))?;
+        let mut child = std::process::Command::new("/bin/true");
+        #[expect(unsafe_code, reason = "work between fork and exec")]
+        // SAFETY: one system call per descriptor.
+        unsafe {
+            child.pre_exec(move || {
+                for join in &joins {
+                    rustix::io::write(join, b"0")?;
+                }
+                Ok(())
+            });
+        }
+        child.status().map(|_| ()).map_err(|error| fault(&self.pids, error))
     }
 
     fn limit(&self, limits: Limits) -> Result<(), CgroupError> {

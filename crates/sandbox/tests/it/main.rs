@@ -10,4 +10,5 @@ mod escapes;
 mod honest;
 mod lifecycle;
 mod limits;
+mod probing;
 mod stand;

@@ -171,6 +171,19 @@ impl Stand {
         self.path("try")
     }
 
+    /// What `sandbox-try probe` says to this starter.
+    pub(crate) fn probe(&self) -> String {
+        let mut words = self.starter.prefix();
+        words.push(self.program().display().to_string());
+        let output = Command::new(&words[0])
+            .args(&words[1..])
+            .arg("probe")
+            .env("TMPDIR", self.path("stage"))
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// Starts a trial, after `before`, which may be words such as `nsenter`.
     pub(crate) fn start(&self, trial: &Trial, before: &[String]) -> Attempt {
         let mut words = before.to_vec();

@@ -83,8 +83,19 @@ impl GitError {
         Self::Unexpected { what, detail: escaped(detail) }
     }
 
+    /// Whether the disk is full, or a quota.
+    pub fn is_disk(&self) -> bool {
+        let full = [rustix::io::Errno::NOSPC, rustix::io::Errno::DQUOT];
+        match self {
+            Self::Io { source, .. } => {
+                full.iter().any(|errno| source.raw_os_error() == Some(errno.raw_os_error()))
+            }
+            _ => self.says("No space left on device") || self.says("Disk quota exceeded"),
+        }
+    }
+
     /// Whether a `Failed` says this on its stderr. Git runs with `LC_ALL=C`.
-    pub(crate) fn says(&self, text: &str) -> bool {
+    pub fn says(&self, text: &str) -> bool {
         matches!(self, Self::Failed { stderr, .. } if stderr.contains(text))
     }
 }

@@ -115,6 +115,11 @@ impl Mirror {
         refs::list(self.git.at(&self.work(), "for-each-ref"), prefix)
     }
 
+    /// Sets a ref of `work`.
+    pub fn remember(&self, name: &str, commit: &CommitId) -> Result<(), GitError> {
+        refs::set(self.git.at(&self.work(), "update-ref"), name, commit, refs::Before::Any)
+    }
+
     /// Removes a ref of `work`, when nobody needs what it keeps. Its objects stay until they
     /// are collected.
     pub fn forget(&self, name: &str) -> Result<(), GitError> {

@@ -64,6 +64,21 @@ pub(crate) fn set(
         Before::Absent => format!("create {name}\0{to}\0"),
         Before::At(old) => format!("update {name}\0{to}\0{old}\0"),
     };
+    update(call, line)
+}
+
+/// Sets several refs, all or none, whatever they hold. The call is an `update-ref`.
+pub(crate) fn set_all(call: Call, refs: &[(String, CommitId)]) -> Result<(), GitError> {
+    update(
+        call,
+        refs.iter()
+            .map(|(name, to)| format!("update {name}\0{to}\0\0"))
+            .collect::<Vec<_>>()
+            .concat(),
+    )
+}
+
+fn update(call: Call, line: String) -> Result<(), GitError> {
     call.args(["--stdin", "-z", "--no-deref", "-m", "midwatch"])
         .env("GIT_COMMITTER_NAME", NAME)
         .env("GIT_COMMITTER_EMAIL", EMAIL)

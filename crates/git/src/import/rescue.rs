@@ -10,7 +10,7 @@ use super::{ImportError, received};
 use crate::bundle::Bundle;
 use crate::error::GitError;
 use crate::mirror::Mirror;
-use crate::refs::{self, Before};
+use crate::refs;
 
 /// The most refs that are kept of one rescue.
 const REFS_KEPT: usize = 500;
@@ -147,9 +147,7 @@ fn keep(
     }
     let tips: Vec<CommitId> = kept.iter().map(|(_, id)| id.clone()).collect();
     quarantine.admit(&tips, &standing)?;
-    for (name, id) in &kept {
-        let set = mirror.git().at(&mirror.work(), "update-ref");
-        refs::set(set, name, id, Before::Any)?;
-    }
+    // All or none: who finds one later knows that the rescue is whole.
+    refs::set_all(mirror.git().at(&mirror.work(), "update-ref"), &kept)?;
     Ok(Rescued { refs: kept, left_out })
 }

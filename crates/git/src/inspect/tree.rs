@@ -82,7 +82,12 @@ pub struct CommitTree {
 }
 
 impl CommitTree {
-    pub(crate) fn new(git: &Git, git_dir: PathBuf, owner: Option<Owner>, commit: &CommitId) -> Self {
+    pub(crate) fn new(
+        git: &Git,
+        git_dir: PathBuf,
+        owner: Option<Owner>,
+        commit: &CommitId,
+    ) -> Self {
         Self { git: git.clone(), git_dir, owner, commit: commit.clone() }
     }
 

@@ -392,13 +392,22 @@ fn a_second_round_stands_on_the_first_and_its_facts_are_about_both() {
     let second = sandbox.imported();
     assert_eq!((second.files, second.commits), (2, 2));
     assert_eq!(second.holds.len(), 1, "{:?}", second.holds);
-    let parent = sandbox.world.git_ok(&sandbox.mirror.work(), &["rev-parse", &format!("{}^", second.commit)]);
+    let parent = sandbox
+        .world
+        .git_ok(&sandbox.mirror.work(), &["rev-parse", &format!("{}^", second.commit)]);
     assert_eq!(CommitId::parse(&parent).unwrap(), first.commit);
     // Looked for later, the same is known.
     let again = midwatch_git::import::imported(
         &sandbox.mirror,
         &sandbox.base,
-        &sandbox.mirror.work_refs("refs/midwatch/import").unwrap().iter().find(|(_, id)| *id == second.commit).unwrap().0,
+        &sandbox
+            .mirror
+            .work_refs("refs/midwatch/import")
+            .unwrap()
+            .iter()
+            .find(|(_, id)| *id == second.commit)
+            .unwrap()
+            .0,
         sandbox.limits,
         &midwatch_git::gates::Scanner::new(&[]),
     );

@@ -1,0 +1,129 @@
+//! Hands an imported commit over: to the user's repository or to a remote, and reads it back.
+
+use midwatch_core::event::Event;
+use midwatch_core::id::{BranchName, CommitId};
+use midwatch_core::landing::ReadBack;
+use midwatch_core::reason::FailReason;
+use midwatch_git::Checkout;
+use midwatch_git::deliver::{Delivery, deliver};
+use midwatch_git::mirror::Access;
+use midwatch_git::push::{push, remote_branch};
+
+use crate::places::Remote;
+use crate::publisher::{Ground, Trouble};
+
+/// What a read-back calls the user's own repository.
+const LOCAL: &str = "local";
+
+pub(crate) fn look(
+    ground: &Ground,
+    commit: &CommitId,
+    branch: &BranchName,
+    to_remote: bool,
+) -> Result<Option<Event>, Trouble> {
+    let git = ground.mirror.git();
+    let (found, target) = if to_remote {
+        match remote(ground)? {
+            Remote::Local(path) => {
+                (Checkout::find(git, path)?.branch(git, branch)?, path.display().to_string())
+            }
+            Remote::Url { url, credential, ssh_agent } => {
+                let access = Access {
+                    url,
+                    credential: credential.as_ref(),
+                    ssh_agent: ssh_agent.as_deref(),
+                };
+                (remote_branch(&ground.mirror, access, branch)?, url.to_git())
+            }
+        }
+    } else {
+        (ground.checkout.branch(git, branch)?, LOCAL.to_owned())
+    };
+    Ok(found
+        .filter(|found| found == commit)
+        .map(|commit| Event::Landed(ReadBack { branch: branch.clone(), commit, target })))
+}
+
+pub(crate) fn publish(
+    ground: &Ground,
+    commit: &CommitId,
+    base: &CommitId,
+    branch: &BranchName,
+    to_remote: bool,
+) -> Result<Event, Trouble> {
+    is_this_tasks(ground, commit)?;
+    if !to_remote {
+        return leave(ground, commit, branch);
+    }
+    if !ground.mirror.has_upstream(base)? {
+        return Err(Trouble::new(
+            FailReason::InvalidInput,
+            "the base holds uncommitted work of yours (--include-dirty); it is not pushed",
+        ));
+    }
+    let remote = remote(ground)?;
+    let ours = recorded(ground)?;
+    let delivery =
+        Delivery { commit, branch, ours_at: ours.as_ref(), protected: ground.protected() };
+    let (there, target) = match remote {
+        Remote::Local(path) => {
+            let target = Checkout::find(ground.mirror.git(), path)?;
+            (deliver(&ground.mirror, &target, &delivery)?, path.display().to_string())
+        }
+        Remote::Url { url, credential, ssh_agent } => {
+            let access =
+                Access { url, credential: credential.as_ref(), ssh_agent: ssh_agent.as_deref() };
+            (push(&ground.mirror, access, &delivery)?, url.to_git())
+        }
+    };
+    landed(ground, branch, there, target)
+}
+
+/// Leaves an unverified commit on a local branch; it is never pushed.
+pub(crate) fn keep(
+    ground: &Ground,
+    commit: &CommitId,
+    branch: &BranchName,
+) -> Result<Event, Trouble> {
+    is_this_tasks(ground, commit)?;
+    leave(ground, commit, branch)
+}
+
+fn leave(ground: &Ground, commit: &CommitId, branch: &BranchName) -> Result<Event, Trouble> {
+    let ours = recorded(ground)?;
+    let delivery =
+        Delivery { commit, branch, ours_at: ours.as_ref(), protected: ground.protected() };
+    let there = deliver(&ground.mirror, &ground.checkout, &delivery)?;
+    landed(ground, branch, there, LOCAL.to_owned())
+}
+
+fn landed(
+    ground: &Ground,
+    branch: &BranchName,
+    commit: CommitId,
+    target: String,
+) -> Result<Event, Trouble> {
+    // What we set last is what we may move next.
+    ground.mirror.remember(&ground.name("landed", "branch"), &commit)?;
+    Ok(Event::Landed(ReadBack { branch: branch.clone(), commit, target }))
+}
+
+fn recorded(ground: &Ground) -> Result<Option<CommitId>, Trouble> {
+    Ok(ground.mirror.work_ref(&ground.name("landed", "branch"))?)
+}
+
+/// Only what went through import may leave, and only for the task that it was imported for.
+fn is_this_tasks(ground: &Ground, commit: &CommitId) -> Result<(), Trouble> {
+    let imports = ground.mirror.work_refs(&format!("refs/midwatch/import/{}/", ground.job.task))?;
+    if imports.iter().any(|(_, id)| id == commit) {
+        Ok(())
+    } else {
+        Err(Trouble::internal(format!("{commit} was not imported for this task")))
+    }
+}
+
+fn remote(ground: &Ground) -> Result<&Remote, Trouble> {
+    ground.repository.remote.as_ref().ok_or_else(|| {
+        Trouble::new(FailReason::PushRejected, "the repository has no remote `origin` to push to")
+    })
+}

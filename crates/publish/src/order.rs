@@ -1,0 +1,187 @@
+//! Before a task exists: which repository, which base, may it be worked with, and what of it is
+//! uncommitted. Nothing is created but, when asked for, a snapshot in the mirror.
+
+use std::path::{Path, PathBuf};
+
+use midwatch_core::id::{BranchName, CommitId, TaskName};
+use midwatch_core::input::InvalidInput;
+use midwatch_git::deliver::{DeliverError, Delivery, check};
+use midwatch_git::error::GitError;
+use midwatch_git::inspect::{Checkout, CommitTree, Head, InspectError};
+use midwatch_git::snapshot::{Snapshot, snapshot};
+use midwatch_git::url::{RepositoryUrl, UrlRules};
+use midwatch_git::{Git, Mirror};
+
+pub use midwatch_git::inspect::{Change, DirtyFile};
+
+/// Why a repository cannot be worked with.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OrderError {
+    /// Wrong usage: a reference, branch or URL.
+    #[error(transparent)]
+    Input(#[from] InvalidInput),
+    /// The repository as it is: none, empty, LFS, submodules.
+    #[error("{0}")]
+    Repository(InspectError),
+    /// The branch cannot be ours.
+    #[error(transparent)]
+    Branch(DeliverError),
+    /// Git failed.
+    #[error(transparent)]
+    Git(#[from] GitError),
+}
+
+impl From<InspectError> for OrderError {
+    fn from(error: InspectError) -> Self {
+        match error {
+            InspectError::Reference(input) => Self::Input(input),
+            InspectError::Git(error) => Self::Git(error),
+            other => Self::Repository(other),
+        }
+    }
+}
+
+impl From<DeliverError> for OrderError {
+    fn from(error: DeliverError) -> Self {
+        match error {
+            DeliverError::Git(error) => Self::Git(error),
+            other => Self::Branch(other),
+        }
+    }
+}
+
+/// Where `origin` is, as far as we can push there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// There is none.
+    None,
+    /// A repository on this machine.
+    Local(PathBuf),
+    /// A server.
+    Url(RepositoryUrl),
+    /// Something that is not pushed to, and why.
+    Unfit(InvalidInput),
+}
+
+/// A user's repository and the base that an order is about.
+#[derive(Debug, Clone)]
+pub struct Ordered {
+    git: Git,
+    checkout: Checkout,
+    /// The real path of the common git directory.
+    pub identity: PathBuf,
+    /// The top folder of the worktree.
+    pub top: PathBuf,
+    /// The branch that it is on.
+    pub head_branch: Option<String>,
+    /// The base commit.
+    pub base: CommitId,
+    /// Filters named by `.gitattributes` of the base; files are taken as they stand in commits.
+    pub filters: Vec<String>,
+    /// Where `origin` is.
+    pub origin: Origin,
+}
+
+/// Finds the repository around `path` and the base: `reference`, or HEAD. Refuses what is not
+/// supported.
+pub fn find(
+    git: &Git,
+    path: &Path,
+    reference: Option<&str>,
+    rules: UrlRules,
+) -> Result<Ordered, OrderError> {
+    let checkout = Checkout::find(git, path)?;
+    let top = checkout.top().map(Path::to_owned);
+    let top = top.ok_or_else(|| InspectError::NotARepository(path.to_owned()))?;
+    // An empty repository is told as such, whatever reference was given.
+    let head = checkout.head_commit(git)?;
+    let base = match reference {
+        Some(reference) => checkout.resolve(git, reference)?,
+        None => head,
+    };
+    let facts = checkout.supported(git, &base)?;
+    let head_branch = match checkout.head(git)? {
+        Head::Branch(name) => Some(name),
+        Head::Detached => None,
+    };
+    let origin = origin(git, &checkout, &top, rules)?;
+    Ok(Ordered {
+        git: git.clone(),
+        identity: checkout.common_dir().to_owned(),
+        top,
+        head_branch,
+        base,
+        filters: facts.filters,
+        origin,
+        checkout,
+    })
+}
+
+fn origin(
+    git: &Git,
+    checkout: &Checkout,
+    top: &Path,
+    rules: UrlRules,
+) -> Result<Origin, OrderError> {
+    let Some(text) = checkout.origin(git)? else { return Ok(Origin::None) };
+    match RepositoryUrl::parse(&text, rules) {
+        Ok(url) => Ok(Origin::Url(url)),
+        Err(error) => {
+            // `git clone` of a folder leaves its path, or a file URL.
+            let path = text.strip_prefix("file://").unwrap_or(&text);
+            let local = !path.contains("::") && !path.contains("://") && !path.starts_with('-');
+            match top.join(path).canonicalize() {
+                Ok(path) if local => Ok(Origin::Local(path)),
+                Ok(_) | Err(_) => Ok(Origin::Unfit(error.of("origin"))),
+            }
+        }
+    }
+}
+
+impl Ordered {
+    /// The base's files: what setup, checks and policies are read from.
+    pub fn tree(&self) -> CommitTree {
+        self.checkout.tree(&self.git, &self.base)
+    }
+
+    /// Files that differ from HEAD. `global_excludes` is the user's own ignore file.
+    pub fn dirty(&self, global_excludes: Option<&Path>) -> Result<Vec<DirtyFile>, OrderError> {
+        Ok(self.checkout.dirty(&self.git, global_excludes)?)
+    }
+
+    /// Refuses a branch of ours that could not be set: the base branch, one that exists, one
+    /// beside which it cannot be. Only the user's own repository is asked.
+    pub fn check_branch(
+        &self,
+        branch: &BranchName,
+        protected: &[BranchName],
+    ) -> Result<(), OrderError> {
+        let none = &self.base;
+        let delivery = Delivery { commit: none, branch, ours_at: None, protected };
+        match self.checkout.branch(&self.git, branch)? {
+            // Not ours, even when it stands at the base.
+            Some(at) => Err(DeliverError::NotOurs { branch: branch.clone(), at }.into()),
+            None => Ok(check(&self.git, &self.checkout, &delivery)?),
+        }
+    }
+
+    /// `--include-dirty`: takes uncommitted work along as the base. The mirror gets the snapshot
+    /// under the task's name; the user's repository stays as it is. `when` is in seconds since
+    /// 1970.
+    pub fn include_dirty(
+        &mut self,
+        mirror: &Path,
+        task: &TaskName,
+        global_excludes: Option<&Path>,
+        when: i64,
+    ) -> Result<Snapshot, OrderError> {
+        let mirror = Mirror::open(&self.git, mirror, self.checkout.is_sha256())?;
+        let head = self.checkout.head_commit(&self.git)?;
+        mirror.fetch_local(&self.checkout, &head)?;
+        let target = format!("refs/midwatch/snapshot/{task}");
+        let taken = snapshot(&mirror, &self.checkout, global_excludes, &target, when)?;
+        self.base = taken.commit.clone();
+        Ok(taken)
+    }
+}

@@ -1,0 +1,216 @@
+//! The executor of land actions.
+
+use std::sync::Arc;
+
+use midwatch_core::event::{Action, ActionKey, Event, LandAction};
+use midwatch_core::id::{BranchName, CommitId, TaskName};
+use midwatch_core::ports::{Act, Seen};
+use midwatch_core::reason::FailReason;
+use midwatch_core::task::Task;
+use midwatch_git::deliver::DeliverError;
+use midwatch_git::error::GitError;
+use midwatch_git::gates::Scanner;
+use midwatch_git::import::ImportError;
+use midwatch_git::inspect::{Checkout, InspectError};
+use midwatch_git::{Git, Mirror};
+
+use crate::places::{Places, Repository};
+
+/// Acts on Land.
+pub struct Publisher<P> {
+    inner: Arc<Inner<P>>,
+}
+
+struct Inner<P> {
+    git: Git,
+    places: P,
+}
+
+impl<P: Places> Publisher<P> {
+    /// A publisher with the installed git. `self_test` should have passed before.
+    pub fn new(git: Git, places: P) -> Self {
+        Self { inner: Arc::new(Inner { git, places }) }
+    }
+
+    /// Works on a thread of its own: git calls block.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        task: &Task,
+        action: &LandAction,
+        work: impl FnOnce(&P, &Ground, &LandAction) -> Result<T, Trouble> + Send + 'static,
+    ) -> Result<T, Trouble> {
+        let inner = Arc::clone(&self.inner);
+        let job = Job::of(task);
+        let action = action.clone();
+        let joined = tokio::task::spawn_blocking(move || {
+            let repository = inner.places.repository(&job.task);
+            let repository = repository.map_err(Trouble::internal)?;
+            let ground = Ground::open(&inner.git, job, repository)?;
+            work(&inner.places, &ground, &action)
+        })
+        .await;
+        joined.unwrap_or_else(|error| Err(Trouble::internal(error.to_string())))
+    }
+}
+
+impl<P: Places> Act<LandAction> for Publisher<P> {
+    async fn look(&self, task: &Task, action: &LandAction) -> Seen {
+        let seen = self.blocking(task, action, |_, ground, action| match action {
+            LandAction::Fetch { commit } => crate::fetch::look(ground, commit),
+            LandAction::Import { epoch, .. } => crate::import::look(ground, *epoch),
+            LandAction::SaveRescue { epoch, .. } => crate::rescue::look(ground, *epoch),
+            // A newer one stands in the same place: it is saved again.
+            LandAction::SaveCheckpoint { .. } => Ok(None),
+            LandAction::Publish { commit, branch, push, .. } => {
+                crate::land::look(ground, commit, branch, *push)
+            }
+            LandAction::Keep { commit, branch } => crate::land::look(ground, commit, branch, false),
+        });
+        match seen.await {
+            Ok(Some(event)) => Seen::Done(Box::new(event)),
+            Ok(None) => Seen::Nothing,
+            Err(trouble) => {
+                // Performing will meet it again, and say so.
+                tracing::warn!(task = %task.spec.name, detail = trouble.detail, "could not look");
+                Seen::Nothing
+            }
+        }
+    }
+
+    async fn perform(&self, task: &Task, action: &LandAction) -> Event {
+        let key = Action::Land(action.clone()).key();
+        let done = self.blocking(task, action, |places, ground, action| match action {
+            LandAction::Fetch { commit } => crate::fetch::perform(ground, commit),
+            LandAction::Import { run, epoch, onto, base } => {
+                crate::import::perform(ground, &places.out(run), *epoch, onto, base)
+            }
+            LandAction::SaveRescue { epoch, by, base, .. } => {
+                crate::rescue::perform(ground, &places.out(by), *epoch, base)
+            }
+            LandAction::SaveCheckpoint { run, epoch, onto, .. } => {
+                crate::rescue::checkpoint(ground, &places.out(run), *epoch, onto)
+            }
+            LandAction::Publish { commit, base, branch, push } => {
+                crate::land::publish(ground, commit, base, branch, *push)
+            }
+            LandAction::Keep { commit, branch } => crate::land::keep(ground, commit, branch),
+        });
+        done.await.unwrap_or_else(|trouble| trouble.event(key))
+    }
+}
+
+/// What an action needs to know of its task.
+pub(crate) struct Job {
+    pub(crate) task: TaskName,
+    pub(crate) base: CommitId,
+}
+
+impl Job {
+    fn of(task: &Task) -> Self {
+        Self { task: task.spec.name.clone(), base: task.spec.base.clone() }
+    }
+}
+
+/// A task's repository, opened.
+pub(crate) struct Ground {
+    pub(crate) job: Job,
+    pub(crate) repository: Repository,
+    pub(crate) checkout: Checkout,
+    pub(crate) mirror: Mirror,
+}
+
+impl Ground {
+    fn open(git: &Git, job: Job, repository: Repository) -> Result<Self, Trouble> {
+        let checkout = Checkout::find(git, &repository.checkout)?;
+        let mirror = Mirror::open(git, &repository.mirror, checkout.is_sha256())?;
+        Ok(Self { job, repository, checkout, mirror })
+    }
+
+    pub(crate) fn scanner(&self) -> Scanner {
+        Scanner::new(&self.repository.secrets)
+    }
+
+    /// A ref of this task in `work`.
+    pub(crate) fn name(&self, kind: &str, rest: impl std::fmt::Display) -> String {
+        format!("refs/midwatch/{kind}/{}/{rest}", self.job.task)
+    }
+
+    /// Every commit of this task that `work` keeps: bundles of its later runs may stand on them.
+    pub(crate) fn known(&self) -> Result<Vec<CommitId>, GitError> {
+        let mut known = Vec::new();
+        for kind in ["import", "rescue", "checkpoint"] {
+            let prefix = format!("refs/midwatch/{kind}/{}/", self.job.task);
+            known.extend(self.mirror.work_refs(&prefix)?.into_iter().map(|(_, id)| id));
+        }
+        known.sort();
+        known.dedup();
+        Ok(known)
+    }
+
+    /// The branches that are never written to.
+    pub(crate) fn protected(&self) -> &[BranchName] {
+        &self.repository.protected
+    }
+}
+
+/// Why an action failed.
+#[derive(Debug)]
+pub(crate) struct Trouble {
+    pub(crate) reason: FailReason,
+    pub(crate) detail: String,
+}
+
+impl Trouble {
+    pub(crate) fn new(reason: FailReason, detail: impl Into<String>) -> Self {
+        Self { reason, detail: detail.into() }
+    }
+
+    pub(crate) fn internal(detail: impl Into<String>) -> Self {
+        Self::new(FailReason::Internal, detail)
+    }
+
+    fn event(self, key: ActionKey) -> Event {
+        tracing::warn!(%key, reason = %self.reason, detail = self.detail, "landing failed");
+        Event::LandFailed { key, reason: self.reason, detail: self.detail }
+    }
+}
+
+impl From<GitError> for Trouble {
+    fn from(error: GitError) -> Self {
+        let reason = if error.is_disk() { FailReason::Disk } else { FailReason::Internal };
+        Self::new(reason, error.to_string())
+    }
+}
+
+impl From<InspectError> for Trouble {
+    fn from(error: InspectError) -> Self {
+        match error {
+            InspectError::Git(error) => error.into(),
+            other => Self::new(FailReason::InvalidInput, other.to_string()),
+        }
+    }
+}
+
+impl From<ImportError> for Trouble {
+    fn from(error: ImportError) -> Self {
+        match error {
+            ImportError::CouldNotRun(error) => error.into(),
+            other if other.is_bundles_fault() => {
+                Self::new(FailReason::InvalidInput, other.to_string())
+            }
+            other => Self::internal(other.to_string()),
+        }
+    }
+}
+
+impl From<DeliverError> for Trouble {
+    fn from(error: DeliverError) -> Self {
+        match error {
+            DeliverError::Git(error) => error.into(),
+            DeliverError::Authentication(_) => {
+                Self::new(FailReason::Authentication, error.to_string())
+            }
+            other => Self::new(FailReason::PushRejected, other.to_string()),
+        }
+    }
+}

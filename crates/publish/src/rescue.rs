@@ -1,0 +1,97 @@
+//! Saves what failed runs left, and checkpoints of living ones.
+
+use std::path::Path;
+
+use midwatch_core::event::Event;
+use midwatch_core::id::{CommitId, Epoch};
+use midwatch_git::bundle::BundleError;
+use midwatch_git::import::{ImportError, Limits, RescueOrder, keep_file, rescue};
+use midwatch_git::pack::pack_of;
+
+use crate::places::{CHECKPOINT_BUNDLE, RESCUE_BUNDLE};
+use crate::publisher::{Ground, Trouble};
+
+/// The last part of the ref that holds the tree as it was found.
+const SNAPSHOT: &str = "snapshot";
+
+/// A rescue's refs are set all at once: one that is there says that all are. A refused import's
+/// ref in the same place is none of them.
+pub(crate) fn look(ground: &Ground, epoch: Epoch) -> Result<Option<Event>, Trouble> {
+    let prefix = ground.name("rescue", epoch);
+    let mut refs = ground.mirror.work_refs(&prefix)?;
+    refs.retain(|(name, _)| *name != format!("{prefix}/refused"));
+    if refs.is_empty() { Ok(None) } else { saved(ground, epoch, &prefix, &refs).map(Some) }
+}
+
+pub(crate) fn perform(
+    ground: &Ground,
+    out: &Path,
+    epoch: Epoch,
+    base: &CommitId,
+) -> Result<Event, Trouble> {
+    let prefix = ground.name("rescue", epoch);
+    let known = ground.known()?;
+    let order = order(out, RESCUE_BUNDLE, base, &known);
+    match rescue(&ground.mirror, &order, &prefix) {
+        Ok(rescued) => saved(ground, epoch, &prefix, &rescued.refs),
+        // Nothing differed from the base.
+        Err(ImportError::Bundle(BundleError::Missing)) => saved(ground, epoch, &prefix, &[]),
+        Err(error) if error.is_bundles_fault() => {
+            let name = format!("{}-{epoch}-rescue.bundle", ground.job.task);
+            let kept = keep_file(&ground.mirror, &order, &name)?;
+            tracing::warn!(task = %ground.job.task, %error, "a rescue was kept as a file");
+            let checkpoint = checkpoint_ref(ground, epoch)?;
+            let reference = checkpoint.unwrap_or_else(|| kept.display().to_string());
+            Ok(Event::Rescued { epoch, reference: Some(reference), snapshot: None })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn order<'a>(
+    out: &'a Path,
+    name: &'a str,
+    base: &'a CommitId,
+    known: &'a [CommitId],
+) -> RescueOrder<'a> {
+    RescueOrder { dir: out, name, base, known, bundle_bytes: Limits::default().bundle_bytes }
+}
+
+/// Names the ref to open, and leaves the snapshot's pack for a run that goes on from it.
+fn saved(
+    ground: &Ground,
+    epoch: Epoch,
+    prefix: &str,
+    refs: &[(String, CommitId)],
+) -> Result<Event, Trouble> {
+    let at_snapshot = refs.iter().find(|(name, _)| *name == format!("{prefix}/{SNAPSHOT}"));
+    let best = at_snapshot.or_else(|| refs.first());
+    let reference = match best {
+        Some((name, _)) => Some(name.clone()),
+        None => checkpoint_ref(ground, epoch)?,
+    };
+    let snapshot = at_snapshot.map(|(_, commit)| commit.clone());
+    if let Some(commit) = &snapshot {
+        pack_of(&ground.mirror, &ground.job.base, commit)?;
+    }
+    Ok(Event::Rescued { epoch, reference, snapshot })
+}
+
+fn checkpoint_ref(ground: &Ground, epoch: Epoch) -> Result<Option<String>, Trouble> {
+    let name = ground.name("checkpoint", epoch);
+    Ok(ground.mirror.work_ref(&name)?.map(|_| name))
+}
+
+pub(crate) fn checkpoint(
+    ground: &Ground,
+    out: &Path,
+    epoch: Epoch,
+    onto: &CommitId,
+) -> Result<Event, Trouble> {
+    let mut known = ground.known()?;
+    known.push(onto.clone());
+    let order = order(out, CHECKPOINT_BUNDLE, &ground.job.base, &known);
+    let reference = ground.name("checkpoint", epoch);
+    midwatch_git::import::checkpoint(&ground.mirror, &order, &reference)?;
+    Ok(Event::Checkpointed { epoch, reference })
+}

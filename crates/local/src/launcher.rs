@@ -22,7 +22,7 @@ use crate::sweep::touch;
 mod check_cache;
 mod orders;
 mod outcome;
-mod process;
+pub(crate) mod process;
 mod tail;
 
 pub use outcome::result_of;

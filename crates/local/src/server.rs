@@ -251,6 +251,22 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         })
     }
 
+    /// Kills the open runs of a task at once; what their agents wrote is rescued after that.
+    /// Returns the names of the killed runs.
+    pub fn kill(&self, name: &str) -> Result<Vec<String>, Refusal> {
+        self.row(name)?;
+        let name = TaskName::parse(name).map_err(refused)?;
+        let Some(task) = self.engine.task(&name) else { return Ok(vec![]) };
+        let mut killed = Vec::new();
+        for order in task.open_runs() {
+            let folder = self.folder.run(order.run.as_str());
+            if crate::launcher::process::kill(&folder).map_err(|e| internal(&e))? {
+                killed.push(order.run.as_str().to_owned());
+            }
+        }
+        Ok(killed)
+    }
+
     /// Tasks that are not over.
     pub fn open_tasks(&self) -> usize {
         self.engine.open()

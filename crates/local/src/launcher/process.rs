@@ -61,6 +61,13 @@ pub(super) fn is_alive(folder: &Path) -> bool {
     pidfd(folder).is_some()
 }
 
+/// Kills the runner of a folder, and with it everything in its sandbox; false when it is gone.
+pub(crate) fn kill(folder: &Path) -> io::Result<bool> {
+    let Some(fd) = pidfd(folder) else { return Ok(false) };
+    rustix::process::pidfd_send_signal(&fd, rustix::process::Signal::KILL)?;
+    Ok(true)
+}
+
 /// Whether a runner of this folder got as far as saying who it is.
 pub(super) fn was_started(folder: &Path) -> bool {
     folder.join(IDENTITY_FILE).exists()

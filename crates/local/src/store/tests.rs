@@ -14,6 +14,7 @@ fn order() -> TaskOrder {
             path: "/r".into(),
             origin: None,
             head_branch: Some("main".into()),
+            ssh_agent: None,
         },
         base: "a".repeat(40),
         include_dirty: false,

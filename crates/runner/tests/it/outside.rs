@@ -3,6 +3,7 @@
 mod agent;
 mod check;
 mod limits;
+mod real;
 mod setup;
 mod stop;
 mod world;

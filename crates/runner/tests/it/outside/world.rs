@@ -31,14 +31,29 @@ pub(super) enum Persona {
     User,
 }
 
-/// Tells a story once as each persona that this process can be.
-pub(super) fn as_everyone(story: impl Fn(Persona)) {
-    if rustix::process::geteuid().is_root() {
-        story(Persona::Root);
-    } else {
+/// Tells a story as each persona that this process can be, at the same time: most of a story
+/// is waiting.
+pub(super) fn as_everyone(story: impl Fn(Persona) + Sync) {
+    if !rustix::process::geteuid().is_root() {
         println!("NOT RUN: as root, because the tests were not started as root");
+        story(Persona::User);
+        return;
     }
-    story(Persona::User);
+    let ended = std::thread::scope(|scope| {
+        let told = [Persona::Root, Persona::User].map(|persona| {
+            scope.spawn({
+                let story = &story;
+                move || story(persona)
+            })
+        });
+        told.map(std::thread::ScopedJoinHandle::join)
+    });
+    for (end, persona) in ended.into_iter().zip(["root", "user"]) {
+        if let Err(panic) = end {
+            println!("the story failed as {persona}");
+            std::panic::resume_unwind(panic);
+        }
+    }
 }
 
 /// One state folder.

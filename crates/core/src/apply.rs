@@ -1,122 +1,22 @@
 //! The fold: how events change a task. A replay of stored events and the live task are the
 //! same, because this is the only code that changes either.
 
-use std::collections::BTreeSet;
-
 use crate::agent::AgentOutcome;
 use crate::event::{
     Action, ActionKey, AgentResult, AgentRun, Artifact, EndKind, Event, LandAction, Role, RunOrder,
     RunResult, RunWork,
 };
 use crate::evidence::Evidence;
-use crate::id::{Epoch, RunName};
 use crate::landing::{Imported, Kept, Landed, Verified};
 use crate::pipeline::{MAX_ATTEMPTS, Step, StepKind};
 use crate::reason::{FailReason, HoldReason, RetryRule};
-use crate::task::{Deps, Ending, Failure, Outcome, Stage, State, Task, TaskSpec, Unsaved};
+use crate::task::{Deps, Ending, Failure, Outcome, Stage, Task, TaskSpec, Unsaved};
 use crate::time::Time;
 
-/// An event that cannot happen in a state.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Illegal {
-    /// The state's name.
-    pub state: &'static str,
-    /// The event.
-    pub event: &'static str,
-}
+mod fence;
+mod state;
 
-impl std::fmt::Display for Illegal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} cannot happen to a task that is {}", self.event, self.state)
-    }
-}
-
-impl std::error::Error for Illegal {}
-
-impl State {
-    /// The state after an event. `outcome` is the proof-bearing end that an `Ended` event needs.
-    pub fn next(&self, event: &Event, outcome: Option<Outcome>) -> Result<Self, Illegal> {
-        match (self, event) {
-            (Self::Queued, Event::Admitted) => Ok(Self::Running(BTreeSet::new())),
-            (Self::Running(runs), Event::Intended(Action::Run(order))) => {
-                let mut runs = runs.clone();
-                runs.insert(order.run.clone());
-                Ok(Self::Running(runs))
-            }
-            (Self::Running(runs), Event::RunEnded { run, .. }) => {
-                let mut runs = runs.clone();
-                runs.remove(run);
-                Ok(Self::Running(runs))
-            }
-            (Self::Running(runs), Event::Held(hold)) if runs.is_empty() => {
-                Ok(Self::Held(hold.clone()))
-            }
-            (Self::Held(_), Event::Released | Event::Resumed { .. }) => Ok(Self::Queued),
-            (Self::Held(hold), Event::Approved { .. } | Event::Rejected { .. })
-                if hold.reason == HoldReason::Approval =>
-            {
-                Ok(Self::Queued)
-            }
-            (Self::Queued | Self::Held(_), Event::Ended(EndKind::Cancelled)) => {
-                Ok(Self::Ended(Outcome::Cancelled))
-            }
-            (Self::Running(runs), Event::Ended(_)) if runs.is_empty() => match outcome {
-                Some(outcome) => Ok(Self::Ended(outcome)),
-                None => Err(self.illegal(event)),
-            },
-            (
-                Self::Running(_),
-                Event::Intended(Action::Land(_))
-                | Event::StopSent { .. }
-                | Event::Advanced(_)
-                | Event::RepairBegun { .. }
-                | Event::ReviewReturned { .. }
-                | Event::Retried { .. }
-                | Event::EndingChosen(_),
-            )
-            | (
-                Self::Queued | Self::Running(_) | Self::Held(_),
-                Event::CancelRequested { .. },
-            )
-            // Late reports are recorded, never applied.
-            | (
-                Self::Queued | Self::Running(_) | Self::Held(_) | Self::Ended(_),
-                Event::SessionKnown { .. }
-                | Event::CheckpointSeen { .. }
-                | Event::Checkpointed { .. }
-                | Event::RunEnded { .. }
-                | Event::Fetched { .. }
-                | Event::Imported { .. }
-                | Event::NothingToImport { .. }
-                | Event::Rescued { .. }
-                | Event::Landed(_)
-                | Event::LandFailed { .. },
-            ) => Ok(self.clone()),
-            (
-                Self::Queued | Self::Running(_) | Self::Held(_) | Self::Ended(_),
-                Event::Admitted
-                | Event::Intended(_)
-                | Event::StopSent { .. }
-                | Event::Advanced(_)
-                | Event::RepairBegun { .. }
-                | Event::ReviewReturned { .. }
-                | Event::Retried { .. }
-                | Event::Held(_)
-                | Event::Released
-                | Event::EndingChosen(_)
-                | Event::Ended(_)
-                | Event::CancelRequested { .. }
-                | Event::Approved { .. }
-                | Event::Rejected { .. }
-                | Event::Resumed { .. },
-            ) => Err(self.illegal(event)),
-        }
-    }
-
-    fn illegal(&self, event: &Event) -> Illegal {
-        Illegal { state: self.as_str(), event: event.name() }
-    }
-}
+pub use state::Illegal;
 
 impl Task {
     /// Rebuilds a task from its stored events.
@@ -147,67 +47,6 @@ impl Task {
             self.learn(event);
         }
         Ok(())
-    }
-
-    /// A report about something that is not open: recorded, never applied.
-    fn is_late(&self, event: &Event) -> bool {
-        let open_at = |run: &RunName, epoch: Epoch| {
-            self.open_run(run).is_some_and(|order| order.epoch == epoch)
-        };
-        let open = |key: String| self.open.contains_key(&ActionKey(key));
-        match event {
-            Event::RunEnded { run, epoch, .. }
-            | Event::SessionKnown { run, epoch, .. }
-            | Event::CheckpointSeen { run, epoch, .. } => !open_at(run, *epoch),
-            Event::Fetched { .. } => !open("fetch".to_owned()),
-            Event::Imported { epoch, .. } | Event::NothingToImport { epoch } => {
-                !open(format!("import-{epoch}"))
-            }
-            Event::Rescued { epoch, .. } => !open(format!("rescue-{epoch}")),
-            Event::Checkpointed { epoch, .. } => !open(format!("checkpoint-{epoch}")),
-            Event::Landed(_) => !open("publish".to_owned()) && !open("keep".to_owned()),
-            Event::LandFailed { key, .. } => !self.open.contains_key(key),
-            Event::Admitted
-            | Event::Intended(_)
-            | Event::StopSent { .. }
-            | Event::Advanced(_)
-            | Event::RepairBegun { .. }
-            | Event::ReviewReturned { .. }
-            | Event::Retried { .. }
-            | Event::Held(_)
-            | Event::Released
-            | Event::EndingChosen(_)
-            | Event::Ended(_)
-            | Event::CancelRequested { .. }
-            | Event::Approved { .. }
-            | Event::Rejected { .. }
-            | Event::Resumed { .. } => false,
-        }
-    }
-
-    /// Whether an intent may be stored at all: no epoch twice, no key twice, and nothing is
-    /// published that is not verified. `decide` never asks for such a thing; this is the floor.
-    fn is_allowed(&self, event: &Event) -> bool {
-        let Event::Intended(action) = event else {
-            return true;
-        };
-        let allowed = match action {
-            Action::Run(order) => order.epoch > self.epoch,
-            Action::Land(LandAction::Publish { commit, .. }) => {
-                self.verified().is_some_and(|verified| verified.imported().commit() == commit)
-            }
-            Action::Land(LandAction::Keep { commit, .. }) => {
-                let imported = self.imported.as_ref().map(Imported::commit) == Some(commit);
-                imported && self.spec.no_check && !self.spec.push
-            }
-            Action::Land(
-                LandAction::Fetch { .. }
-                | LandAction::Import { .. }
-                | LandAction::SaveRescue { .. }
-                | LandAction::SaveCheckpoint { .. },
-            ) => true,
-        };
-        allowed && !self.open.contains_key(&action.key())
     }
 
     fn learn(&mut self, event: &Event) {
@@ -602,11 +441,10 @@ impl Task {
         let Stage::Step(now) = self.stage else {
             return None;
         };
-        let earlier = self.spec.pipeline.steps.iter().take(now);
-        let last = earlier
-            .enumerate()
-            .filter(|(_, step)| matches!(step.kind, StepKind::Plan(_) | StepKind::Implement(_)));
-        last.last().map(|(index, _)| index)
+        let earlier = self.spec.pipeline.steps.get(..now)?;
+        earlier
+            .iter()
+            .rposition(|step| matches!(step.kind, StepKind::Plan(_) | StepKind::Implement(_)))
     }
 
     fn fail(&mut self, reason: Option<FailReason>, detail: String, resets_at: Option<Time>) {

@@ -39,6 +39,8 @@ pub enum FailReason {
     Timeout,
     /// No progress for the idle limit.
     Stalled,
+    /// The agent's program ended without having done its turn, for none of the other reasons.
+    AgentFailed,
     /// The same call over and over.
     Looping,
     /// The memory limit.
@@ -174,6 +176,7 @@ names!(FailReason {
     ModelUnavailable,
     Timeout,
     Stalled,
+    AgentFailed,
     Looping,
     OutOfMemory,
     ProcessLimit,
@@ -247,6 +250,9 @@ impl FailReason {
                 Charged,
                 "see the transcript with `midwatch logs`; the work so far is saved",
             ),
+            Self::AgentFailed => {
+                (Agent, Charged, "see what it said with `midwatch logs`; the work so far is saved")
+            }
             Self::Looping => (
                 Agent,
                 Never,

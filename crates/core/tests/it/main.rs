@@ -1,0 +1,11 @@
+//! The machine of tasks under random events and faults.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where it is wrong")]
+
+mod choices;
+mod controls;
+mod laws;
+mod machine;
+mod rules;
+mod walk;
+mod world;

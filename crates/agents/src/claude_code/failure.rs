@@ -66,6 +66,6 @@ fn reason_of_text(text: &str) -> FailReason {
         FailReason::Disk
     } else {
         // Its own refusal to start: a flag, a session, a home. Ours to mend.
-        FailReason::Internal
+        FailReason::AgentFailed
     }
 }

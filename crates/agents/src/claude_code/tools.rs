@@ -77,12 +77,12 @@ impl Tools {
     pub(super) fn hollow(&self, read_only: bool) -> Option<(FailReason, String)> {
         if let (Some(broken), false) = (&self.broken, self.shell_worked) {
             let full = broken.contains("ENOSPC") || broken.contains("No space left");
-            let reason = if full { FailReason::Disk } else { FailReason::Internal };
+            let reason = if full { FailReason::Disk } else { FailReason::AgentFailed };
             return Some((reason, format!("the agent's tools did not work: {broken}")));
         }
         if self.denied > 0 && self.worked == 0 && !read_only {
             let detail = "every tool that the agent called was denied".to_owned();
-            return Some((FailReason::Internal, detail));
+            return Some((FailReason::AgentFailed, detail));
         }
         None
     }
@@ -112,7 +112,7 @@ mod tests {
     fn a_shell_that_never_worked_makes_success_hollow() {
         let mut tools = Tools::default();
         bash(&mut tools, false, "EROFS: read-only file system, mkdir '/home/agent/.claude'");
-        assert_eq!(tools.hollow(false).unwrap().0, FailReason::Internal);
+        assert_eq!(tools.hollow(false).unwrap().0, FailReason::AgentFailed);
         bash(&mut tools, false, "ENOSPC: no space left on device, open '/home/agent/x'");
         assert_eq!(tools.hollow(false).unwrap().0, FailReason::Disk);
         bash(&mut tools, true, "fine");

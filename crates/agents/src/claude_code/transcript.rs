@@ -266,7 +266,7 @@ impl Stream for Transcript {
             // The last word was a success and the process still failed: it was killed late.
             let detail = without_result(ending.exit);
             return Some(AgentOutcome::Failed {
-                reason: FailReason::Internal,
+                reason: FailReason::AgentFailed,
                 detail,
                 resets_at: None,
             });

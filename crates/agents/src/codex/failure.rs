@@ -40,7 +40,7 @@ pub(super) fn of_turn(text: &str) -> FailReason {
 
 /// The reason of an end without a turn: unless it is in the table, codex did not start.
 pub(super) fn of_start(text: &str) -> FailReason {
-    known(text).unwrap_or(FailReason::Internal)
+    known(text).unwrap_or(FailReason::AgentFailed)
 }
 
 fn known(text: &str) -> Option<FailReason> {

@@ -178,7 +178,7 @@ impl Stream for Transcript {
         let (reason, detail) = match &self.turn {
             Turn::Completed if ending.exit == Some(0) => match &self.broken {
                 Some(broken) if self.tools_worked == 0 => {
-                    (FailReason::Internal, format!("the agent's tools did not work: {broken}"))
+                    (FailReason::AgentFailed, format!("the agent's tools did not work: {broken}"))
                 }
                 Some(_) | None => return Some(AgentOutcome::Completed),
             },
@@ -293,7 +293,7 @@ mod tests {
         let ending = Ending { exit: Some(0), stopped_by_us: false, now: 0 };
         assert!(matches!(
             stream.end(ending),
-            Some(AgentOutcome::Failed { reason: FailReason::Internal, .. })
+            Some(AgentOutcome::Failed { reason: FailReason::AgentFailed, .. })
         ));
     }
 }

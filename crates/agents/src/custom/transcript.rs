@@ -104,14 +104,14 @@ impl Stream for Transcript {
                 format!("the custom agent's command could not be started (exit code {code}){told}"),
             ),
             Some(code @ 129..=192) => (
-                FailReason::Internal,
+                FailReason::AgentFailed,
                 format!("the agent was ended by signal {}{told}", code - 128),
             ),
             Some(code) => {
-                (FailReason::Internal, format!("the agent ended with exit code {code}{told}"))
+                (FailReason::AgentFailed, format!("the agent ended with exit code {code}{told}"))
             }
             None => {
-                (FailReason::Internal, "the agent ended, and its exit code was lost".to_owned())
+                (FailReason::AgentFailed, "the agent ended, and its exit code was lost".to_owned())
             }
         };
         Some(AgentOutcome::Failed { reason, detail: clean::line(&detail), resets_at: None })
@@ -194,6 +194,6 @@ mod tests {
         assert_eq!(reason(Some(127)).unwrap().0, FailReason::InvalidInput);
         assert!(reason(Some(3)).unwrap().1.ends_with("exit code 3: no such key"));
         assert!(reason(Some(137)).unwrap().1.contains("signal 9"));
-        assert_eq!(reason(None).unwrap().0, FailReason::Internal);
+        assert_eq!(reason(None).unwrap().0, FailReason::AgentFailed);
     }
 }

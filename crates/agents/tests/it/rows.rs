@@ -85,7 +85,7 @@ pub(crate) struct Row {
 pub(crate) fn rows(cli: Cli) -> Vec<Row> {
     use Expected::{Completed, Endless, Failed, Silent, Stopped};
     use FailReason::{
-        Authentication, CostLimit, Internal, ModelUnavailable, RateLimit, TokenLimit, TurnLimit,
+        AgentFailed, Authentication, CostLimit, ModelUnavailable, RateLimit, TokenLimit, TurnLimit,
         UsageLimit,
     };
     use Trial::{Asking, Endpoint, InTool, Subscription};
@@ -175,21 +175,21 @@ pub(crate) fn rows(cli: Cli) -> Vec<Row> {
             "int-in-tool",
             "INT from elsewhere, a tool runs",
             InTool(Signal::INT, By::SomebodyElse),
-            Failed(Internal),
+            Failed(AgentFailed),
         ),
         row(
             "kill-asking",
             "KILL from elsewhere, the model is asked",
             Asking(Signal::KILL, By::SomebodyElse),
-            Failed(Internal),
+            Failed(AgentFailed),
         ),
         row(
             "unknown-session",
             "resume of what is not there",
             Trial::UnknownSession,
-            Failed(Internal),
+            Failed(AgentFailed),
         ),
-        row("home-read-only", "HOME cannot be written", Trial::HomeReadOnly, Failed(Internal)),
+        row("home-read-only", "HOME cannot be written", Trial::HomeReadOnly, Failed(AgentFailed)),
     ];
     if claude {
         rows.extend([
@@ -218,25 +218,25 @@ pub(crate) fn rows(cli: Cli) -> Vec<Row> {
                 "session-in-use",
                 "a new session under an old id",
                 Trial::SessionInUse,
-                Failed(Internal),
+                Failed(AgentFailed),
             ),
             row(
                 "tools-taken-away",
                 "settings in HOME take the tools away",
                 Trial::Denied(r#""Bash","Write""#),
-                Failed(Internal),
+                Failed(AgentFailed),
             ),
             row(
                 "tools-denied",
                 "settings in HOME deny every call",
                 Trial::Denied(r#""Bash(cat *)","Edit(//**)""#),
-                Failed(Internal),
+                Failed(AgentFailed),
             ),
             row(
                 "temp-read-only",
                 "its folder for temporary files cannot be written",
                 Trial::TempReadOnly,
-                Failed(Internal),
+                Failed(AgentFailed),
             ),
         ]);
     }

@@ -172,7 +172,7 @@ fn agent_outcome(report: &Report, said: Option<&AgentReport>) -> AgentOutcome {
                 };
             }
             let reason = agent.reason.as_deref().and_then(FailReason::parse);
-            fail(reason.unwrap_or(FailReason::Internal), agent.detail.clone(), agent.resets_at)
+            fail(reason.unwrap_or(FailReason::AgentFailed), agent.detail.clone(), agent.resets_at)
         }
         (Ending::Exited { code }, None) => fail(
             FailReason::Internal,

@@ -1,6 +1,7 @@
 //! A million steps of random walks with faults, and walks that proptest can shrink.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use midwatch_core::event::Event;
@@ -62,7 +63,6 @@ fn number(name: &str, otherwise: u64) -> u64 {
 fn a_million_steps_break_no_law() {
     let (wanted, first) =
         (number("MIDWATCH_MODEL_STEPS", STEPS), number("MIDWATCH_MODEL_SEED", SEED));
-    println!("model seed {first}");
     let mut steps = 0;
     let mut seed = first;
     let mut ends: BTreeMap<&str, u64> = BTreeMap::new();
@@ -89,9 +89,10 @@ fn a_million_steps_break_no_law() {
         *ends.entry(walk.task.state.as_str()).or_default() += 1;
         seed += 1;
     }
-    println!("model walks {} from seed {first}, ends {ends:?}", seed - first);
-    println!("model events {seen:?}");
-    println!("model steps {steps} / invariant breaks 0");
+    // Straight to stderr, so that the figure is seen without --nocapture.
+    let mut out = std::io::stderr();
+    writeln!(out, "model walks {} from seed {first}, ends {ends:?}", seed - first).unwrap();
+    writeln!(out, "model steps {steps} / invariant breaks 0").unwrap();
     for end in ["Done", "Unverified", "NoChange", "Failed", "Cancelled"] {
         assert!(ends.get(end).is_some_and(|count| *count > 0), "no walk ended {end}: {ends:?}");
     }

@@ -8,6 +8,7 @@ pub mod event;
 pub mod object;
 pub mod order;
 pub mod pipeline;
+pub mod profile;
 pub mod report;
 pub mod repository;
 pub mod task;

@@ -86,6 +86,9 @@ pub struct RepositoryRef {
     pub origin: Option<String>,
     /// The branch that the checkout is on.
     pub head_branch: Option<String>,
+    /// The socket of the user's ssh agent, for `--push` over ssh.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh_agent: Option<PathBuf>,
 }
 
 /// The agent, resolved by the client.

@@ -1,6 +1,8 @@
 //! For tests only: scripted model server, scripted agent, repositories.
 
+pub use midwatch_rehearsal as rehearsal;
+pub use midwatch_rehearsal::script;
+
 pub mod agent_clis;
 pub mod model_server;
-pub mod script;
 pub mod scripted_agent;

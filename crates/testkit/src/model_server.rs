@@ -18,17 +18,17 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use midwatch_rehearsal::http;
 use serde_json::Value;
 
-pub mod anthropic;
 pub mod chat;
 mod dispatch;
 mod failure;
-mod http;
 mod openai;
 pub mod responses;
 
 pub use failure::Failure;
+pub use midwatch_rehearsal::anthropic;
 
 use crate::script::{Conversation, Script};
 

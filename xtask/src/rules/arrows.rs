@@ -52,13 +52,23 @@ pub const ROOMS: &[Room] = &[
     room("local", &["core", "api", "engine"]),
     room("k8s", &["core", "api", "engine"]),
     room("web", &["core", "api", "engine", "forge"]),
+    room("rehearsal", &[]),
     room(
         "app",
         &[
-            "core", "api", "broker", "publish", "notify", "runner", "local", "k8s", "web",
+            "core",
+            "api",
+            "broker",
+            "publish",
+            "notify",
+            "runner",
+            "local",
+            "k8s",
+            "web",
+            "rehearsal",
         ],
     ),
-    room("testkit", &["core"]),
+    room("testkit", &["core", "rehearsal"]),
     room("xtask", &["core", "api"]),
 ];
 

@@ -1,9 +1,9 @@
 //! From a request to an answer: path, failure, credential, body, script, in that order.
 
+use midwatch_rehearsal::http::{Answer, Request};
 use serde_json::{Value, json};
 
 use super::failure::refuse;
-use super::http::{Answer, Request};
 use super::{Api, Credential, Failure, Shared, anthropic, chat, responses};
 use crate::script::{Conversation, Reply};
 

@@ -1,6 +1,7 @@
 //! The ways in which a provider fails, each by a name that can stand in a URL.
 
-use super::http::Answer;
+use midwatch_rehearsal::http::Answer;
+
 use super::{Api, anthropic, openai, responses};
 
 /// A failure of the provider.

@@ -1,5 +1,4 @@
-//! Anthropic messages: the request read, the answer encoded. Std and `serde_json` only, nothing
-//! of the server, so that this file and `script.rs` can move as they are to another crate.
+//! Anthropic messages: the request read, the answer encoded. Pure: nothing of a server.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
 //! What a scripted model says: a list of steps, and the conversation that decides which one is
-//! next. Pure: std only, shared by the three wire formats.
+//! next. Pure: std only, shared by every wire format.
 //!
 //! The state is in the request, never in the server: the number of tool results since the last
 //! prompt is the number of steps done. So retries, parallel runs and resumed sessions all work.
@@ -113,7 +113,7 @@ impl Conversation {
     }
 
     /// Takes a piece of user text: a new prompt, unless the client made it.
-    pub(crate) fn user_text(&mut self, text: &str) {
+    pub fn user_text(&mut self, text: &str) {
         const MADE_BY_CLIENTS: [&str; 5] = [
             "<system-reminder>",
             "<environment_context>",

@@ -3,49 +3,71 @@
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 
-/// A request line or header longer than this is refused.
+/// A request line or header longer than this many bytes is refused.
 const LINE_LIMIT: u64 = 64 * 1024;
-/// A body longer than this is refused: Anthropic's own limit.
-pub(crate) const BODY_LIMIT: usize = 32 * 1024 * 1024;
+/// More headers than this are refused.
+const HEADER_LIMIT: usize = 100;
+/// A body of more bytes than this is refused: Anthropic's own limit.
+const BODY_LIMIT: usize = 32 * 1024 * 1024;
 
 /// A request as it came in.
 #[derive(Debug, Clone)]
-pub(crate) struct Request {
-    pub(crate) method: String,
+pub struct Request {
+    /// The method, as it was written.
+    pub method: String,
     /// Path and query.
-    pub(crate) target: String,
+    pub target: String,
     /// Names in lower case, in order.
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: Vec<u8>,
+    pub headers: Vec<(String, String)>,
+    /// The body's bytes; empty until [`read_body`].
+    pub body: Vec<u8>,
 }
 
 impl Request {
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    /// The first value of a header; `name` in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    pub(crate) fn path(&self) -> &str {
+    /// The target without its query.
+    pub fn path(&self) -> &str {
         self.target.split_once('?').map_or(self.target.as_str(), |(path, _)| path)
     }
 }
 
 /// What goes back.
 #[derive(Debug, Clone)]
-pub(crate) enum Answer {
+pub enum Answer {
     /// A status with a body of known length.
-    Whole { status: u16, headers: Vec<(&'static str, String)>, body: String },
-    /// A server-sent event stream, chunked; `cut` drops the connection before its end.
-    Stream { headers: Vec<(&'static str, String)>, events: Vec<String>, cut: bool },
-    /// Never answers; the connection stays open until the server stops.
+    Whole {
+        /// The status.
+        status: u16,
+        /// Headers beside those that the body needs.
+        headers: Vec<(&'static str, String)>,
+        /// The body: JSON where it begins so, else plain text.
+        body: String,
+    },
+    /// A stream of server-sent events, chunked.
+    Stream {
+        /// Headers beside those that the body needs.
+        headers: Vec<(&'static str, String)>,
+        /// Whole events, each with its empty line.
+        events: Vec<String>,
+        /// Drops the connection before the stream's end.
+        cut: bool,
+    },
+    /// Never answers; keeping the connection open is the server's affair.
     Silent,
 }
 
 impl Answer {
-    pub(crate) fn json(status: u16, value: &serde_json::Value) -> Self {
+    /// A status with a JSON body.
+    pub fn json(status: u16, value: &serde_json::Value) -> Self {
         Self::Whole { status, headers: Vec::new(), body: value.to_string() }
     }
 
-    pub(crate) fn status(&self) -> u16 {
+    /// The status; 0 for a silent one.
+    pub fn status(&self) -> u16 {
         match self {
             Self::Whole { status, .. } => *status,
             Self::Stream { .. } => 200,
@@ -71,7 +93,22 @@ fn read_line(reader: &mut BufReader<TcpStream>) -> io::Result<Option<String>> {
 }
 
 /// Reads the next request; `None` when the client closed the connection.
-pub(crate) fn read_request(reader: &mut BufReader<TcpStream>) -> io::Result<Option<Request>> {
+///
+/// # Errors
+/// The socket's, and `InvalidData` for what is no request or too large.
+pub fn read_request(reader: &mut BufReader<TcpStream>) -> io::Result<Option<Request>> {
+    let Some(mut request) = read_head(reader)? else {
+        return Ok(None);
+    };
+    read_body(reader, &mut request)?;
+    Ok(Some(request))
+}
+
+/// Reads the next request up to its body; `None` when the client closed the connection.
+///
+/// # Errors
+/// As of [`read_request`].
+pub fn read_head(reader: &mut BufReader<TcpStream>) -> io::Result<Option<Request>> {
     let Some(first) = read_line(reader)? else {
         return Ok(None);
     };
@@ -83,15 +120,30 @@ pub(crate) fn read_request(reader: &mut BufReader<TcpStream>) -> io::Result<Opti
     while let Some(line) = read_line(reader)?.filter(|line| !line.is_empty()) {
         let (name, value) = line.split_once(':').ok_or_else(|| bad("not a header"))?;
         headers.push((name.trim().to_ascii_lowercase(), value.trim().to_owned()));
+        if headers.len() > HEADER_LIMIT {
+            return Err(bad("too many headers"));
+        }
     }
-    let mut request =
-        Request { method: method.to_owned(), target: target.to_owned(), headers, body: Vec::new() };
+    Ok(Some(Request {
+        method: method.to_owned(),
+        target: target.to_owned(),
+        headers,
+        body: Vec::new(),
+    }))
+}
+
+/// Reads the body that belongs to a head, with the word that lets a careful client send it.
+///
+/// # Errors
+/// As of [`read_request`].
+pub fn read_body(reader: &mut BufReader<TcpStream>, request: &mut Request) -> io::Result<()> {
     if request.header("expect").is_some() {
         reader.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
     }
     if request.header("transfer-encoding").is_some_and(|value| value.contains("chunked")) {
-        read_chunks(reader, &mut request.body)?;
-    } else if let Some(length) = request.header("content-length") {
+        return read_chunks(reader, &mut request.body);
+    }
+    if let Some(length) = request.header("content-length") {
         let length: usize = length.parse().map_err(|_| bad("content-length"))?;
         if length > BODY_LIMIT {
             return Err(bad("body too large"));
@@ -99,7 +151,7 @@ pub(crate) fn read_request(reader: &mut BufReader<TcpStream>) -> io::Result<Opti
         request.body.resize(length, 0);
         reader.read_exact(&mut request.body)?;
     }
-    Ok(Some(request))
+    Ok(())
 }
 
 fn read_chunks(reader: &mut BufReader<TcpStream>, body: &mut Vec<u8>) -> io::Result<()> {
@@ -120,12 +172,11 @@ fn read_chunks(reader: &mut BufReader<TcpStream>, body: &mut Vec<u8>) -> io::Res
     }
 }
 
-/// Writes an answer; `true` keeps the connection for another request.
-pub(crate) fn write_answer(
-    stream: &mut TcpStream,
-    answer: &Answer,
-    head_only: bool,
-) -> io::Result<bool> {
+/// Writes an answer, of `HEAD` its head only; `true` keeps the connection for another request.
+///
+/// # Errors
+/// The socket's.
+pub fn write_answer(stream: &mut TcpStream, answer: &Answer, head_only: bool) -> io::Result<bool> {
     match answer {
         Answer::Silent => Ok(false),
         Answer::Whole { status, headers, body } => {

@@ -14,6 +14,10 @@ use crate::refs;
 use crate::revisions::Revisions;
 use crate::scratch::Scratch;
 
+/// Every object is checked, and what git itself only mentions is an error, too: modes that no
+/// git writes, and a `.gitmodules` that its own reader cannot read.
+const STRICT: &str = "--strict=badFilemode=error,gitmodulesParse=error";
+
 /// What git may write to in memory while it unpacks hostile data, in bytes.
 const UNPACK_MEMORY: u64 = 2 << 30;
 
@@ -99,7 +103,7 @@ impl Quarantine {
     ) -> Result<Result<(), String>, GitError> {
         let ended = self
             .call("index-pack")
-            .args(["--strict", "--fix-thin", "--stdin"])
+            .args([STRICT, "--fix-thin", "--stdin"])
             .arg(format!("--max-input-size={max_bytes}"))
             .memory(UNPACK_MEMORY)
             .timeout(UNPACK_TIME)
@@ -135,7 +139,7 @@ impl Quarantine {
         self.mirror
             .git()
             .at(&self.mirror.work(), "index-pack")
-            .args(["--strict", "--stdin"])
+            .args([STRICT, "--stdin"])
             .timeout(LONG)
             .stdin(Input::Call(Box::new(pack)))
             .run()

@@ -3,6 +3,7 @@
 
 mod deliver;
 mod gates;
+mod hostile;
 mod import;
 mod mirror;
 mod sandbox;

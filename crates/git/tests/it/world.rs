@@ -72,7 +72,6 @@ impl World {
             .env("GIT_AUTHOR_EMAIL", "user@example.com")
             .env("GIT_COMMITTER_NAME", "A User")
             .env("GIT_COMMITTER_EMAIL", "user@example.com")
-            .env("GIT_EDITOR", "true")
             .args(args)
             .output()
             .unwrap()

@@ -38,7 +38,7 @@ fn a_repository_and_its_base_are_found() {
         match origin {
             Origin::Url(_) => assert!(fits, "{url}"),
             Origin::Unfit(error) => {
-                assert!(!fits && !error.to_string().contains("s3cr3t"), "{error}")
+                assert!(!fits && !error.to_string().contains("s3cr3t"), "{error}");
             }
             other => panic!("{url}: {other:?}"),
         }

@@ -76,7 +76,11 @@ fn talk(
     let order = run.order;
     let home = folders.merge_home(&site.entered, &run.around)?;
     let merged = folders.merge_workspace(&site.entered, &folders.lowers, &folders.upper)?;
-    prepare(run, site, folders, work.workspace, &merged, &home)?;
+    site.fresh = site.fresh && !merged.is_copy() && !home.is_copy();
+    // An upper layer that is gone on with holds work that a checkout would throw away.
+    if work.workspace.upper.is_none() {
+        prepare(run, site, folders, work.workspace, &merged, &home)?;
+    }
     run.conversation = Some(conversation);
     run.follow(site.entered.resolve(&folders.out));
     let mut room = Room::new(order, &run.around);

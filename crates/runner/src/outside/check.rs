@@ -28,6 +28,7 @@ pub(super) fn carry_out(
     let ended = (|| -> Result<Ending, Stopped> {
         let home = folders.merge_home(&site.entered, &run.around)?;
         let merged = folders.merge_workspace(&site.entered, &folders.lowers, &folders.upper)?;
+        site.fresh = !merged.is_copy() && !home.is_copy();
         prepare(run, &mut site, &folders, workspace, &merged, &home)?;
         run.phase("command");
         let mut room = Room::new(order, &run.around);

@@ -28,7 +28,7 @@ const CA_VARIABLES: [&str; 10] = [
 const PROXY_VARIABLES: [&str; 4] = ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"];
 
 /// Places of our own or the system's, at which no toolchain may appear under its old path.
-const TAKEN: [&str; 15] = [
+const TAKEN: [&str; 14] = [
     "/usr",
     "/bin",
     "/sbin",
@@ -40,7 +40,6 @@ const TAKEN: [&str; 15] = [
     "/proc",
     "/sys",
     "/dev",
-    "/tmp",
     "/midwatch",
     "/workspace",
     "/toolchains",

@@ -18,13 +18,15 @@ pub(super) fn choose(dir: &Path, uid: u32, accepted: &[String]) -> Result<Layers
         }
         return Ok(Layers::all());
     }
-    let accepted: BTreeSet<Layer> = accepted
+    let mut accepted: BTreeSet<Layer> = accepted
         .iter()
         .map(|name| {
             Layer::parse(name)
                 .ok_or_else(|| format!("layer '{}' is not known", name.escape_default()))
         })
         .collect::<Result<_, _>>()?;
+    // Nobody has to accept that: a copy takes its place, and defends as well.
+    accepted.insert(Layer::Overlay);
     probe::require(&probe::probe(dir, uid), &accepted).map_err(|refused| refused.to_string())
 }
 

@@ -44,9 +44,11 @@ pub(super) fn read(folder: &Path) -> Result<Order, Refused> {
             addressee.version
         )));
     }
-    let order: Order = serde_json::from_slice(&bytes)
+    let mut order: Order = serde_json::from_slice(&bytes)
         .map_err(|error| refused(format!("{ORDER_FILE}: {error}")))?;
     check(&order, folder).map_err(refused)?;
+    // One spelling of it: places are found again by their path.
+    folder.clone_into(&mut order.folder);
     Ok(order)
 }
 

@@ -97,6 +97,7 @@ fn install(
         (folders.lowers.clone(), vec![work.workspace.base.clone()])
     };
     let merged = folders.merge_workspace(&site.entered, &lowers, &folders.upper)?;
+    site.fresh = !merged.is_copy() && !home.is_copy();
     run.phase("command");
     let mut room = Room::new(order, &run.around);
     room.sockets(order);

@@ -85,9 +85,10 @@ fn tell(name: &str) {
     as_everyone(|persona| {
         let world = World::new(persona);
         let workspace = world.workspace(&world.commit(&[("a", "1\n")]));
-        let report = world.check(&workspace, story.command).limits(story.limit).report();
-        assert_eq!(report.ending, story.ending, "{name}: {report:#?}");
-        let control = world.check(&workspace, story.command).report();
+        let limited = world.check(&workspace, story.command).limits(story.limit).start();
+        let control = world.check(&workspace, story.command).start();
+        let (limited, control) = (limited.report(), control.report());
+        assert_eq!(limited.ending, story.ending, "{name}: {limited:#?}");
         assert_eq!(control.ending, Ending::Exited { code: 0 }, "{name}: {control:#?}");
     });
 }

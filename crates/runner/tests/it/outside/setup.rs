@@ -136,6 +136,46 @@ fn a_commit_that_changes_lock_files_has_a_layer_of_its_own() {
     });
 }
 
+/// Where layers cannot be shown as one, they are copied: here because the kernel takes a page
+/// of options at most.
+#[test]
+fn too_many_layers_are_copied_instead() {
+    as_everyone(|persona| {
+        let world = World::new(persona);
+        let commit = world.commit(&[("src/a", "tracked\n"), ("answer", "41\n")]);
+        let mut workspace = world.workspace(&commit);
+        for number in 0..200 {
+            let deps = world.path("deps").join(number.to_string());
+            fs::create_dir_all(deps.join("workspace/modules")).unwrap();
+            fs::create_dir_all(deps.join("home")).unwrap();
+            fs::write(deps.join("workspace/modules/number"), number.to_string()).unwrap();
+            workspace.deps.push(deps);
+        }
+        let command = "cat modules/number src/a && git status --porcelain --ignored && test -d ~";
+        let (report, folder) = world.check(&workspace, command).finish();
+        assert_eq!(report.ending, Ending::Exited { code: 0 }, "{report:#?}");
+        assert_eq!(read(&folder, "stdout.log"), "0tracked\n?? modules/\n");
+
+        let started = world.agent(&workspace, "echo 42 > answer; rm -r modules").start();
+        let folder = started.folder.clone();
+        let report = started.report();
+        assert_eq!(report.ending, Ending::Exited { code: 0 }, "{report:#?}");
+        assert!(folder.join("upper/copy/answer").exists(), "the control: it is a copy");
+        assert_eq!(world.changed(&folder.join("out/work.bundle"), &report), "answer");
+        let rescued = Workspace { upper: Some(folder.join("upper")), ..workspace.clone() };
+        let (report, folder) = world.order("rescue", Work::Rescue { workspace: rescued }).finish();
+        assert_eq!(report.ending, Ending::Exited { code: 0 }, "{report:#?}");
+        assert_eq!(world.changed(&folder.join("out/rescue.bundle"), &report), "answer");
+
+        let deps = world.path("deps/made");
+        let command = "echo evil > src/a; mkdir more; echo x > more/x";
+        let report = setup(&world, &workspace, command, &deps).report();
+        assert_eq!(report.ending, Ending::Exited { code: 0 }, "{report:#?}");
+        assert_eq!(read(&deps, "untracked.json"), r#"["modules","more"]"#);
+        assert!(!deps.join("workspace/src").exists());
+    });
+}
+
 fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(folder)
         .unwrap()

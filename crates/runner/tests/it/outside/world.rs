@@ -20,7 +20,7 @@ use midwatch_api::report::{Ending, REPORT_FILE, Report};
 const USER: u32 = 61_998;
 
 /// How long a story may take before it counts as hanging.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Who starts the runner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub(super) struct World {
 }
 
 /// The runner's program, at a place that everybody can enter.
-fn program() -> &'static Path {
+pub(super) fn program() -> &'static Path {
     static PROGRAM: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
     let (_, path) = PROGRAM.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();

@@ -19,10 +19,7 @@ pub struct AgentFacts {
 pub fn agents() -> Vec<AgentFacts> {
     AgentKind::ALL
         .into_iter()
-        .map(|kind| AgentFacts {
-            kind,
-            capabilities: adapter(kind).capabilities(&example(kind)),
-        })
+        .map(|kind| AgentFacts { kind, capabilities: adapter(kind).capabilities(&example(kind)) })
         .collect()
 }
 
@@ -33,9 +30,7 @@ fn example(kind: AgentKind) -> AgentOrder {
         model: Some("model".into()),
         prompt: String::new(),
         preamble: String::new(),
-        session: Session::Fresh {
-            id: "00000000-0000-4000-8000-000000000000".into(),
-        },
+        session: Session::Fresh { id: "00000000-0000-4000-8000-000000000000".into() },
         read_only: false,
         max_turns: None,
         max_cost_cents: None,

@@ -141,7 +141,7 @@ impl<A: Access> Launcher<A> {
             let started = process::start(&self.program, folder);
             Some(started.map_err(|e| Problem::io("starting the runner", &e))?)
         };
-        let watch = tail::follow(folder.to_owned(), |event| {
+        let tell = |event| {
             // The server may be closing; what was shown stays in the file.
             let _ = self.shown.send(Shown {
                 task: task.spec.name.clone(),
@@ -149,7 +149,8 @@ impl<A: Access> Launcher<A> {
                 epoch: order.epoch,
                 event,
             });
-        });
+        };
+        let watch = |stopped| tail::follow(folder.to_owned(), tell, stopped);
         process::wait(folder, child, watch).await.map_err(|e| Problem::io("waiting", &e))?;
         Ok(match read_report(folder) {
             Some(report) => self.ended(task, order, &report),

@@ -14,6 +14,7 @@ use midwatch_core::time::Time;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::process::{Child, Command};
+use tokio::sync::oneshot;
 
 use crate::folder::write_private;
 
@@ -98,13 +99,14 @@ fn stat(pid: i32) -> Option<(char, u64)> {
     Some((state, start_time))
 }
 
-/// Waits until the runner is gone; `watch` runs beside it and is ended after it.
-pub(super) async fn wait(
+/// Waits until the runner is gone; what is made of the receiver runs beside it, is told then,
+/// and may finish.
+pub(super) async fn wait<W: Future<Output = ()>>(
     folder: &Path,
     child: Option<Child>,
-    watch: impl Future<Output = ()>,
+    watch: impl FnOnce(oneshot::Receiver<()>) -> W,
 ) -> io::Result<()> {
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let (stop, stopped) = oneshot::channel::<()>();
     let ended = async {
         let result = match child {
             Some(mut child) => child.wait().await.map(|_| ()),
@@ -116,14 +118,14 @@ pub(super) async fn wait(
         drop(stop);
         result
     };
-    let (result, ()) = tokio::join!(ended, super::tail::until(watch, stopped));
+    let (result, ()) = tokio::join!(ended, watch(stopped));
     result
 }
 
 /// Tells when the process behind a descriptor has ended. A thread of its own, because it waits
 /// for hours and must not keep the server from ending.
-fn gone(fd: OwnedFd) -> io::Result<tokio::sync::oneshot::Receiver<()>> {
-    let (tell, told) = tokio::sync::oneshot::channel();
+fn gone(fd: OwnedFd) -> io::Result<oneshot::Receiver<()>> {
+    let (tell, told) = oneshot::channel();
     std::thread::Builder::new().name("adopted".into()).stack_size(64 << 10).spawn(move || {
         let mut fds = [PollFd::new(&fd, PollFlags::IN)];
         while let Err(rustix::io::Errno::INTR) = poll(&mut fds, None) {}

@@ -21,27 +21,23 @@ pub(super) struct Follow<F> {
     tell: F,
 }
 
-/// Reads events from the beginning and tells each; for [`until`].
-pub(super) fn follow(folder: PathBuf, tell: impl FnMut(StreamEvent)) -> impl Future<Output = ()> {
+/// Reads events from the beginning and tells each, until it is told to stop; then takes a last
+/// look.
+pub(super) async fn follow(
+    folder: PathBuf,
+    tell: impl FnMut(StreamEvent),
+    mut stopped: oneshot::Receiver<()>,
+) {
     let mut follow = Follow { path: folder.join(EVENTS_FILE), at: 0, rest: Vec::new(), tell };
-    async move {
-        loop {
-            // A file that is not there yet, or cannot be read, is tried again.
-            let _ = follow.read();
-            tokio::time::sleep(PACE).await;
+    loop {
+        // A file that is not there yet, or cannot be read, is tried again.
+        let _ = follow.read();
+        tokio::select! {
+            () = tokio::time::sleep(PACE) => {}
+            _ = &mut stopped => break,
         }
     }
-}
-
-/// Runs a watcher until it is told to stop, and gives it a last look.
-pub(super) async fn until(watch: impl Future<Output = ()>, stopped: oneshot::Receiver<()>) {
-    let mut watch = std::pin::pin!(watch);
-    tokio::select! {
-        () = &mut watch => return,
-        _ = stopped => {}
-    }
-    // One more turn of its loop sees what was written last.
-    let _ = tokio::time::timeout(PACE * 2, watch).await;
+    let _ = follow.read();
 }
 
 impl<F: FnMut(StreamEvent)> Follow<F> {

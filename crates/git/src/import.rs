@@ -23,6 +23,7 @@ use crate::quarantine::Quarantine;
 use crate::refs::{self, Before};
 
 pub use message::sanitised;
+pub use remake::LEFTOVERS;
 pub use rescue::{RescueOrder, Rescued, checkpoint, keep_file, rescue};
 
 /// Caps of an import.

@@ -45,7 +45,7 @@ pub(crate) fn perform(
         known: &known,
         target: &target,
         when: bundle_time(out),
-        fallback_message: "Change made by Midwatch",
+        fallback_message: &ground.job.subject,
         limits: Limits::default(),
     };
     match import(&ground.mirror, &order, &ground.scanner()) {

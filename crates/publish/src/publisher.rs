@@ -10,7 +10,7 @@ use midwatch_core::task::Task;
 use midwatch_git::deliver::DeliverError;
 use midwatch_git::error::GitError;
 use midwatch_git::gates::Scanner;
-use midwatch_git::import::ImportError;
+use midwatch_git::import::{ImportError, sanitised};
 use midwatch_git::inspect::{Checkout, InspectError};
 use midwatch_git::{Git, Mirror};
 
@@ -103,11 +103,18 @@ impl<P: Places> Act<LandAction> for Publisher<P> {
 pub(crate) struct Job {
     pub(crate) task: TaskName,
     pub(crate) base: CommitId,
+    /// The message of commits that have none of their own: the goal's first line.
+    pub(crate) subject: String,
 }
 
 impl Job {
     fn of(task: &Task) -> Self {
-        Self { task: task.spec.name.clone(), base: task.spec.base.clone() }
+        let subject = task.spec.goal.lines().find(|line| !line.trim().is_empty());
+        Self {
+            task: task.spec.name.clone(),
+            base: task.spec.base.clone(),
+            subject: sanitised(subject.unwrap_or_default().as_bytes(), "Change made by Midwatch"),
+        }
     }
 }
 

@@ -10,6 +10,10 @@ use crate::mirror::Mirror;
 use crate::quarantine::Quarantine;
 use crate::refs::{EMAIL, NAME};
 
+/// The messages of commits that our inside half makes of what an agent did not commit. Whoever
+/// forges one only gets the fallback.
+pub const LEFTOVERS: [&str; 2] = ["Work that was left uncommitted", "The workspace as it was left"];
+
 /// The longest commit object that a message is read from, in bytes.
 const COMMIT_CAP: u64 = 1 << 20;
 
@@ -109,7 +113,13 @@ pub(super) fn remake(
             continue;
         }
         let message = message_of(quarantine, commit)?;
-        let message = sanitised(&message, order.fallback_message);
+        // What the inside committed for the agent has no words of its own.
+        let raw = if LEFTOVERS.iter().any(|left| message.trim_ascii() == left.as_bytes()) {
+            &[][..]
+        } else {
+            &message
+        };
+        let message = sanitised(raw, order.fallback_message);
         let date = format!("@{} +0000", order.when.saturating_add(commits));
         let made = quarantine
             .call("commit-tree")

@@ -3,13 +3,15 @@
 
 use std::path::Path;
 
+use midwatch_git::import::LEFTOVERS;
+
 use super::foreign::Foreign;
 use super::git::{Git, GitError};
 use super::nested;
 use super::side::Side;
 
-const LEFT: &str = "Work that was left uncommitted";
-const WHOLE: &str = "The workspace as it was left";
+const LEFT: &str = LEFTOVERS[0];
+const WHOLE: &str = LEFTOVERS[1];
 
 /// What is remembered from before the agent started, in case its `.git` does not survive it.
 #[derive(Debug, Clone, Default)]

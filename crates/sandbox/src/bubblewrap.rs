@@ -2,9 +2,8 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::RawFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::etc;
 use crate::policy::{INSIDE_EXE, INSIDE_UID, Mount, Policy, SHM_BYTES};
 
 /// Where bubblewrap is looked for. A fixed list: a PATH is not ours to trust.
@@ -37,7 +36,7 @@ pub struct System {
 }
 
 impl System {
-    /// What this host has of /usr, its aliases at the root, and [`etc::from_host`].
+    /// What this host has of /usr and its aliases at the root.
     pub fn of_this_host() -> Self {
         let mut entries = Vec::new();
         for name in ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"] {
@@ -48,9 +47,17 @@ impl System {
                 Err(_) => {}
             }
         }
-        entries.extend(etc::from_host().into_iter().map(SystemEntry::Bind));
         Self { entries }
     }
+}
+
+/// What we made ourselves, by its place on the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Staged {
+    /// Our own executable.
+    pub exe: PathBuf,
+    /// The synthetic /etc, with places for what the policy mounts below it.
+    pub etc: PathBuf,
 }
 
 /// The descriptors that bubblewrap inherits, by number.
@@ -60,8 +67,6 @@ pub struct Descriptors {
     pub status: RawFd,
     /// Holds the compiled filter; none only where that layer is left out.
     pub seccomp: Option<RawFd>,
-    /// One per file of [`etc::files`], in that order.
-    pub etc: Vec<RawFd>,
 }
 
 /// Builds up a list of options.
@@ -76,12 +81,11 @@ impl Options {
 /// The options, without the program and without the command. They go in by `--args`, because
 /// the environment is among them and an argv can be read by everyone.
 ///
-/// `exe` is a path of the host at which our own executable can be read. Overlays must already
-/// be binds, see [`crate::prelude::Entered`]: bubblewrap 0.8 knows none.
+/// Overlays must already be binds, see [`crate::prelude::Entered`]: bubblewrap 0.8 knows none.
 pub fn argv(
     policy: &Policy,
     system: &System,
-    exe: &Path,
+    staged: &Staged,
     descriptors: &Descriptors,
 ) -> Vec<OsString> {
     let mut options = Options(Vec::new());
@@ -109,16 +113,14 @@ pub fn argv(
         options.add([&"--seccomp", &fd.to_string()]);
     }
     // Made on the way they would be 0700.
-    options.add([&"--dir", &"/etc", &"--dir", &"/midwatch"]);
+    options.add([&"--dir", &"/midwatch"]);
     for entry in &system.entries {
         match entry {
             SystemEntry::Bind(path) => options.add([&"--ro-bind", path, path]),
             SystemEntry::Link { to, at } => options.add([&"--symlink", to, at]),
         }
     }
-    for (file, fd) in etc::files(policy).iter().zip(&descriptors.etc) {
-        options.add([&"--perms", &"0444", &"--ro-bind-data", &fd.to_string(), &file.target]);
-    }
+    options.add([&"--ro-bind", &staged.etc, &"/etc"]);
     options.add([&"--proc", &"/proc", &"--dev", &"/dev"]);
     // Without this /dev would be a tmpfs of half the memory. Read-only does not stop the
     // devices in it from being used.
@@ -130,7 +132,7 @@ pub fn argv(
     for mount in &policy.mounts {
         add_mount(&mut options, mount);
     }
-    options.add([&"--ro-bind", &exe, &INSIDE_EXE]);
+    options.add([&"--ro-bind", &staged.exe, &INSIDE_EXE]);
     for (name, value) in &policy.env {
         options.add([&"--setenv", name, value]);
     }
@@ -153,6 +155,8 @@ fn add_mount(options: &mut Options, mount: &Mount) {
         // Mounted before as `upper`'s stand-in; `spawn` has made it a Bind. To bind the upper
         // alone would show a workspace without its base, so an empty folder it is.
         Mount::Overlay { target, .. } | Mount::Dir { target } => options.add([&"--dir", target]),
+        // Already in what was staged, which is read-only by now.
+        Mount::Symlink { target, .. } if target.starts_with("/etc") => {}
         Mount::Symlink { to, target } => options.add([&"--symlink", to, target]),
     }
 }
@@ -178,9 +182,9 @@ mod tests {
                 SystemEntry::Link { to: "usr/bin".into(), at: "/bin".into() },
             ],
         };
-        let descriptors =
-            Descriptors { status: 3, seccomp: Some(4), etc: vec![5, 6, 7, 8, 9, 10, 11] };
-        let words = argv(&policy, &system, Path::new("/stage/exe"), &descriptors);
+        let staged = Staged { exe: "/stage/exe".into(), etc: "/stage/etc".into() };
+        let descriptors = Descriptors { status: 3, seccomp: Some(4) };
+        let words = argv(&policy, &system, &staged, &descriptors);
         let mut lines = String::new();
         for word in &words {
             let word = word.to_string_lossy();

@@ -1,9 +1,11 @@
 //! The synthetic /etc: nothing of the host's people, machines or secrets, but enough that
 //! compilers, resolvers and runtimes work.
 
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::policy::{INSIDE_UID, Policy};
+use crate::policy::{INSIDE_UID, Mount, Policy};
 
 /// What is taken from the host where it is there, below `/etc`. Each is here because something
 /// failed without it: no `cc` without alternatives, no certificate without ssl/certs, no
@@ -92,6 +94,66 @@ pub fn from_host() -> Vec<PathBuf> {
     found.extend(named.map(|entry| entry.path()));
     found.sort();
     found
+}
+
+/// Files up to this size are copied: every mount costs bubblewrap a reading of the whole list
+/// of mounts. Made of thirty binds, /etc was most of the time that a sandbox took to start.
+const MOST_COPIED: u64 = 512 << 10;
+
+/// Makes the whole of /etc in `folder`, which is empty and in a mount namespace of our own, with
+/// places for what `policy` mounts below it.
+pub(crate) fn build(folder: &Path, policy: &Policy) -> io::Result<()> {
+    let inside = |path: &Path| folder.join(path.strip_prefix("/etc").unwrap_or(path));
+    for from in from_host() {
+        let place = inside(&from);
+        let meta = fs::metadata(&from)?;
+        if meta.is_file() && meta.len() <= MOST_COPIED {
+            make_parent(&place)?;
+            // One that we may not read is no use inside either.
+            match fs::copy(&from, &place) {
+                Err(error) if error.kind() != io::ErrorKind::PermissionDenied => return Err(error),
+                Ok(_) | Err(_) => {}
+            }
+        } else {
+            make_place(&place, meta.is_dir())?;
+            rustix::mount::mount_bind_recursive(&from, &place)?;
+        }
+    }
+    for file in files(policy) {
+        fs::write(inside(&file.target), file.text)?;
+    }
+    for mount in &policy.mounts {
+        let target = mount.target();
+        if !target.starts_with("/etc") {
+            continue;
+        }
+        match mount {
+            Mount::Bind { source, .. } | Mount::Guard { source, .. } => {
+                make_place(&inside(target), source.is_dir())?;
+            }
+            Mount::Tmpfs { .. } | Mount::Overlay { .. } | Mount::Dir { .. } => {
+                make_place(&inside(target), true)?;
+            }
+            Mount::Symlink { to, .. } => {
+                make_parent(&inside(target))?;
+                std::os::unix::fs::symlink(to, inside(target))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn make_parent(place: &Path) -> io::Result<()> {
+    place.parent().map_or(Ok(()), fs::create_dir_all)
+}
+
+/// Something to mount on, unless it is there.
+fn make_place(place: &Path, folder: bool) -> io::Result<()> {
+    if folder {
+        return fs::create_dir_all(place);
+    }
+    make_parent(place)?;
+    fs::OpenOptions::new().create(true).append(true).open(place).map(|_| ())
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use thiserror::Error;
 
-use crate::bubblewrap::{self, Descriptors, System};
+use crate::bubblewrap::{self, Descriptors, Staged, System};
 use crate::etc;
 use crate::init::InitArgs;
 use crate::layer::Layer;
@@ -103,17 +103,14 @@ pub fn spawn(
     } else {
         None
     };
-    let etc = etc::files(&policy)
-        .iter()
-        .map(|file| sealed("etc", file.text.as_bytes()))
-        .collect::<io::Result<Vec<File>>>()?;
+    let etc = entered.stage.place(true)?;
+    etc::build(&etc, &policy)?;
+    let staged = Staged { exe: entered.stage.exe(), etc };
     let descriptors = Descriptors {
         status: status_write.as_raw_fd(),
         seccomp: seccomp.as_ref().map(std::os::fd::AsRawFd::as_raw_fd),
-        etc: etc.iter().map(std::os::fd::AsRawFd::as_raw_fd).collect(),
     };
-    let options =
-        bubblewrap::argv(&policy, &System::of_this_host(), &entered.stage.exe(), &descriptors);
+    let options = bubblewrap::argv(&policy, &System::of_this_host(), &staged, &descriptors);
     let mut words = Vec::new();
     for option in &options {
         words.extend(option.as_bytes());
@@ -136,7 +133,6 @@ pub fn spawn(
     });
     let mut kept = vec![words.as_raw_fd(), descriptors.status];
     kept.extend(descriptors.seccomp);
-    kept.extend(&descriptors.etc);
     let joins: Vec<RawFd> =
         entered.meter.joins().iter().map(std::os::fd::AsRawFd::as_raw_fd).collect();
     let parent = rustix::process::getpid();
@@ -146,7 +142,7 @@ pub fn spawn(
         bwrap.pre_exec(move || before_exec(parent, &kept, &joins));
     }
     let mut child = bwrap.spawn()?;
-    drop((status_write, words, seccomp, etc));
+    drop((status_write, words, seccomp));
 
     let mut status = Status::default();
     let mut reader = File::from(status_fd);

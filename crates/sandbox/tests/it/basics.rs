@@ -148,3 +148,19 @@ fn folders_that_others_may_not_enter_are_staged_for_root() {
     let ended = stand.run(&trial);
     assert_eq!(ended.stdout, "tool1000\nread-only\n", "{}", ended.stderr);
 }
+
+#[test]
+fn a_policy_may_add_to_etc() {
+    for starter in Starter::all() {
+        let stand = Stand::new(starter);
+        let bundle = stand.file("ca.pem", "bundle");
+        let link = Mount::Symlink { to: "ca/bundle.pem".into(), target: "/etc/ca.pem".into() };
+        let script = "cat /etc/ca.pem; ls /etc/empty; echo x > /etc/ca/bundle.pem || echo no";
+        let trial = Trial::shell(script)
+            .with(bind(&bundle, "/etc/ca/bundle.pem", false))
+            .with(link)
+            .with(Mount::Dir { target: "/etc/empty".into() });
+        let ended = stand.run(&trial);
+        assert_eq!(ended.stdout, "bundleno\n", "{ended:?}");
+    }
+}

@@ -42,7 +42,10 @@ fn script(attempt: &Attempt) -> String {
 /// runner would leave them.
 fn control(world: &World, attempt: &Attempt, script: &str) -> bool {
     let privileged = attempt.control == Control::Root;
-    if privileged && !rustix::process::geteuid().is_root() {
+    // Without a network namespace of our own these would go out to a real network.
+    let away = ["10.9.8.7", "169.254.", "fd00:", "203.0.113."];
+    let away = away.iter().any(|address| attempt.code.contains(address));
+    if (privileged || away) && !rustix::process::geteuid().is_root() {
         return false;
     }
     let victim = world.victim();
@@ -53,7 +56,8 @@ fn control(world: &World, attempt: &Attempt, script: &str) -> bool {
     } else {
         words.extend(world.stand.starter.inside_prefix());
     }
-    words.extend(["/usr/bin/python3", "-I", "-S", "-c", script].map(ToOwned::to_owned));
+    let python = ["timeout", "-k", "1", "20", "/usr/bin/python3", "-I", "-S", "-c", script];
+    words.extend(python.map(ToOwned::to_owned));
     let log = world.stand.path("control.log");
     let file = || File::options().create(true).append(true).open(&log).unwrap();
     let secret = world.stand.path("outside/secret");
@@ -154,7 +158,8 @@ fn no_way_out() {
         }
     }
     println!("{table}");
-    fs::write(concat!(env!("CARGO_TARGET_TMPDIR"), "/escapes.txt"), &table).unwrap();
+    // For people, and for docs; the build folder may be another's.
+    let _ = fs::write(concat!(env!("CARGO_TARGET_TMPDIR"), "/escapes.txt"), &table);
     let count = |outcome| measured.iter().flatten().filter(|(_, found)| *found == outcome).count();
     let (held, escaped, void) =
         (count(Outcome::Held), count(Outcome::Escaped), count(Outcome::Void));

@@ -14,6 +14,7 @@ pub(super) fn wait_for(so: impl Fn() -> bool) {
     let until = Instant::now() + Duration::from_secs(30);
     while !so() {
         assert!(Instant::now() < until, "waited 30 s for nothing");
+        // polls: a condition of another process, with a deadline
         std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -97,8 +97,10 @@ fn a_connection_is_held_over_three_seconds_without_the_socket() {
     let client = std::thread::spawn(move || ask(port, b"hello"));
     // An absence of the server is a time, so it has to pass: the socket is missing, then it is
     // there but dead, as after a crash.
+    // polls: nothing; the time itself is what is tested
     std::thread::sleep(Duration::from_millis(1500));
     drop(UnixListener::bind(&socket).unwrap());
+    // polls: nothing; the time itself is what is tested
     std::thread::sleep(Duration::from_millis(1500));
     std::fs::remove_file(&socket).unwrap();
     let server = server(&socket, 1);

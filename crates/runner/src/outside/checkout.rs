@@ -46,6 +46,8 @@ pub(super) fn carry_out(
 
     let mut site = run.enter(ground)?;
     site.watched = vec![fresh.clone()];
+    // The linked packs are there already.
+    site.fresh = false;
     run.phase("checkout");
     let made = {
         let home = folders.merge_home(&site.entered, &run.around)?;
@@ -105,6 +107,12 @@ fn make_packs(ground: &Ground, upstream: &Path, fresh: &Path, packs: &Path) -> R
         [fresh.to_owned(), fresh.join(".git"), fresh.join(".git/objects"), packs.to_owned()]
     {
         ground.make(&folder)?;
+    }
+    // Where a shallow store ends; without it git takes the missing parents for damage.
+    match fs::read(upstream.join("shallow")) {
+        Ok(marks) => ground.put(&fresh.join(".git/shallow"), &marks)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(at("reading the marks of", upstream)(error)),
     }
     link_packs(upstream, packs).map_err(at("linking packs of", upstream))
 }

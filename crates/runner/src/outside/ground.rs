@@ -119,6 +119,16 @@ impl Ground {
         self.hand_over(path)
     }
 
+    /// A new file in a folder of ours, readable by everybody.
+    pub(super) fn put(&self, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+        fs::write(path, bytes).map_err(at("writing", path))?;
+        if self.root {
+            std::os::unix::fs::lchown(path, Some(self.owner.uid), Some(self.owner.gid))
+                .map_err(at("handing over", path))?;
+        }
+        Ok(())
+    }
+
     /// A layer's folders, with what an earlier run left in its upper one.
     pub(super) fn layer(&mut self, layer: &Layer) -> Result<(), Failure> {
         self.make(layer.folder())?;

@@ -184,19 +184,21 @@ impl<'a> Run<'a> {
         idle: Idle,
     ) -> Result<Watched, Ending> {
         let unavailable = |detail: String| Ending::SandboxUnavailable { detail };
-        let running = spawn(&mut site.entered, policy, command, Stdin::Null)
-            .map_err(|error| unavailable(error.to_string()))?;
         let mut limits = self.order.limits;
         match idle {
             Idle::Counts => {}
             Idle::Ignored => limits.idle_seconds = 0,
         }
         let roots = site.watched.iter().map(|path| site.entered.resolve(path)).collect();
+        let disk = DiskMeter::new(roots, limits.disk_bytes, site.fresh)
+            .map_err(|error| internal(&error))?;
         let bounds = Bounds {
             limits: &limits,
             deadline: self.began + Duration::from_secs(limits.wall_seconds),
-            disk: DiskMeter::new(roots, limits.disk_bytes, site.fresh).ok(),
+            disk,
         };
+        let running = spawn(&mut site.entered, policy, command, Stdin::Null)
+            .map_err(|error| unavailable(error.to_string()))?;
         let watched = watch::watch(running, &site.entered.meter, bounds, self)
             .map_err(|error| Ending::Lost { detail: error.to_string() })?;
         self.facts.duration = watched.duration;

@@ -96,7 +96,11 @@ pub(super) fn tests(order: &Order, logs: [Option<File>; 2]) -> Option<TestCounts
     Some(TestCounts {
         executed: found.executed,
         failed: found.failed,
-        failing: found.failing,
+        failing: found
+            .failing
+            .iter()
+            .map(|name| escape::line(name.as_bytes(), NAME_CHARACTERS))
+            .collect(),
         named: found.named,
     })
 }

@@ -78,7 +78,7 @@ pub(super) struct Bounds<'a> {
     /// When the whole run has to be over.
     pub(super) deadline: Instant,
     /// Counts what is written.
-    pub(super) disk: Option<DiskMeter>,
+    pub(super) disk: DiskMeter,
 }
 
 /// How a sandbox ended.
@@ -193,8 +193,12 @@ fn of_output(around: &impl Around) -> Option<Cut> {
 }
 
 fn of_disk(bounds: &mut Bounds<'_>, now: Instant) -> Option<Cut> {
-    let full = bounds.disk.as_mut()?.look(now).ok()?.err()?;
-    Some(Cut::Disk(full.0))
+    match bounds.disk.look(now) {
+        Ok(Ok(())) => None,
+        Ok(Err(full)) => Some(Cut::Disk(full.0)),
+        // What cannot be measured is not without a limit.
+        Err(error) => Some(Cut::Disk(format!("the disk cannot be measured: {error}"))),
+    }
 }
 
 fn kernel_held(meter: &Meter, sample: &Sample) -> Option<Cut> {

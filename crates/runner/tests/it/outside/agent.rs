@@ -140,3 +140,37 @@ fn what_a_dead_agent_left_is_rescued() {
         assert_eq!(report.ignored_files, ["debug.log"]);
     });
 }
+
+#[test]
+fn work_is_checkpointed_while_it_grows_and_a_reader_leaves_none() {
+    as_everyone(|persona| {
+        let world = World::new(persona);
+        let workspace = world.workspace(&world.commit(&[("a", "1\n")]));
+        let script = "echo half > work.txt; echo begun; exec sleep 3131";
+        let mut started = world
+            .agent(&workspace, script)
+            .with(|order| {
+                let Work::Agent { agent, .. } = &mut order.work else { unreachable!() };
+                agent.checkpoint_seconds = 1;
+            })
+            .start();
+        started.until("a checkpoint", |folder| {
+            read(folder, "events.jsonl").contains("\"type\":\"checkpoint\"")
+                && folder.join("out/checkpoint.bundle").is_file()
+        });
+        started.child.kill().unwrap();
+        started.child.wait().unwrap();
+        wait_gone("sleep 3131");
+
+        let (report, folder) = world
+            .agent(&workspace, "echo no > a; echo looked")
+            .with(|order| {
+                let Work::Agent { agent, .. } = &mut order.work else { unreachable!() };
+                agent.read_only = true;
+            })
+            .finish();
+        assert_eq!(report.ending, Ending::Exited { code: 0 }, "{report:#?}");
+        assert!(!folder.join("out/work.bundle").exists());
+        assert!(report.claim.is_none_or(|claim| claim.head.is_none()));
+    });
+}

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use midwatch_api::order::Work;
 use midwatch_api::report::{Ending, LimitsMode, TestCounts};
 
 use super::world::{Persona, World, as_everyone, read, wait_gone};
@@ -45,6 +46,69 @@ fn a_commit_on_top_of_the_base_is_what_is_checked() {
         let report = world.check(&workspace, "grep 41 answer.txt && ! test -e new.txt").report();
         assert_eq!(report.ending, Ending::Exited { code: 0 }, "{report:#?}");
         assert!(!folder.join("upper").exists(), "what a check wrote is thrown away");
+    });
+}
+
+#[test]
+fn a_shallow_store_makes_a_base_too() {
+    as_everyone(|persona| {
+        let world = World::new(persona);
+        world.commit(&[("a", "1\n")]);
+        let commit = world.commit(&[("a", "2\n")]);
+        world.cut_off();
+        let workspace = world.workspace(&commit);
+        let command =
+            "git log --oneline | wc -l; git status --porcelain; git fsck --connectivity-only";
+        let (report, folder) = world.check(&workspace, command).finish();
+        assert_eq!(report.ending, Ending::Exited { code: 0 }, "{report:#?}");
+        assert_eq!(read(&folder, "stdout.log"), "1\n");
+        let (report, folder) = world.agent(&workspace, "echo 3 > a").finish();
+        assert_eq!(report.ending, Ending::Exited { code: 0 }, "{report:#?}");
+        assert_eq!(world.changed(&folder.join("out/work.bundle"), &report), "a");
+    });
+}
+
+#[test]
+fn two_runners_may_make_the_same_base() {
+    as_everyone(|persona| {
+        let world = World::new(persona);
+        let commit = world.commit(&[("a", "1\n")]);
+        let base = world.path("bases/same");
+        let started = [1, 2, 3].map(|_| {
+            let work = Work::Checkout {
+                commit: commit.clone(),
+                upstream: world.upstream(),
+                base: base.clone(),
+                workers: 1,
+            };
+            world.order("checkout", work).start()
+        });
+        for started in started {
+            let report = started.report();
+            assert_eq!(report.ending, Ending::Exited { code: 0 }, "{report:#?}");
+        }
+        assert_eq!(fs::read_dir(world.path("bases")).unwrap().count(), 1, "and nothing beside it");
+        assert_eq!(read(&base, "a"), "1\n");
+    });
+}
+
+#[test]
+fn a_commit_that_is_not_there_makes_no_base() {
+    as_everyone(|persona| {
+        let world = World::new(persona);
+        world.commit(&[("a", "1\n")]);
+        let work = Work::Checkout {
+            commit: "c".repeat(40),
+            upstream: world.upstream(),
+            base: world.path("bases/none"),
+            workers: 1,
+        };
+        let report = world.order("checkout", work).report();
+        assert!(
+            matches!(&report.ending, Ending::Prepare { detail } if !detail.is_empty()),
+            "{report:#?}"
+        );
+        assert_eq!(fs::read_dir(world.path("bases")).unwrap().count(), 0);
     });
 }
 

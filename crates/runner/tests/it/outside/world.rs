@@ -139,6 +139,16 @@ impl World {
         git(&self.source, &["rev-parse", "HEAD"])
     }
 
+    /// Leaves only the newest commit in the upstream store.
+    pub(super) fn cut_off(&self) {
+        let upstream = self.upstream();
+        fs::remove_dir_all(&upstream).unwrap();
+        let from = format!("file://{}", self.source.display());
+        let to = upstream.to_str().unwrap();
+        git(self.dir.path(), &["clone", "-q", "--bare", "--depth", "1", &from, to]);
+        git(&upstream, &["repack", "-adq"]);
+    }
+
     /// The store with the packs.
     pub(super) fn upstream(&self) -> PathBuf {
         self.path("upstream")

@@ -134,6 +134,9 @@ async fn talk(proxy: &std::path::Path, first: &[u8], inside: Option<&[u8]>) -> O
     let _ = stream.write_all(first).await;
     let talked = tokio::time::timeout(PATIENCE, async {
         let head = read_head(&mut stream).await?;
+        if header(&head, "x-midwatch-refusal").is_some() {
+            return None;
+        }
         if head.starts_with("HTTP/1.1 200") && first.starts_with(b"CONNECT") {
             let _ = stream.write_all(inside.unwrap_or(&hello(None))).await;
         }

@@ -6,5 +6,6 @@ mod hostile;
 mod pins;
 mod real;
 mod recorded;
+mod rehearsal;
 mod rows;
 mod scripted;

@@ -88,7 +88,6 @@ impl Story {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "what could not run must not look as if it had")]
 fn the_demo_is_red_then_green_then_reviewed() {
     let place = match Place::new(Cli::ClaudeCode) {
         Ok(place) => place,
@@ -169,7 +168,6 @@ fn the_demo_is_red_then_green_then_reviewed() {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "what could not run must not look as if it had")]
 fn another_key_does_not_play() {
     let place = match Place::new(Cli::ClaudeCode) {
         Ok(place) => place,

@@ -6,6 +6,8 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use midwatch_api::control::Refusal;
 
+use crate::desk::CLOSING;
+
 /// A refusal on its way out.
 pub(crate) struct Refused(StatusCode, Refusal);
 
@@ -20,6 +22,7 @@ impl From<Refusal> for Refused {
         let status = match refusal.exit {
             2 => StatusCode::UNPROCESSABLE_ENTITY,
             6 => StatusCode::CONFLICT,
+            CLOSING => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self(status, refusal)

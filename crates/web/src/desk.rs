@@ -9,6 +9,10 @@ use midwatch_api::view::{ProgressLine, ResultLine};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
+/// The `exit` of a refusal that a server gives while it ends: the client asks the next server.
+/// It becomes status 503 and is no exit code of a command.
+pub const CLOSING: u8 = 75;
+
 /// One line for a watcher.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]

@@ -13,6 +13,6 @@ mod routes;
 mod socket;
 mod stream;
 
-pub use desk::{Desk, Line, Lines, Opened, Patch, PatchForm};
+pub use desk::{CLOSING, Desk, Line, Lines, Opened, Patch, PatchForm};
 pub use routes::router;
 pub use socket::{ControlSocket, SocketError, serve};

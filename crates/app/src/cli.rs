@@ -1,0 +1,241 @@
+//! The command line: words become a command, a command an exit code.
+
+use std::ffi::OsString;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use crate::environment::Environment;
+use crate::output::{Format, Output};
+use crate::problem::{Problem, exit};
+
+mod decide;
+mod demo;
+mod describe;
+mod diff;
+mod doctor;
+mod follow;
+mod get;
+mod goal;
+mod logs;
+mod open;
+mod reference;
+mod retry;
+mod run;
+pub(crate) mod serve;
+mod timeout;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "midwatch",
+    version,
+    about = "Runs coding agents unattended, from a sentence to a change that is verified.",
+    after_help = "Examples:\n  midwatch run \"make the tests pass\"\n  midwatch get\n  midwatch logs -f make-the-tests-pass-1a2b\n  midwatch open make-the-tests-pass-1a2b\n\nExit codes: 0 done, 1 internal, 2 usage, 3 failed, 4 no change needed, 5 held,\n6 this machine or repository cannot run it, 130 cancelled.",
+    max_term_width = 100
+)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+
+    /// How results are written: text for people, JSON lines for scripts
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    output: Format,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Run(Box<run::Run>),
+    Get(get::Get),
+    Describe(describe::Describe),
+    Explain(describe::Explain),
+    Wait(follow::Wait),
+    Logs(logs::Logs),
+    Diff(diff::Diff),
+    Open(open::Open),
+    Approve(decide::Approve),
+    Reject(decide::Reject),
+    Resume(decide::Resume),
+    Retry(retry::Retry),
+    Cancel(decide::Cancel),
+    Doctor(doctor::Doctor),
+    Demo(demo::Demo),
+    Serve(serve::Serve),
+    Runner(Runner),
+    Reference(reference::Reference),
+}
+
+/// Supervises one run; not for people
+///
+/// It is told apart before this command line is read: see `midwatch_runner::dispatch`.
+#[derive(Debug, clap::Args)]
+#[command(hide = true)]
+struct Runner {
+    /// The run's folder
+    #[arg(value_name = "FOLDER")]
+    folder: OsString,
+}
+
+/// What every command works with.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) environment: Environment,
+    pub(crate) output: Output,
+}
+
+/// Runs a command line, its own name first. Returns the exit code.
+pub(crate) fn main(words: Vec<OsString>) -> u8 {
+    let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let cli = match Cli::try_parse_from(&words) {
+        Ok(cli) => cli,
+        Err(error) => return misunderstood(&error, &words, no_colour),
+    };
+    let output = Output::new(cli.output, no_colour);
+    let context = match Environment::read() {
+        Ok(environment) => Context { environment, output },
+        Err(problem) => return refuse(output, &problem, cli.verb.task()),
+    };
+    let task = cli.verb.task().map(ToOwned::to_owned);
+    match cli.verb.carry_out(&context) {
+        Ok(code) => code,
+        Err(problem) => refuse(output, &problem, task.as_deref()),
+    }
+}
+
+fn refuse(output: Output, problem: &Problem, task: Option<&str>) -> u8 {
+    output.refuse(problem, task);
+    problem.exit
+}
+
+/// Help and version are no errors; everything else is wrong usage, and scripts get their line.
+fn misunderstood(error: &clap::Error, words: &[OsString], no_colour: bool) -> u8 {
+    if !error.use_stderr() {
+        // Nobody may be reading any more.
+        let _ = error.print();
+        return exit::FINE;
+    }
+    let output = Output::new(format_of(words), no_colour);
+    let text = error.render().to_string();
+    output.say(text.trim_end());
+    if output.is_json() {
+        let first = text.lines().next().unwrap_or_default();
+        let first = first.trim_start_matches("error:").trim();
+        let problem = Problem { exit: exit::USAGE, ..wrong_usage(first) };
+        output.json(&problem.line(None));
+    }
+    exit::USAGE
+}
+
+fn wrong_usage(message: &str) -> Problem {
+    let reason = midwatch_core::reason::FailReason::InvalidInput.as_str();
+    Problem {
+        message: message.into(),
+        hint: Some("see `midwatch --help`".into()),
+        exit: exit::USAGE,
+        reason,
+    }
+}
+
+/// The wanted format, of words that are otherwise wrong.
+fn format_of(words: &[OsString]) -> Format {
+    let mut words = words.iter().map_while(|word| {
+        let word = word.to_string_lossy();
+        (word != "--").then(|| word.into_owned())
+    });
+    while let Some(word) = words.next() {
+        let json = match word.as_str() {
+            "--output" => words.next().as_deref() == Some("json"),
+            "--output=json" => true,
+            _ => false,
+        };
+        if json {
+            return Format::Json;
+        }
+    }
+    Format::Text
+}
+
+impl Verb {
+    /// The task that a command is about, as far as its words say.
+    fn task(&self) -> Option<&str> {
+        match self {
+            Self::Run(run) => run.name.as_deref(),
+            Self::Get(get) => get.name.as_deref(),
+            Self::Describe(describe) => Some(&describe.name),
+            Self::Explain(explain) => Some(&explain.name),
+            Self::Wait(wait) => Some(&wait.name),
+            Self::Logs(logs) => Some(&logs.name),
+            Self::Diff(diff) => Some(&diff.name),
+            Self::Open(open) => Some(&open.name),
+            Self::Approve(approve) => Some(&approve.name),
+            Self::Reject(reject) => Some(&reject.name),
+            Self::Resume(resume) => Some(&resume.name),
+            Self::Retry(retry) => Some(&retry.name),
+            Self::Cancel(cancel) => Some(&cancel.name),
+            Self::Doctor(_)
+            | Self::Demo(_)
+            | Self::Serve(_)
+            | Self::Runner(_)
+            | Self::Reference(_) => None,
+        }
+    }
+
+    fn carry_out(self, context: &Context) -> Result<u8, Problem> {
+        match self {
+            Self::Run(run) => block_on(run.carry_out(context)),
+            Self::Get(get) => block_on(get.carry_out(context)),
+            Self::Describe(describe) => block_on(describe.carry_out(context)),
+            Self::Explain(explain) => block_on(explain.carry_out(context)),
+            Self::Wait(wait) => block_on(wait.carry_out(context)),
+            Self::Logs(logs) => block_on(logs.carry_out(context)),
+            Self::Diff(diff) => block_on(diff.carry_out(context)),
+            Self::Open(open) => block_on(open.carry_out(context)),
+            Self::Approve(approve) => block_on(approve.carry_out(context)),
+            Self::Reject(reject) => block_on(reject.carry_out(context)),
+            Self::Resume(resume) => block_on(resume.carry_out(context)),
+            Self::Retry(retry) => block_on(retry.carry_out(context)),
+            Self::Cancel(cancel) => block_on(cancel.carry_out(context)),
+            Self::Doctor(doctor) => block_on(doctor.carry_out(context)),
+            Self::Demo(demo) => block_on(demo.carry_out(context)),
+            Self::Serve(serve) => serve.carry_out(context),
+            Self::Runner(runner) => Err(Problem::usage(
+                "runner",
+                &runner.folder.to_string_lossy(),
+                "is not for people",
+                "see `midwatch run --help`",
+            )),
+            Self::Reference(reference) => reference.carry_out(context, &Cli::command()),
+        }
+    }
+}
+
+fn block_on(work: impl Future<Output = Result<u8, Problem>>) -> Result<u8, Problem> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Problem::internal(error.to_string()))?;
+    let result = runtime.block_on(work);
+    // A blocking read of a thread of ours must not keep the process.
+    runtime.shutdown_background();
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn json_is_seen_in_words_that_are_wrong_otherwise() {
+        let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
+        for (text, expected) in [
+            ("midwatch run --output json --wrong", Format::Json),
+            ("midwatch --output=json", Format::Json),
+            ("midwatch run --output text", Format::Text),
+            ("midwatch run -- --output=json", Format::Text),
+            ("midwatch run --output", Format::Text),
+        ] {
+            assert_eq!(format_of(&words(text)), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What people decide about a task: approve, reject, resume, cancel.
+
+use midwatch_api::control::Command;
+
+use super::Context;
+use crate::client::Client;
+use crate::environment::Environment;
+use crate::output::Ink;
+use crate::problem::{Problem, exit};
+
+/// Lets a held change through
+///
+/// The approval is bound to the commit that you looked at: when the task has moved on, it is
+/// refused.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  midwatch diff fix-login\n  midwatch approve fix-login")]
+pub(super) struct Approve {
+    /// The task
+    #[arg(value_name = "TASK")]
+    pub(super) name: String,
+
+    /// The full id of the commit that you looked at; without it, the one at hand
+    #[arg(long, value_name = "COMMIT")]
+    commit: Option<String>,
+}
+
+/// Sends a held change back with what to do instead, or ends the task
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  midwatch reject fix-login --feedback \"keep the public API as it is\"\n  midwatch reject fix-login"
+)]
+pub(super) struct Reject {
+    /// The task
+    #[arg(value_name = "TASK")]
+    pub(super) name: String,
+
+    /// What to do instead; without it the task ends, and its work is kept
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    feedback: String,
+}
+
+/// Lets a held task go on now: after a login, or before its limit resets
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  midwatch resume fix-login")]
+pub(super) struct Resume {
+    /// The task
+    #[arg(value_name = "TASK")]
+    pub(super) name: String,
+}
+
+/// Stops a task and saves what it did
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  midwatch cancel fix-login\n  midwatch cancel fix-login --now")]
+pub(super) struct Cancel {
+    /// The task
+    #[arg(value_name = "TASK")]
+    pub(super) name: String,
+
+    /// Kill its runs at once instead of letting them finish what they are saving; what is in
+    /// the workspace is saved all the same
+    #[arg(long)]
+    now: bool,
+}
+
+impl Approve {
+    pub(super) async fn carry_out(self, context: &Context) -> Result<u8, Problem> {
+        let by = whoever(&context.environment);
+        let command = Command::Approve { commit: self.commit, by };
+        hand_over(context, &self.name, &command, "approved").await
+    }
+}
+
+impl Reject {
+    pub(super) async fn carry_out(self, context: &Context) -> Result<u8, Problem> {
+        let by = whoever(&context.environment);
+        let command = Command::Reject { feedback: self.feedback, by };
+        hand_over(context, &self.name, &command, "rejected").await
+    }
+}
+
+impl Resume {
+    pub(super) async fn carry_out(self, context: &Context) -> Result<u8, Problem> {
+        let command = Command::Resume { by: whoever(&context.environment) };
+        hand_over(context, &self.name, &command, "resumed").await
+    }
+}
+
+impl Cancel {
+    pub(super) async fn carry_out(self, context: &Context) -> Result<u8, Problem> {
+        let command = Command::Cancel { by: whoever(&context.environment) };
+        let code = hand_over(context, &self.name, &command, "being cancelled").await?;
+        if self.now {
+            let killed = Client::new(&context.environment).kill(&self.name).await?;
+            for run in killed {
+                context.output.say(&format!("killed {run}"));
+            }
+        }
+        Ok(code)
+    }
+}
+
+/// Who decides, as far as this machine knows.
+pub(super) fn whoever(environment: &Environment) -> String {
+    let name = environment.text("USER").or_else(|| environment.text("LOGNAME"));
+    let uid = rustix::process::geteuid().as_raw();
+    name.map_or_else(|| format!("uid {uid}"), |name| format!("{name} (uid {uid})"))
+}
+
+async fn hand_over(
+    context: &Context,
+    name: &str,
+    command: &Command,
+    done: &str,
+) -> Result<u8, Problem> {
+    let client = Client::new(&context.environment);
+    client.command(name, command).await?;
+    let view = client.get(name).await?;
+    if context.output.is_json() {
+        context.output.json(&view.result);
+    } else {
+        context.output.say_marked(Ink::Good, "ok:", &format!("{name} is {done}"));
+        context.output.say(&format!("`midwatch wait {name}` follows it"));
+    }
+    Ok(exit::FINE)
+}

@@ -1,0 +1,150 @@
+//! `midwatch describe` and `midwatch explain`: all about one task, or one sentence and what its
+//! sandbox would be.
+
+use midwatch_api::control::TaskView;
+use midwatch_api::task::{CredentialRef, Egress, TaskOrder};
+use serde_json::json;
+
+use super::Context;
+use super::get::ink;
+use crate::client::Client;
+use crate::output::{Output, escape};
+use crate::problem::{Problem, exit};
+
+/// Shows all about one task: order, state, evidence, runs
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  midwatch describe fix-login")]
+pub(crate) struct Describe {
+    /// The task
+    #[arg(value_name = "TASK")]
+    pub(super) name: String,
+}
+
+/// Says why a task waits or what it does, and what its sandbox may reach
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  midwatch explain fix-login")]
+pub(crate) struct Explain {
+    /// The task
+    #[arg(value_name = "TASK")]
+    pub(super) name: String,
+}
+
+impl Describe {
+    pub(super) async fn carry_out(self, context: &Context) -> Result<u8, Problem> {
+        let client = Client::new(&context.environment);
+        let (view, order) = (client.get(&self.name).await?, client.order(&self.name).await?);
+        if context.output.is_json() {
+            context.output.json(&json!({ "task": view, "order": order }));
+        } else {
+            describe(context.output, &self.name, &view, &order);
+        }
+        Ok(exit::FINE)
+    }
+}
+
+impl Explain {
+    pub(super) async fn carry_out(self, context: &Context) -> Result<u8, Problem> {
+        let client = Client::new(&context.environment);
+        let (view, order) = (client.get(&self.name).await?, client.order(&self.name).await?);
+        let sandbox = sandbox(&order);
+        if context.output.is_json() {
+            let lines: Vec<String> = sandbox.iter().map(|(k, v)| format!("{k}: {v}")).collect();
+            context
+                .output
+                .json(&json!({ "task": self.name, "explain": view.explain, "sandbox": lines }));
+        } else {
+            context.output.tell(&format!("{} {}", self.name, view.explain));
+            rows(context.output, &sandbox);
+        }
+        Ok(exit::FINE)
+    }
+}
+
+fn describe(output: Output, name: &str, view: &TaskView, order: &TaskOrder) {
+    let result = &view.result;
+    let state = result.state.as_deref().unwrap_or("?");
+    output.tell_painted(&format!("{}  {}", escape::line(name), output.paint(ink(state), state)));
+    output.tell(&format!("  {}", view.explain));
+    let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
+    let mut lines = vec![
+        ("goal", order.goal.clone()),
+        ("repository", view.repository.clone()),
+        ("base", text(&result.base)),
+        ("pipeline", view.pipeline.clone()),
+        ("commit", text(&result.commit)),
+        ("branch", text(&result.branch)),
+        ("changed", text(&result.diffstat)),
+        ("saved work", text(&result.rescue_ref)),
+        ("checks", format!("{} ({})", joined(&order.checks), order.checks_from)),
+    ];
+    lines.extend(sandbox(order));
+    for note in &result.notes {
+        lines.push(("note", note.clone()));
+    }
+    for check in &result.checks {
+        let base = check.base_outcome.as_deref().unwrap_or("not compared");
+        let tests = check.tests_executed.map_or(String::new(), |n| format!(", {n} tests"));
+        let said = format!("{} ({} before){tests}: {}", check.outcome, base, check.command);
+        lines.push(("evidence", said));
+    }
+    for run in &view.runs {
+        let open = if run.open { " (open)" } else { "" };
+        lines.push(("run", format!("{} {}{open}", run.kind, run.folder)));
+    }
+    rows(output, &lines);
+}
+
+/// What the sandbox of a task is.
+fn sandbox(order: &TaskOrder) -> Vec<(&'static str, String)> {
+    let limits = &order.limits;
+    let egress = match order.egress {
+        Egress::None => "the model gateway only".to_owned(),
+        Egress::Registries => format!("the gateway and {}", joined(&order.registries)),
+        Egress::Public => "the gateway and any public address, ports 80 and 443".to_owned(),
+    };
+    let credential = match &order.agent.credential {
+        CredentialRef::None => "none".to_owned(),
+        CredentialRef::Stored { .. } => "a key, held outside the sandbox".to_owned(),
+        CredentialRef::ClaudeLogin { path } | CredentialRef::CodexLogin { path } => {
+            format!("{}, read outside the sandbox", path.display())
+        }
+    };
+    let setup = order.setup.as_ref();
+    let tools: Vec<String> =
+        order.toolchains.iter().map(|t| format!("{} ({})", t.name, t.folder.display())).collect();
+    vec![
+        ("agent", format!("{} as profile {}", order.agent.adapter, order.agent.profile)),
+        ("model", order.agent.model.clone().unwrap_or_else(|| "the agent's own".to_owned())),
+        ("credential", credential),
+        ("reaches", egress),
+        ("checks reach", "nothing at all".to_owned()),
+        ("setup", setup.map_or("none".to_owned(), |s| format!("{} ({})", s.command, s.from))),
+        ("toolchains", joined(&tools)),
+        (
+            "limits",
+            format!(
+                "{} s a run, {} s without progress, {} MiB memory, {} processes, {} MiB disk",
+                limits.wall_seconds,
+                limits.idle_seconds,
+                limits.memory_bytes >> 20,
+                limits.pids,
+                limits.disk_bytes >> 20
+            ),
+        ),
+        ("may lack", joined(&order.accept_missing)),
+    ]
+}
+
+fn joined(items: &[String]) -> String {
+    if items.is_empty() { "none".to_owned() } else { items.join(", ") }
+}
+
+fn rows(output: Output, rows: &[(&str, String)]) {
+    for (name, value) in rows {
+        let mut lines = value.lines();
+        output.tell(&format!("  {name:<13}{}", lines.next().unwrap_or_default()));
+        for more in lines {
+            output.tell(&format!("  {:<13}{more}", ""));
+        }
+    }
+}

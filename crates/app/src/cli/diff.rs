@@ -1,0 +1,49 @@
+//! `midwatch diff`: what a task changed.
+
+use midwatch_web::PatchForm;
+
+use super::Context;
+use crate::client::Client;
+use crate::output::{Ink, Output, escape};
+use crate::problem::{Problem, exit};
+
+/// Shows what a task changed against its base
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  midwatch diff fix-login\n  midwatch diff fix-login --stat")]
+pub(crate) struct Diff {
+    /// The task
+    #[arg(value_name = "TASK")]
+    pub(super) name: String,
+
+    /// A line per file instead of the patch
+    #[arg(long)]
+    stat: bool,
+}
+
+impl Diff {
+    pub(super) async fn carry_out(self, context: &Context) -> Result<u8, Problem> {
+        let form = if self.stat { PatchForm::Stat } else { PatchForm::Patch };
+        let patch = Client::new(&context.environment).patch(&self.name, form).await?;
+        if context.output.is_json() {
+            context.output.json(&patch);
+        } else {
+            for line in patch.text.lines() {
+                context.output.tell_painted(&painted(context.output, line));
+            }
+        }
+        Ok(exit::FINE)
+    }
+}
+
+/// A line of a patch in its colour. It is somebody's text: escaped first.
+fn painted(output: Output, line: &str) -> String {
+    let shown = escape::line(line);
+    let ink = match line.as_bytes() {
+        [b'+', b'+', b'+', ..] | [b'-', b'-', b'-', ..] => Ink::Strong,
+        [b'+', ..] => Ink::Good,
+        [b'-', ..] => Ink::Bad,
+        [b'@', b'@', ..] => Ink::Notable,
+        _ => return shown,
+    };
+    output.paint(ink, &shown)
+}

@@ -1,0 +1,145 @@
+//! `midwatch logs`: what runs printed and agents said, from the files that runners wrote.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::path::Path;
+
+use midwatch_api::control::RunView;
+use midwatch_api::report::{EVENTS_FILE, STDERR_FILE, STDOUT_FILE, StreamEvent};
+use midwatch_api::view::{LINE_VERSION, Progress, ProgressLine};
+
+use super::Context;
+use super::follow::{Interrupt, Told, finish, watch};
+use crate::client::Client;
+use crate::output::{Ink, escape, lines};
+use crate::problem::{Problem, exit};
+
+/// The end of each file that is shown, in bytes; the files themselves are named.
+const SHOWN: u64 = 256 << 10;
+
+/// Shows what a task's runs printed and what its agents said
+///
+/// With -f it follows the task to its end and ends with the same result line and exit code as
+/// the run itself.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  midwatch logs fix-login\n  midwatch logs -f fix-login\n  midwatch logs fix-login --run fix-login-check-4"
+)]
+pub(super) struct Logs {
+    /// The task
+    #[arg(value_name = "TASK")]
+    pub(super) name: String,
+
+    /// Follow it to its end
+    #[arg(short, long)]
+    follow: bool,
+
+    /// Only this run, as `midwatch describe` names it
+    #[arg(long, value_name = "RUN", conflicts_with = "follow")]
+    run: Option<String>,
+}
+
+impl Logs {
+    pub(super) async fn carry_out(self, context: &Context) -> Result<u8, Problem> {
+        let client = Client::new(&context.environment);
+        if self.follow {
+            return watch(context, &client, &self.name, Interrupt::Leaves, Told::All).await;
+        }
+        let task = client.get(&self.name).await?;
+        let chosen = |run: &&RunView| self.run.as_deref().is_none_or(|name| name == run.run);
+        let runs: Vec<&RunView> = task.runs.iter().filter(chosen).collect();
+        if let (Some(name), true) = (&self.run, runs.is_empty()) {
+            let all: Vec<&str> = task.runs.iter().map(|run| run.run.as_str()).collect();
+            let fix = format!("runs: {}", all.join(", "));
+            return Err(Problem::usage("--run", name, "is no run of this task", &fix));
+        }
+        for run in runs {
+            show(context, &self.name, run);
+        }
+        if context.output.is_json() {
+            finish(context, &task.result);
+        }
+        Ok(exit::FINE)
+    }
+}
+
+fn show(context: &Context, task: &str, run: &RunView) {
+    let folder = Path::new(&run.folder);
+    if !context.output.is_json() {
+        let title = format!("--- {} ({}) {}", run.run, run.kind, run.folder);
+        context.output.tell_painted(&context.output.paint(Ink::Faint, &escape::line(&title)));
+    }
+    // An agent's own stdout is its protocol: its events say the same in words.
+    let events = folder.join(EVENTS_FILE);
+    if run.kind == "Agent" && events.exists() {
+        said(context, task, &run.run, &events);
+    } else {
+        printed(context, task, &run.run, "stdout", &folder.join(STDOUT_FILE));
+    }
+    printed(context, task, &run.run, "stderr", &folder.join(STDERR_FILE));
+}
+
+fn said(context: &Context, task: &str, run: &str, path: &Path) {
+    let text = match end_of(path) {
+        Ok(text) => text,
+        Err(error) => return missing(context, path, &error),
+    };
+    for line in text.lines() {
+        let Ok(event) = serde_json::from_str::<StreamEvent>(line) else {
+            continue;
+        };
+        let line = ProgressLine {
+            version: LINE_VERSION,
+            task: task.to_owned(),
+            seq: 0,
+            at_ms: 0,
+            progress: Progress::Agent { run: run.to_owned(), event },
+        };
+        if context.output.is_json() {
+            context.output.json(&line);
+        } else if let Some(text) = whole(&line).or_else(|| lines::line(&line)) {
+            context.output.tell(&text);
+        }
+    }
+}
+
+/// Text of an agent in full: here is the place for it.
+fn whole(line: &ProgressLine) -> Option<String> {
+    match &line.progress {
+        Progress::Agent { event: StreamEvent::Text { text }, .. } => Some(text.clone()),
+        _ => None,
+    }
+}
+
+fn printed(context: &Context, task: &str, run: &str, stream: &str, path: &Path) {
+    match end_of(path) {
+        Ok(text) if text.is_empty() => {}
+        Ok(text) if context.output.is_json() => context.output.json(&serde_json::json!({
+            "type": "log", "version": LINE_VERSION, "task": task, "seq": 0,
+            "run": run, "stream": stream, "text": text,
+        })),
+        Ok(text) => context.output.tell(text.trim_end_matches('\n')),
+        Err(error) => missing(context, path, &error),
+    }
+}
+
+fn missing(context: &Context, path: &Path, error: &io::Error) {
+    // A run that has printed nothing yet has no file.
+    if error.kind() != io::ErrorKind::NotFound {
+        context.output.say(&format!("{}: {error}", path.display()));
+    }
+}
+
+fn end_of(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let from = length.saturating_sub(SHOWN);
+    file.seek(SeekFrom::Start(from))?;
+    let mut bytes = Vec::new();
+    file.take(SHOWN).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    Ok(match from {
+        0 => text.into_owned(),
+        left => format!("[{left} bytes before this are in {}]\n{text}", path.display()),
+    })
+}

@@ -1,0 +1,74 @@
+//! `midwatch open`: a result, or rescued work, in a worktree.
+
+use std::path::PathBuf;
+
+use super::Context;
+use crate::client::Client;
+use crate::output::Ink;
+use crate::problem::{Problem, exit};
+
+/// Puts a task's result, or what was saved of it, into a worktree
+///
+/// The worktree belongs to your repository and is on no branch; your checkout stays as it is.
+/// Nothing of the repository runs while it is made.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  midwatch open fix-login\n  midwatch open fix-login /tmp/look\n  git worktree remove /tmp/look"
+)]
+pub(crate) struct Open {
+    /// The task
+    #[arg(value_name = "TASK")]
+    pub(super) name: String,
+
+    /// Where; a folder that does not exist. Without it, beside the repository
+    #[arg(value_name = "FOLDER")]
+    folder: Option<PathBuf>,
+}
+
+impl Open {
+    pub(super) async fn carry_out(self, context: &Context) -> Result<u8, Problem> {
+        let client = Client::new(&context.environment);
+        let folder = match self.folder {
+            Some(folder) => std::path::absolute(&folder).map_err(|error| {
+                Problem::usage(
+                    "FOLDER",
+                    &folder.to_string_lossy(),
+                    &error.to_string(),
+                    "give another",
+                )
+            })?,
+            None => beside(&client.order(&self.name).await?.repository.path, &self.name)?,
+        };
+        if folder.exists() {
+            return Err(Problem::usage(
+                "FOLDER",
+                &folder.to_string_lossy(),
+                "exists",
+                "name one that does not, or remove it with `git worktree remove`",
+            ));
+        }
+        let opened = client.open(&self.name, &folder).await?;
+        if context.output.is_json() {
+            context.output.json(&opened);
+        } else {
+            let from = format!("{} ({})", opened.from, opened.commit);
+            context.output.say_marked(Ink::Good, "open:", &from);
+            context.output.tell(&opened.folder.to_string_lossy());
+        }
+        Ok(exit::FINE)
+    }
+}
+
+fn beside(repository: &std::path::Path, task: &str) -> Result<PathBuf, Problem> {
+    let name = repository.file_name().and_then(|name| name.to_str());
+    let parent = repository.parent();
+    match (parent, name) {
+        (Some(parent), Some(name)) => Ok(parent.join(format!("{name}-{task}"))),
+        (None | Some(_), None | Some(_)) => Err(Problem::usage(
+            "FOLDER",
+            "",
+            "is needed: there is no place beside the repository",
+            "name a folder that does not exist",
+        )),
+    }
+}

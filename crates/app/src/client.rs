@@ -1,0 +1,169 @@
+//! Talks to the server of the state folder: finds or starts it, asks, follows, and goes on after
+//! the server was restarted.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use midwatch_api::control::{Command, Submit, Submitted, TaskView};
+use midwatch_api::task::TaskOrder;
+use midwatch_api::view::{ProgressLine, ResultLine};
+use midwatch_web::{Opened, Patch, PatchForm};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::environment::Environment;
+use crate::problem::Problem;
+
+mod build;
+mod connection;
+mod find;
+
+pub(crate) use build::build;
+pub(crate) use connection::Failure;
+pub(crate) use find::Start;
+
+/// How long a client tries to get through to a server that goes away while it is asked.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A client of the server that owns a state folder.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    state: PathBuf,
+    variables: Vec<(&'static str, std::ffi::OsString)>,
+}
+
+impl Client {
+    /// Names the state folder. Nothing is started yet.
+    pub(crate) fn new(environment: &Environment) -> Self {
+        Self { state: environment.state_folder(), variables: find::handed_on(environment) }
+    }
+
+    /// The state folder.
+    pub(crate) fn state(&self) -> &std::path::Path {
+        &self.state
+    }
+
+    /// Makes sure that a server answers; see [`Start`].
+    pub(crate) async fn ready(&self, start: Start) -> Result<(), Problem> {
+        find::ready(self, start).await.map(drop)
+    }
+
+    /// Asks, and asks again where the server went away meanwhile. Only for what may be asked
+    /// twice: submitting with a name, questions, decisions.
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&(impl Serialize + Sync)>,
+    ) -> Result<T, Problem> {
+        let began = Instant::now();
+        loop {
+            self.ready(Start::Any).await?;
+            match connection::ask(&find::socket(&self.state), method, path, body).await {
+                Ok(answer) => return Ok(answer),
+                Err(Failure::Refused(refusal)) => return Err(refusal.into()),
+                Err(Failure::Odd(what)) => return Err(Problem::internal(what)),
+                Err(Failure::Gone(what)) if began.elapsed() > PATIENCE => {
+                    return Err(find::unreachable(&self.state, &what));
+                }
+                Err(Failure::Gone(_)) => tokio::time::sleep(PAUSE).await,
+            }
+        }
+    }
+
+    /// Submits. The name must be set, so that asking twice makes one task.
+    pub(crate) async fn submit(&self, submit: &Submit) -> Result<Submitted, Problem> {
+        self.ready(Start::SameBuild).await?;
+        self.ask("POST", "/v1/tasks", Some(submit)).await
+    }
+
+    /// The newest tasks.
+    pub(crate) async fn list(&self, limit: u32) -> Result<Vec<TaskView>, Problem> {
+        self.ask("GET", &format!("/v1/tasks?limit={limit}"), NO_BODY).await
+    }
+
+    /// One task.
+    pub(crate) async fn get(&self, name: &str) -> Result<TaskView, Problem> {
+        self.ask("GET", &path_of(name, "")?, NO_BODY).await
+    }
+
+    /// A task's order.
+    pub(crate) async fn order(&self, name: &str) -> Result<TaskOrder, Problem> {
+        self.ask("GET", &path_of(name, "/order")?, NO_BODY).await
+    }
+
+    /// Hands over a decision.
+    pub(crate) async fn command(&self, name: &str, command: &Command) -> Result<(), Problem> {
+        self.ask("POST", &path_of(name, "/commands")?, Some(command)).await
+    }
+
+    /// Kills a cancelled task's runs.
+    pub(crate) async fn kill(&self, name: &str) -> Result<Vec<String>, Problem> {
+        self.ask("POST", &path_of(name, "/kill")?, NO_BODY).await
+    }
+
+    /// What a task changed.
+    pub(crate) async fn patch(&self, name: &str, form: PatchForm) -> Result<Patch, Problem> {
+        let form = match form {
+            PatchForm::Patch => "patch",
+            PatchForm::Stat => "stat",
+        };
+        self.ask("GET", &path_of(name, &format!("/patch?form={form}"))?, NO_BODY).await
+    }
+
+    /// Puts a result into a worktree.
+    pub(crate) async fn open(
+        &self,
+        name: &str,
+        folder: &std::path::Path,
+    ) -> Result<Opened, Problem> {
+        let body = serde_json::json!({ "folder": folder });
+        self.ask("POST", &path_of(name, "/open")?, Some(&body)).await
+    }
+
+    /// Tells every line after a place, until the result; goes on from the last seen place when
+    /// the server is restarted meanwhile.
+    pub(crate) async fn follow(
+        &self,
+        name: &str,
+        mut after: u64,
+        mut told: impl FnMut(&ProgressLine),
+    ) -> Result<ResultLine, Problem> {
+        let path = path_of(name, "/events")?;
+        let mut cut = None;
+        loop {
+            self.ready(Start::Any).await?;
+            let target = format!("{path}?after={after}");
+            let before = after;
+            let socket = find::socket(&self.state);
+            let lines = connection::lines(&socket, &target, |line| {
+                after = after.max(line.seq);
+                told(line);
+            });
+            let what = match lines.await {
+                Ok(result) => return Ok(*result),
+                Err(Failure::Refused(refusal)) => return Err(refusal.into()),
+                Err(Failure::Odd(what)) => return Err(Problem::internal(what)),
+                Err(Failure::Gone(what)) => what,
+            };
+            // A server that dies again and again without a new line is no restart.
+            let since = *cut.get_or_insert_with(Instant::now);
+            if after > before {
+                cut = None;
+            } else if since.elapsed() > PATIENCE {
+                return Err(find::unreachable(&self.state, &what));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+const NO_BODY: Option<&()> = None;
+
+/// Names are checked here, so that none of them can change the path.
+fn path_of(name: &str, rest: &str) -> Result<String, Problem> {
+    let name = midwatch_core::id::TaskName::parse(name)?;
+    Ok(format!("/v1/tasks/{name}{rest}"))
+}

@@ -1,0 +1,206 @@
+//! Finds the server of a state folder, starts one where none answers, and replaces an idle one
+//! of another build.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use midwatch_api::control::{API_NUMBER, ServerInfo};
+use midwatch_local::folder::StateFolder;
+
+use super::connection::{self, Failure};
+use super::{Client, PAUSE, build};
+use crate::environment::Environment;
+use crate::problem::Problem;
+
+/// How long a server may take from its start to its first answer: it opens the database and
+/// tests sandbox and git. Machines under load take long.
+const START_WAIT: Duration = Duration::from_mins(1);
+/// What a server that could not start left to say, in bytes.
+const LAST_WORDS: usize = 4096;
+
+/// Settings of our own, none of them a secret. The last two are for tests.
+const HANDED_ON: [&str; 5] = [
+    "MIDWATCH_UID",
+    "MIDWATCH_LOG",
+    "MIDWATCH_IDLE_SECONDS",
+    "MIDWATCH_CRASH_AT",
+    "MIDWATCH_CRASH_LEARN",
+];
+
+/// Which server will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// Any that speaks our language: for questions and decisions about what goes on.
+    Any,
+    /// The same build, for new work; an idle other one is replaced.
+    SameBuild,
+}
+
+/// The control socket of a state folder.
+pub(super) fn socket(state: &Path) -> PathBuf {
+    StateFolder::new(state.to_owned()).socket()
+}
+
+/// The variables that a server is started with. Everything else of the user's environment,
+/// secrets above all, stays here.
+pub(super) fn handed_on(environment: &Environment) -> Vec<(&'static str, OsString)> {
+    let mut variables = vec![
+        ("HOME", environment.home().as_os_str().to_owned()),
+        ("MIDWATCH_HOME", environment.state_folder().into_os_string()),
+    ];
+    for name in HANDED_ON {
+        if let Some(value) = environment.text(name) {
+            variables.push((name, value.into()));
+        }
+    }
+    variables
+}
+
+/// Says that no server can be reached.
+pub(super) fn unreachable(state: &Path, what: &str) -> Problem {
+    let log = StateFolder::new(state.to_owned()).log();
+    Problem::internal(format!("the server cannot be reached: {what}"))
+        .with_hint(format!("see {}, or start it by hand: midwatch serve", log.display()))
+}
+
+/// A server that answers and speaks our language.
+pub(super) async fn ready(client: &Client, start: Start) -> Result<ServerInfo, Problem> {
+    let socket = socket(&client.state);
+    let began = Instant::now();
+    let mut child: Option<Child> = None;
+    loop {
+        let what = match connection::ask::<ServerInfo>(&socket, "GET", "/v1/server", super::NO_BODY)
+            .await
+        {
+            Ok(info) if suits(&info, start, &build()?) => return Ok(info),
+            Ok(info) => {
+                end(&socket, &info).await?;
+                String::from("the server before is still ending")
+            }
+            Err(Failure::Refused(refusal)) => return Err(refusal.into()),
+            Err(Failure::Odd(what)) => return Err(Problem::internal(what)),
+            Err(Failure::Gone(what)) => {
+                match &mut child {
+                    None => child = Some(spawn(client)?),
+                    Some(started) => {
+                        if let Some(status) = ended(started)? {
+                            // Another client's server may have been faster.
+                            if status != i32::from(crate::cli::serve::ALREADY) {
+                                return Err(last_words(&client.state));
+                            }
+                            child = None;
+                        }
+                    }
+                }
+                what
+            }
+        };
+        if began.elapsed() > START_WAIT {
+            return Err(unreachable(&client.state, &what));
+        }
+        tokio::time::sleep(PAUSE / 4).await;
+    }
+}
+
+fn suits(info: &ServerInfo, start: Start, ours: &str) -> bool {
+    let same_build = match start {
+        Start::Any => true,
+        Start::SameBuild => info.build == ours,
+    };
+    info.api == API_NUMBER && same_build
+}
+
+/// Asks a server of another build to end. It says no while something goes on.
+async fn end(socket: &Path, info: &ServerInfo) -> Result<(), Problem> {
+    match connection::ask::<()>(socket, "POST", "/v1/shutdown", super::NO_BODY).await {
+        // Gone is as good.
+        Ok(()) | Err(Failure::Gone(_)) => Ok(()),
+        Err(Failure::Refused(_) | Failure::Odd(_)) => Err(busy(info)),
+    }
+}
+
+fn busy(info: &ServerInfo) -> Problem {
+    let ServerInfo { build, pid, open_tasks, api: _ } = info;
+    Problem::internal(format!(
+        "a server of another build ({build}, pid {pid}) is busy with {open_tasks} open tasks"
+    ))
+    .with_hint("wait until they are over, or set MIDWATCH_HOME to another folder")
+}
+
+fn words(state: &Path) -> PathBuf {
+    state.join("server.start")
+}
+
+/// Starts a server that nothing ties to this process: it makes a session of its own.
+fn spawn(client: &Client) -> Result<Child, Problem> {
+    let failed = |what: &str, error: std::io::Error| {
+        Problem::internal(format!("{what}: {error}"))
+            .with_hint("set MIDWATCH_HOME to a folder that can be written")
+    };
+    StateFolder::new(client.state.clone())
+        .make()
+        .map_err(|error| Problem::internal(error.to_string()))?;
+    let path = words(&client.state);
+    let said = std::fs::File::create(&path)
+        .map_err(|error| failed(&format!("{} cannot be written", path.display()), error))?;
+    Command::new("/proc/self/exe")
+        .arg0("midwatch")
+        .args(["serve", "--exit-when-idle"])
+        .env_clear()
+        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        .envs(client.variables.iter().map(|(name, value)| (name, value)))
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(said)
+        .spawn()
+        .map_err(|error| failed("the server cannot be started", error))
+}
+
+fn ended(child: &mut Child) -> Result<Option<i32>, Problem> {
+    match child.try_wait() {
+        Ok(status) => Ok(status.map(|status| status.code().unwrap_or(-1))),
+        Err(error) => Err(Problem::internal(format!("the server was lost: {error}"))),
+    }
+}
+
+fn last_words(state: &Path) -> Problem {
+    let said = std::fs::read(words(state)).unwrap_or_default();
+    let said = String::from_utf8_lossy(&said[said.len().saturating_sub(LAST_WORDS)..]).into_owned();
+    let said = said.trim().trim_start_matches("error:").trim();
+    if said.is_empty() {
+        return unreachable(state, "it ended as soon as it was started");
+    }
+    Problem::internal(format!("the server could not start: {said}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn new_work_wants_the_same_build_and_questions_only_the_same_language() {
+        let info =
+            |api, build: &str| ServerInfo { build: build.into(), api, pid: 7, open_tasks: 2 };
+        assert!(suits(&info(API_NUMBER, "a"), Start::SameBuild, "a"));
+        assert!(!suits(&info(API_NUMBER, "b"), Start::SameBuild, "a"));
+        assert!(suits(&info(API_NUMBER, "b"), Start::Any, "a"));
+        assert!(!suits(&info(0, "a"), Start::Any, "a"));
+        let problem = busy(&info(0, "old"));
+        assert!(problem.message.contains("old, pid 7") && problem.exit == 1, "{problem:?}");
+    }
+
+    #[test]
+    fn a_server_gets_no_secret_of_the_users() {
+        let environment = crate::environment::tests::environment(
+            Path::new("/home/u"),
+            &[("ANTHROPIC_API_KEY", "sk-canary"), ("MIDWATCH_UID", "61999")],
+        );
+        let handed = handed_on(&environment);
+        assert!(handed.iter().all(|(name, _)| *name != "ANTHROPIC_API_KEY"));
+        assert!(handed.iter().any(|(name, _)| *name == "MIDWATCH_UID"));
+    }
+}

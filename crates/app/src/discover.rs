@@ -1,0 +1,265 @@
+//! Finds what a user has on this machine and makes an order of it. Everything that was found is
+//! said, with its why; nothing is found twice by a server in another environment.
+//!
+//! ```text
+//! flags ─► profile ─► agent, credential ─┐
+//!          repository ─► base ─► checks, setup ─► TaskOrder
+//!          PATH ─► toolchains, registries ┘
+//! ```
+
+use midwatch_api::object::Object;
+use midwatch_api::pipeline::PipelineSpec;
+use midwatch_api::task::{AgentRef, Egress, TaskOrder};
+use midwatch_core::id::{BranchName, TaskName};
+use secrecy::SecretString;
+
+use crate::environment::Environment;
+use crate::problem::Problem;
+
+pub(crate) mod agent;
+mod ca;
+pub(crate) mod checks;
+pub(crate) mod credential;
+mod limits;
+pub(crate) mod nearest;
+mod pipeline;
+pub(crate) mod program;
+pub(crate) mod registries;
+pub(crate) mod repository;
+pub(crate) mod toolchains;
+
+pub(crate) use registries::Clients;
+
+/// What a person wants, before anything was found.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    pub(crate) goal: String,
+    pub(crate) name: TaskName,
+    pub(crate) agent: Option<String>,
+    pub(crate) profile: Option<String>,
+    pub(crate) model: Option<String>,
+    pub(crate) pipeline: String,
+    pub(crate) base: Option<String>,
+    pub(crate) checks: Vec<String>,
+    pub(crate) no_check: bool,
+    pub(crate) known_failures: bool,
+    pub(crate) setup: Option<String>,
+    pub(crate) branch: Option<String>,
+    pub(crate) push: bool,
+    pub(crate) include_dirty: bool,
+    pub(crate) egress: Option<Egress>,
+    pub(crate) wall_seconds: Option<u64>,
+    pub(crate) accept_missing: Vec<String>,
+    /// Under which name a snapshot of uncommitted work is kept.
+    pub(crate) snapshot: TaskName,
+    /// A model that is none, instead of the user's own.
+    pub(crate) rehearsal: Option<Rehearsal>,
+}
+
+/// The local stand-in for a model.
+#[derive(Debug, Clone)]
+pub(crate) struct Rehearsal {
+    /// Its base URL on loopback.
+    pub(crate) url: String,
+    /// What it takes for a key. Works nowhere else.
+    pub(crate) key: SecretString,
+}
+
+/// Something that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Finding {
+    /// What, in a word.
+    pub(crate) what: &'static str,
+    /// What it is, and why.
+    pub(crate) text: String,
+}
+
+impl Finding {
+    pub(crate) fn new(what: &'static str, text: impl Into<String>) -> Self {
+        Self { what, text: text.into() }
+    }
+}
+
+/// An order, and what goes with it.
+#[derive(Debug)]
+pub(crate) struct Discovery {
+    pub(crate) order: TaskOrder,
+    /// The credential, when it came from the environment.
+    pub(crate) secret: Option<SecretString>,
+    pub(crate) findings: Vec<Finding>,
+}
+
+/// Finds everything. Cheap things that can be wrong come first; package clients, which take
+/// seconds, are asked beside the rest.
+pub(crate) fn order(environment: &Environment, wanted: &Wanted) -> Result<Discovery, Problem> {
+    usage(wanted)?;
+    let pipeline: Object<PipelineSpec> = pipeline::find(environment, &wanted.pipeline)?;
+    let chosen = agent::choose(environment, wanted.agent.as_deref(), wanted.profile.as_deref())?;
+    let model = agent::model(&chosen, wanted.model.as_deref())?;
+    let egress = wanted.egress.or(chosen.spec.egress).unwrap_or(Egress::Registries);
+    let limits = limits::of(&chosen.spec.limits, wanted.wall_seconds);
+
+    std::thread::scope(|scope| {
+        let asked =
+            (egress == Egress::Registries).then(|| scope.spawn(|| registries::ask(environment)));
+        let ca = ca::find(environment)?;
+        let mut repository = repository::find(environment, wanted, ca.as_ref())?;
+        let checks = checks::find(&repository, wanted)?;
+        let login = match &wanted.rehearsal {
+            Some(rehearsal) => credential::rehearsal(rehearsal),
+            None => credential::find(environment, &chosen)?,
+        };
+        let program = program::find(environment, &chosen)?;
+        let toolchains =
+            toolchains::find(environment, repository.top(), &chosen.spec.toolchains, &program)?;
+        let mut clients = match asked {
+            // A panic there has been shown already; there are simply no names.
+            Some(asked) => asked.join().unwrap_or_default(),
+            None => Clients::default(),
+        };
+        clients.registries.extend(chosen.spec.registries.iter().cloned());
+        clients.registries.sort();
+        clients.registries.dedup();
+
+        if wanted.include_dirty {
+            repository.include_dirty(environment, &wanted.snapshot)?;
+        }
+        let mut findings = repository.findings();
+        findings.push(program.finding(&chosen, model.as_deref()));
+        findings.push(login.finding(&chosen));
+        findings.extend(checks.findings());
+        findings.extend(toolchains::findings(&toolchains));
+        findings.extend(clients.findings(egress));
+        findings.extend(ca.as_ref().map(ca::finding));
+
+        let mut client_env = clients.env;
+        client_env.extend(checks.env);
+        let order = TaskOrder {
+            goal: wanted.goal.clone(),
+            repository: repository.reference(environment),
+            base: repository.base(),
+            include_dirty: wanted.include_dirty,
+            branch: wanted.branch.clone(),
+            push: wanted.push,
+            pipeline,
+            agent: AgentRef {
+                adapter: chosen.kind().as_str().to_owned(),
+                profile: chosen.name.clone(),
+                program: program.real.clone(),
+                model,
+                instructions: chosen.spec.instructions.clone(),
+                credential_kind: login.kind.as_str().to_owned(),
+                credential: login.reference.clone(),
+                upstream: login.upstream.clone(),
+                max_turns: chosen.spec.limits.max_turns,
+                max_cost_cents: chosen.spec.limits.max_cost_cents,
+                custom: chosen.spec.custom.clone(),
+                rehearsal: wanted.rehearsal.is_some(),
+            },
+            checks: checks.commands,
+            checks_from: checks.from,
+            setup: checks.setup,
+            no_check: wanted.no_check,
+            known_failures: wanted.known_failures,
+            egress,
+            registries: clients.registries,
+            toolchains,
+            workspace_path: checks.path,
+            ca_bundle: ca,
+            client_env,
+            check_env: checks.check_env,
+            client_files: clients.files,
+            limits,
+            accept_missing: wanted.accept_missing.clone(),
+            priority: 0,
+        };
+        // The server does the same; here nothing is created yet, and no server started.
+        let spec = order.to_spec(wanted.name.as_str())?;
+        repository.check_branch(&spec.branch)?;
+        Ok(Discovery { order, secret: login.secret, findings })
+    })
+}
+
+/// Flags that cannot stand together, and names that are none.
+fn usage(wanted: &Wanted) -> Result<(), Problem> {
+    let together = |flag: &str, other: &str, fix: &str| {
+        Err(Problem::usage(flag, "", &format!("cannot be given beside {other}"), fix))
+    };
+    if wanted.no_check && wanted.push {
+        return together("--no-check", "--push", "only verified work is pushed");
+    }
+    if wanted.no_check && !wanted.checks.is_empty() {
+        return together("--no-check", "--check", "give one of the two");
+    }
+    if wanted.include_dirty && wanted.push {
+        let fix = "commit first: what is pushed must stand on a commit of yours";
+        return together("--include-dirty", "--push", fix);
+    }
+    if wanted.include_dirty && wanted.base.is_some() {
+        return together("--include-dirty", "--base", "uncommitted work stands on HEAD");
+    }
+    if let Some(branch) = &wanted.branch {
+        BranchName::parse(branch).map_err(|error| error.of("--branch"))?;
+    }
+    for check in &wanted.checks {
+        if check.trim().is_empty() || check.contains('\0') {
+            return Err(Problem::usage(
+                "--check",
+                check,
+                "is no command",
+                "give one, such as \"npm test\"",
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// The least that somebody can want.
+    pub(crate) fn wanted() -> Wanted {
+        let name = TaskName::parse("t").unwrap();
+        Wanted {
+            goal: "g".into(),
+            snapshot: name.clone(),
+            name,
+            agent: None,
+            profile: None,
+            model: None,
+            pipeline: "change".into(),
+            base: None,
+            checks: vec![],
+            no_check: false,
+            known_failures: false,
+            setup: None,
+            branch: None,
+            push: false,
+            include_dirty: false,
+            egress: None,
+            wall_seconds: None,
+            accept_missing: vec![],
+            rehearsal: None,
+        }
+    }
+
+    #[test]
+    fn flags_that_cannot_stand_together_are_wrong_usage() {
+        let check = || vec!["c".to_owned()];
+        for (case, word) in [
+            (Wanted { no_check: true, push: true, ..wanted() }, "--push"),
+            (Wanted { no_check: true, checks: check(), ..wanted() }, "--check"),
+            (Wanted { include_dirty: true, push: true, ..wanted() }, "--push"),
+            (Wanted { include_dirty: true, base: Some("x".into()), ..wanted() }, "--base"),
+            (Wanted { branch: Some("a..b".into()), ..wanted() }, "--branch"),
+            (Wanted { branch: Some("--upload-pack=x".into()), ..wanted() }, "--branch"),
+            (Wanted { branch: Some("$(id)".into()), ..wanted() }, "--branch"),
+            (Wanted { checks: vec![" ".into()], ..wanted() }, "--check"),
+        ] {
+            let problem = usage(&case).unwrap_err();
+            assert!(problem.exit == 2 && problem.message.contains(word), "{problem:?}");
+        }
+        assert_eq!(usage(&wanted()), Ok(()));
+    }
+}

@@ -1,0 +1,179 @@
+//! Who works: a profile of the user's, or an adapter under its own name.
+
+use std::path::{Path, PathBuf};
+
+use midwatch_api::object::MAX_FILE_BYTES;
+use midwatch_api::profile::{ProfileSpec, read};
+use midwatch_core::agent::AgentKind;
+
+use super::nearest::known;
+use crate::environment::Environment;
+use crate::problem::Problem;
+
+/// Who was chosen.
+#[derive(Debug, Clone)]
+pub(crate) struct Chosen {
+    /// The profile's name.
+    pub(crate) name: String,
+    /// What it says.
+    pub(crate) spec: ProfileSpec,
+}
+
+impl Chosen {
+    /// The adapter.
+    pub(crate) fn kind(&self) -> AgentKind {
+        self.spec.adapter()
+    }
+}
+
+/// The model of an adapter, where neither flag nor profile names one. Passed explicitly always:
+/// the CLI's own default depends on the credential (measured, claude-code 2.1.197).
+const fn default_model(kind: AgentKind) -> Option<&'static str> {
+    match kind {
+        AgentKind::ClaudeCode => Some("sonnet"),
+        AgentKind::Codex => Some("gpt-5-codex"),
+        AgentKind::Custom => None,
+    }
+}
+
+/// The adapters that need no profile.
+const BUILT_IN: [AgentKind; 2] = [AgentKind::ClaudeCode, AgentKind::Codex];
+
+/// Finds the profile that flags name; without any, Claude Code.
+pub(crate) fn choose(
+    environment: &Environment,
+    agent: Option<&str>,
+    profile: Option<&str>,
+) -> Result<Chosen, Problem> {
+    let chosen = match (profile, agent) {
+        (Some(profile), _) => named(environment, "--profile", profile)?,
+        (None, Some(agent)) => named(environment, "--agent", agent)?,
+        (None, None) => named(environment, "--agent", AgentKind::ClaudeCode.as_str())?,
+    };
+    if let (Some(_), Some(agent)) = (profile, agent)
+        && agent != chosen.kind().as_str()
+        && agent != chosen.name
+    {
+        let rule = format!(
+            "is not the agent of profile {}, which is {}",
+            chosen.name,
+            chosen.kind().as_str()
+        );
+        return Err(Problem::usage("--agent", agent, &rule, "leave one of the two away"));
+    }
+    Ok(chosen)
+}
+
+/// A profile by name or path; a user's own goes before a built-in of the same name.
+fn named(environment: &Environment, flag: &str, name: &str) -> Result<Chosen, Problem> {
+    if name.contains('/') || name.ends_with(".yaml") || name.ends_with(".yml") {
+        return from_file(flag, &environment.folder().join(name));
+    }
+    let files = files(&environment.profiles_folder());
+    for file in &files {
+        if file.file_stem().is_some_and(|stem| stem == name) {
+            return from_file(flag, file);
+        }
+    }
+    let built_in = BUILT_IN.into_iter().find(|kind| kind.as_str() == name);
+    if let Some(kind) = built_in {
+        let spec = ProfileSpec { agent: Some(kind.as_str().into()), ..ProfileSpec::default() };
+        return Ok(Chosen { name: name.into(), spec });
+    }
+    let mut names: Vec<String> = BUILT_IN.map(|kind| kind.as_str().to_owned()).into();
+    names.extend(files.iter().filter_map(|file| Some(file.file_stem()?.to_str()?.to_owned())));
+    let folder = environment.profiles_folder();
+    let fix = format!("{}; profiles are files in {}", known(name, &names), folder.display());
+    Err(Problem::usage(flag, name, "is unknown", &fix))
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
+        .unwrap_or_default();
+    files.retain(|file| file.extension().is_some_and(|end| end == "yaml" || end == "yml"));
+    files.sort();
+    files
+}
+
+fn from_file(flag: &str, path: &Path) -> Result<Chosen, Problem> {
+    let shown = path.to_string_lossy();
+    let bad = |rule: &str| {
+        Problem::usage(
+            flag,
+            &shown,
+            rule,
+            "give a YAML file of kind AgentProfile, see docs/reference",
+        )
+    };
+    let metadata = std::fs::metadata(path);
+    let metadata = metadata.map_err(|error| bad(&format!("cannot be read ({error})")))?;
+    if !metadata.is_file() || metadata.len() > MAX_FILE_BYTES as u64 {
+        return Err(bad("is no file of at most 1 MiB"));
+    }
+    let text = std::fs::read_to_string(path);
+    let text = text.map_err(|error| bad(&format!("cannot be read ({error})")))?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let object = read(&name, &text).map_err(|error| bad(&format!("cannot be used ({error})")))?;
+    Ok(Chosen { name: object.metadata.name, spec: object.spec })
+}
+
+/// The model to pass, by flag, profile or default.
+pub(super) fn model(chosen: &Chosen, flag: Option<&str>) -> Result<Option<String>, Problem> {
+    let named = flag.or(chosen.spec.model.as_deref());
+    let Some(model) = named.or(default_model(chosen.kind())) else {
+        return Ok(None);
+    };
+    let fits = !model.is_empty()
+        && model.len() <= 200
+        && !model.starts_with('-')
+        && model.chars().all(|c| c.is_ascii_graphic());
+    if fits {
+        return Ok(Some(model.to_owned()));
+    }
+    Err(Problem::usage("--model", model, "is no name of a model", "for example sonnet"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::tests::environment;
+
+    #[test]
+    fn names_are_profiles_first_and_adapters_second() {
+        let home = tempfile::tempdir().unwrap();
+        let environment = environment(home.path(), &[]);
+        let folder = environment.profiles_folder();
+        std::fs::create_dir_all(&folder).unwrap();
+        let write = |name: &str, spec: &str| {
+            let text = format!(
+                "apiVersion: midwatch.dev/v1alpha1\nkind: AgentProfile\nmetadata: {{name: {name}}}\nspec: {spec}\n"
+            );
+            std::fs::write(folder.join(format!("{name}.yaml")), text).unwrap();
+        };
+        write("mine", "{agent: codex, model: m-1}");
+        write("broken", "{agnet: x}");
+        let choose = |agent, profile| choose(&environment, agent, profile);
+        assert_eq!(choose(None, None).unwrap().kind(), AgentKind::ClaudeCode);
+        let mine = choose(Some("mine"), None).unwrap();
+        assert_eq!(
+            (mine.kind(), model(&mine, None).unwrap().as_deref()),
+            (AgentKind::Codex, Some("m-1"))
+        );
+        assert_eq!(model(&mine, Some("m-2")).unwrap().as_deref(), Some("m-2"));
+        assert!(choose(Some("codex"), Some("mine")).is_ok());
+        for (agent, profile, word) in [
+            (Some("cladue-code"), None, "did you mean claude-code"),
+            (Some("claude-code"), Some("mine"), "is not the agent"),
+            (None, Some("broken"), "agnet"),
+            (None, Some("/nowhere/p.yaml"), "cannot be read"),
+            (None, Some("custom"), "unknown"),
+        ] {
+            let problem = choose(agent, profile).unwrap_err();
+            assert!(problem.exit == 2 && problem.message.contains(word), "{problem:?}");
+        }
+        for bad in ["--help", "", "a b", "m\u{202e}"] {
+            assert!(model(&mine, Some(bad)).is_err(), "{bad}");
+        }
+    }
+}

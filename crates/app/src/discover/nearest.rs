@@ -1,0 +1,46 @@
+//! "Did you mean ...": the nearest of some names.
+
+/// The name that differs by the fewest letters, when that is at most a third of it.
+pub(crate) fn nearest<'a>(text: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let measured = names.into_iter().map(|name| (distance(text, name), name));
+    let (far, name) = measured.min()?;
+    (far <= name.chars().count().div_ceil(3)).then_some(name)
+}
+
+/// Sentences for an unknown name: what is known, and what may have been meant.
+pub(crate) fn known(text: &str, names: &[String]) -> String {
+    let all = names.join(", ");
+    match nearest(text, names.iter().map(String::as_str)) {
+        Some(name) => format!("did you mean {name}? known: {all}"),
+        None => format!("known: {all}"),
+    }
+}
+
+/// Letters to put in, take out or change.
+fn distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().take(100).collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, a) in left.chars().take(100).enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in right.iter().enumerate() {
+            let change = diagonal + usize::from(a != *b);
+            diagonal = row[j + 1];
+            row[j + 1] = change.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[right.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_names_are_found_and_far_ones_are_not() {
+        let names = ["claude-code", "codex", "custom"];
+        assert_eq!(nearest("cladue-code", names), Some("claude-code"));
+        assert_eq!(nearest("codx", names), Some("codex"));
+        assert_eq!(nearest("vim", names), None);
+    }
+}

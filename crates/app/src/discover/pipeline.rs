@@ -1,0 +1,36 @@
+//! The wanted pipeline: one that ships, or a file of the user's.
+
+use midwatch_api::object::{MAX_FILE_BYTES, Object, read_object};
+use midwatch_api::pipeline::{KIND, PipelineSpec, shipped, shipped_names};
+
+use super::nearest::known;
+use crate::environment::Environment;
+use crate::problem::Problem;
+
+/// A shipped name, or the path of a YAML file (with a `/` or ending in `.yaml`).
+pub(super) fn find(environment: &Environment, name: &str) -> Result<Object<PipelineSpec>, Problem> {
+    let unreadable = |rule: &str| {
+        Problem::usage("--pipeline", name, rule, "give a name or a YAML file of kind AgentPipeline")
+    };
+    if name.contains('/') || name.ends_with(".yaml") || name.ends_with(".yml") {
+        let path = environment.folder().join(name);
+        let metadata = std::fs::metadata(&path);
+        let metadata =
+            metadata.map_err(|error| unreadable(&format!("cannot be read ({error})")))?;
+        if !metadata.is_file() || metadata.len() > MAX_FILE_BYTES as u64 {
+            return Err(unreadable("is no file of at most 1 MiB"));
+        }
+        let text = std::fs::read_to_string(&path);
+        let text = text.map_err(|error| unreadable(&format!("cannot be read ({error})")))?;
+        return read_object(name, KIND, &text)
+            .map_err(|error| unreadable(&format!("cannot be used ({error})")));
+    }
+    match shipped(name) {
+        Some(Ok(object)) => Ok(object),
+        Some(Err(error)) => Err(Problem::internal(error.to_string())),
+        None => {
+            let names: Vec<String> = shipped_names().map(ToOwned::to_owned).collect();
+            Err(Problem::usage("--pipeline", name, "is unknown", &known(name, &names)))
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The repository and its base, by way of the publisher: nothing of the checkout is run.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use midwatch_api::task::RepositoryRef;
+use midwatch_core::id::{BranchName, TaskName};
+use midwatch_local::folder::StateFolder;
+use midwatch_publish::order::{self, OrderError, Ordered, Origin};
+use midwatch_publish::{Git, UrlRules};
+
+use super::{Finding, Wanted};
+use crate::environment::Environment;
+use crate::problem::Problem;
+
+/// Files that are named when uncommitted work stays behind or is taken along.
+const FILES_SHOWN: usize = 5;
+/// The date of snapshots: a fixed one, so that the same work gives the same commit and the same
+/// command attaches to its task. 2001-09-09, in seconds since 1970.
+const SNAPSHOT_DATE: i64 = 1_000_000_000;
+
+/// A repository that can be worked with.
+pub(crate) struct Repository {
+    ordered: Ordered,
+    push: bool,
+    dirty: Vec<String>,
+    taken: bool,
+}
+
+/// Finds it around the working folder.
+pub(super) fn find(
+    environment: &Environment,
+    wanted: &Wanted,
+    ca: Option<&PathBuf>,
+) -> Result<Repository, Problem> {
+    let git = Git::find().map_err(|error| {
+        Problem::cannot(error.to_string(), "install git 2.39 or later: apt-get install git")
+    })?;
+    let git = git.with_ca_bundle(ca.cloned());
+    let found =
+        order::find(&git, environment.folder(), wanted.base.as_deref(), UrlRules::default());
+    let ordered = found.map_err(problem)?;
+    if wanted.push {
+        match &ordered.origin {
+            Origin::Local(_) | Origin::Url(_) => {}
+            Origin::None => {
+                let text = "--push needs a remote named origin, and there is none";
+                return Err(Problem::cannot(text, "add one: git remote add origin URL"));
+            }
+            Origin::Unfit(error) => return Err(error.clone().into()),
+        }
+    }
+    let dirty = ordered.dirty(excludes(environment).as_deref()).map_err(problem)?;
+    let dirty = dirty.iter().map(ToString::to_string).collect();
+    Ok(Repository { ordered, push: wanted.push, dirty, taken: false })
+}
+
+/// Git's default place of the user's own ignore file.
+fn excludes(environment: &Environment) -> Option<PathBuf> {
+    let config = environment.path("XDG_CONFIG_HOME");
+    let config = config.unwrap_or_else(|| environment.home().join(".config"));
+    Some(config.join("git/ignore")).filter(|path| path.is_file())
+}
+
+fn unreadable(error: impl std::fmt::Display) -> Problem {
+    Problem::internal(format!("the base's files cannot be read: {error}"))
+}
+
+fn problem(error: OrderError) -> Problem {
+    match error {
+        OrderError::Input(input) => input.into(),
+        OrderError::Repository(error) => Problem::cannot(
+            error.to_string(),
+            "Midwatch works on plain git repositories with a commit",
+        ),
+        OrderError::Branch(error) => {
+            Problem::usage("--branch", "", &error.to_string(), "give another name")
+        }
+        error => Problem::internal(error.to_string()),
+    }
+}
+
+impl Repository {
+    /// The worktree's top folder.
+    pub(super) fn top(&self) -> &Path {
+        &self.ordered.top
+    }
+
+    /// The base's files.
+    pub(super) fn files(&self) -> Result<BTreeSet<String>, Problem> {
+        self.ordered.tree().files().map_err(unreadable)
+    }
+
+    /// One of them; none when it is larger than so many bytes, or no text.
+    pub(super) fn read(&self, path: &str, most: u64) -> Result<Option<String>, Problem> {
+        self.ordered.tree().read(path, most).map_err(unreadable)
+    }
+
+    /// The base's id.
+    pub(super) fn base(&self) -> String {
+        self.ordered.base.as_str().to_owned()
+    }
+
+    /// Takes uncommitted work along as the base.
+    pub(super) fn include_dirty(
+        &mut self,
+        environment: &Environment,
+        name: &TaskName,
+    ) -> Result<(), Problem> {
+        let folder = StateFolder::new(environment.state_folder());
+        folder.make().map_err(|error| Problem::cannot(error.to_string(), "set MIDWATCH_HOME"))?;
+        let mirror = folder.mirror(&self.ordered.identity.to_string_lossy());
+        let excludes = excludes(environment);
+        let taken = self.ordered.include_dirty(&mirror, name, excludes.as_deref(), SNAPSHOT_DATE);
+        taken.map_err(problem)?;
+        self.taken = true;
+        Ok(())
+    }
+
+    /// Refuses a branch that could not be set. Nothing is asked of a remote.
+    pub(super) fn check_branch(&self, branch: &BranchName) -> Result<(), Problem> {
+        let head = self.ordered.head_branch.as_deref();
+        let protected: Vec<BranchName> =
+            head.and_then(|name| BranchName::parse(name).ok()).into_iter().collect();
+        self.ordered.check_branch(branch, &protected).map_err(problem)
+    }
+
+    pub(super) fn reference(&self, environment: &Environment) -> RepositoryRef {
+        let origin = match &self.ordered.origin {
+            Origin::Local(path) => Some(path.to_string_lossy().into_owned()),
+            Origin::Url(url) => Some(url.to_string()),
+            Origin::None | Origin::Unfit(_) => None,
+        };
+        RepositoryRef {
+            identity: self.ordered.identity.to_string_lossy().into_owned(),
+            path: self.ordered.top.clone(),
+            origin,
+            head_branch: self.ordered.head_branch.clone(),
+            ssh_agent: environment.path("SSH_AUTH_SOCK").filter(|_| self.push),
+        }
+    }
+
+    pub(super) fn findings(&self) -> Vec<Finding> {
+        let Ordered { top, head_branch, base, filters, .. } = &self.ordered;
+        let on = head_branch.as_deref().map(|name| format!(" on {name}")).unwrap_or_default();
+        let mut findings = vec![Finding::new(
+            "repository",
+            format!("{}{on}, base {}", top.display(), base.short()),
+        )];
+        if !self.dirty.is_empty() {
+            let count = self.dirty.len();
+            let named: Vec<&str> =
+                self.dirty.iter().take(FILES_SHOWN).map(String::as_str).collect();
+            let more = if count > FILES_SHOWN { ", .." } else { "" };
+            let what = if self.taken {
+                "are taken along"
+            } else {
+                "are not committed and stay behind (--include-dirty takes them along)"
+            };
+            findings.push(Finding::new(
+                "uncommitted",
+                format!("{count} files {what}: {}{more}", named.join(", ")),
+            ));
+        }
+        if !filters.is_empty() {
+            findings.push(Finding::new("filters", format!("not run: {}", filters.join(", "))));
+        }
+        findings
+    }
+}

@@ -1,0 +1,25 @@
+//! rustup and cargo: the toolchains read-only where they are, and the programs of CARGO_HOME's
+//! `bin`. CARGO_HOME itself holds tokens and stays outside.
+
+use std::path::Path;
+
+use super::Collected;
+
+pub(super) fn look(collected: &mut Collected<'_>, folder: &Path) -> bool {
+    let environment = collected.environment();
+    let home = environment.home();
+    let cargo_home = environment.path("CARGO_HOME").unwrap_or_else(|| home.join(".cargo"));
+    if folder != cargo_home.join("bin") {
+        return false;
+    }
+    let rustup = environment.path("RUSTUP_HOME").unwrap_or_else(|| home.join(".rustup"));
+    let chosen = environment.text("RUSTUP_TOOLCHAIN").map(ToOwned::to_owned);
+    collected.add("cargo", folder, Some(Path::new("")), &[]);
+    if rustup.is_dir() {
+        // The programs of `bin` are links to rustup, which looks for its toolchains here.
+        let mut env = vec![("RUSTUP_HOME", "{}".to_owned())];
+        env.extend(chosen.map(|chosen| ("RUSTUP_TOOLCHAIN", chosen)));
+        collected.add("rustup", &rustup, None, &env);
+    }
+    true
+}

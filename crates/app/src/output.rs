@@ -1,0 +1,127 @@
+//! What people and scripts see. stdout carries results, stderr progress and errors; text from
+//! outside is escaped here, at the last moment, wherever it goes to a terminal.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use midwatch_api::view::ResultLine;
+use serde::Serialize;
+
+pub(crate) mod ending;
+pub(crate) mod escape;
+pub(crate) mod lines;
+pub(crate) mod live;
+pub(crate) mod quantity;
+
+/// How results are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// JSON lines for scripts, the last one of type `result`.
+    Json,
+}
+
+/// The two ends of this process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    /// How results are written.
+    pub(crate) format: Format,
+    /// stderr is a terminal: progress is live there.
+    pub(crate) live: bool,
+    colour_out: bool,
+    colour_err: bool,
+}
+
+/// Colours by meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ink {
+    /// As it should be.
+    Good,
+    /// As it should not be.
+    Bad,
+    /// To be looked at.
+    Notable,
+    /// Less important.
+    Faint,
+    /// More important.
+    Strong,
+}
+
+impl Output {
+    /// Looks at the ends. `NO_COLOR` (<https://no-color.org>) is obeyed.
+    pub(crate) fn new(format: Format, no_colour: bool) -> Self {
+        let (out, err) = (io::stdout().is_terminal(), io::stderr().is_terminal());
+        Self { format, live: err, colour_out: out && !no_colour, colour_err: err && !no_colour }
+    }
+
+    /// Whether results are JSON lines.
+    pub(crate) fn is_json(&self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// Lines of progress or error for people, escaped.
+    pub(crate) fn say(&self, text: &str) {
+        write(&mut io::stderr().lock(), &escape::text(text));
+    }
+
+    /// The same with a coloured first word.
+    pub(crate) fn say_marked(&self, ink: Ink, mark: &str, text: &str) {
+        let mark = paint(self.colour_err, ink, &escape::line(mark));
+        write(&mut io::stderr().lock(), &format!("{mark} {}", escape::text(text)));
+    }
+
+    /// Lines of a result for people, escaped.
+    pub(crate) fn tell(&self, text: &str) {
+        write(&mut io::stdout().lock(), &escape::text(text));
+    }
+
+    /// Text of ours with colours in it; parts from outside were escaped before.
+    pub(crate) fn tell_painted(&self, text: &str) {
+        write(&mut io::stdout().lock(), text);
+    }
+
+    /// Colours a word for stdout.
+    pub(crate) fn paint(&self, ink: Ink, word: &str) -> String {
+        paint(self.colour_out, ink, word)
+    }
+
+    /// One JSON line on stdout.
+    pub(crate) fn json(&self, value: &impl Serialize) {
+        match serde_json::to_string(value) {
+            Ok(line) => write(&mut io::stdout().lock(), &line),
+            Err(error) => self.say(&format!("a result could not be written as JSON: {error}")),
+        }
+    }
+
+    /// The result line of a refusal, where scripts wait for one, and the refusal for people.
+    pub(crate) fn refuse(&self, problem: &crate::problem::Problem, task: Option<&str>) {
+        self.say_marked(Ink::Bad, "error:", &problem.message);
+        if let Some(hint) = &problem.hint {
+            self.say_marked(Ink::Faint, "next: ", hint);
+        }
+        if self.is_json() {
+            let line: ResultLine = problem.line(task);
+            self.json(&line);
+        }
+    }
+}
+
+fn paint(colour: bool, ink: Ink, word: &str) -> String {
+    use owo_colors::OwoColorize as _;
+    if !colour {
+        return word.to_owned();
+    }
+    match ink {
+        Ink::Good => word.green().to_string(),
+        Ink::Bad => word.red().bold().to_string(),
+        Ink::Notable => word.yellow().to_string(),
+        Ink::Faint => word.dimmed().to_string(),
+        Ink::Strong => word.bold().to_string(),
+    }
+}
+
+/// Nobody may be reading any more, as in `midwatch get | head`: that is no error.
+fn write(to: &mut impl io::Write, line: &str) {
+    let _ = writeln!(to, "{line}").and_then(|()| to.flush());
+}

@@ -1,0 +1,143 @@
+//! The last line of a terminal while a task goes on: what it does now, for how long, what it
+//! used. Drawn over itself; lines that stay are printed above it.
+
+use std::io::{self, Write as _};
+use std::time::Instant;
+
+use midwatch_api::report::StreamEvent;
+use midwatch_api::view::{Progress, ProgressLine};
+use rustix::termios::tcgetwinsize;
+
+use super::escape::{line, shortened};
+use super::quantity::{dollars, duration, tokens};
+
+const FRAMES: [char; 4] = ['|', '/', '-', '\\'];
+/// Columns of a terminal that does not say.
+const COLUMNS: usize = 80;
+
+/// What is known now.
+#[derive(Debug)]
+pub(crate) struct Live {
+    shown: bool,
+    began: Instant,
+    frame: usize,
+    step: String,
+    tool: String,
+    usage: Option<(u64, u64, Option<u64>)>,
+    drawn: bool,
+}
+
+impl Live {
+    /// `shown` is false where stderr is no terminal: then nothing is ever drawn.
+    pub(crate) fn new(shown: bool) -> Self {
+        Self {
+            shown,
+            began: Instant::now(),
+            frame: 0,
+            step: "waits".into(),
+            tool: String::new(),
+            usage: None,
+            drawn: false,
+        }
+    }
+
+    /// Takes in what happened.
+    pub(crate) fn take(&mut self, told: &ProgressLine) {
+        match &told.progress {
+            Progress::State { state, .. } => self.step.clone_from(state),
+            Progress::RunStarted { step, kind, command, run: _ } => {
+                self.step = match command {
+                    Some(command) => format!("{step}: {command}"),
+                    None => format!("{step} ({})", kind.to_lowercase()),
+                };
+                self.tool.clear();
+            }
+            Progress::Agent { event, run: _ } => match event {
+                StreamEvent::Tool { name, summary } => self.tool = format!("{name}: {summary}"),
+                StreamEvent::ToolDone { .. } => self.tool.clear(),
+                StreamEvent::Usage { input_tokens, output_tokens, cost_micros } => {
+                    self.usage = Some((*input_tokens, *output_tokens, *cost_micros));
+                }
+                StreamEvent::Retrying { error, .. } => {
+                    self.tool = format!("waits for the model: {error}");
+                }
+                StreamEvent::Phase { .. }
+                | StreamEvent::Session { .. }
+                | StreamEvent::Text { .. }
+                | StreamEvent::Limit { .. }
+                | StreamEvent::Checkpoint { .. }
+                | StreamEvent::Warning { .. }
+                | StreamEvent::Finished { .. } => {}
+            },
+            Progress::RunEnded { .. }
+            | Progress::Check { .. }
+            | Progress::Imported { .. }
+            | Progress::Repair { .. }
+            | Progress::Saved { .. } => self.tool.clear(),
+        }
+    }
+
+    /// Draws the line anew.
+    pub(crate) fn draw(&mut self) {
+        if !self.shown {
+            return;
+        }
+        self.frame += 1;
+        let columns = tcgetwinsize(io::stderr()).map_or(COLUMNS, |size| size.ws_col.into());
+        let text = self.text(if columns == 0 { COLUMNS } else { columns });
+        write(&format!("\r\x1b[2K{text}"));
+        self.drawn = true;
+    }
+
+    /// Takes the line away, before something else is printed.
+    pub(crate) fn clear(&mut self) {
+        if self.drawn {
+            write("\r\x1b[2K");
+            self.drawn = false;
+        }
+    }
+
+    fn text(&self, columns: usize) -> String {
+        let elapsed = i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let mut parts = vec![line(&self.step), duration(elapsed / 1000 * 1000)];
+        if !self.tool.is_empty() {
+            parts.push(shortened(&self.tool, columns / 2));
+        }
+        if let Some((sent, received, cost)) = self.usage {
+            parts.push(format!("{} in, {} out", tokens(sent), tokens(received)));
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "money for people, far below 2^52 micros"
+            )]
+            parts.extend(cost.map(|micros| dollars(micros as f64 / 1e6)));
+        }
+        let text = format!("{} {}", FRAMES[self.frame % FRAMES.len()], parts.join("  "));
+        shortened(&text, columns.saturating_sub(1))
+    }
+}
+
+/// A display that cannot be written is no reason to stop.
+fn write(text: &str) {
+    let mut end = io::stderr().lock();
+    let _ = end.write_all(text.as_bytes()).and_then(|()| end.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hostile_tool_cannot_leave_its_place() {
+        let mut live = Live::new(false);
+        let event = StreamEvent::Tool { name: "Bash\x1b[2J".into(), summary: "x\r\n".repeat(100) };
+        live.take(&ProgressLine {
+            version: 1,
+            task: "t".into(),
+            seq: 1,
+            at_ms: 0,
+            progress: Progress::Agent { run: "r".into(), event },
+        });
+        let text = live.text(60);
+        assert!(text.chars().count() < 60 && !text.contains(['\x1b', '\r', '\n']), "{text:?}");
+    }
+}

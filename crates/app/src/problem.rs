@@ -1,0 +1,141 @@
+//! What ends a command before there is a result: whose fault, what next, which exit code.
+
+use midwatch_api::control::Refusal;
+use midwatch_api::view::{LINE_VERSION, ResultLine, UsageLine};
+use midwatch_core::input::InvalidInput;
+use midwatch_core::reason::{FailReason, HoldReason};
+
+/// Exit codes, one meaning each; others will script against them.
+pub(crate) mod exit {
+    /// Done, answered, unverified because asked for, accepted by `--detach`, found.
+    pub(crate) const FINE: u8 = 0;
+    /// Our own fault, or the server cannot be reached.
+    pub(crate) const INTERNAL: u8 = 1;
+    /// Wrong usage or input; nothing was created. For queries: no such task.
+    pub(crate) const USAGE: u8 = 2;
+    /// The task failed.
+    pub(crate) const FAILED: u8 = 3;
+    /// The goal needs no change.
+    pub(crate) const NO_CHANGE: u8 = 4;
+    /// The task is held.
+    pub(crate) const HELD: u8 = 5;
+    /// This machine or repository cannot run it; nothing was created.
+    pub(crate) const CANNOT: u8 = 6;
+    /// Cancelled.
+    pub(crate) const CANCELLED: u8 = 130;
+}
+
+/// An end without a task's result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Problem {
+    /// One sentence: field, value, rule, fix. May hold text from outside.
+    pub(crate) message: String,
+    /// What to do next.
+    pub(crate) hint: Option<String>,
+    /// One of [`exit`].
+    pub(crate) exit: u8,
+    /// A name of the closed sets of reasons.
+    pub(crate) reason: &'static str,
+}
+
+impl Problem {
+    /// Wrong usage or input.
+    pub(crate) fn usage(field: &str, value: &str, rule: &str, fix: &str) -> Self {
+        InvalidInput::new(field, value, rule, fix).into()
+    }
+
+    /// This machine or repository cannot run it.
+    pub(crate) fn cannot(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            hint: Some(hint.into()),
+            exit: exit::CANNOT,
+            reason: FailReason::InvalidInput.as_str(),
+        }
+    }
+
+    /// There is no login, or it is not good any more.
+    pub(crate) fn login(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { reason: HoldReason::NeedsLogin.as_str(), ..Self::cannot(message, hint) }
+    }
+
+    /// A layer of the sandbox is missing.
+    pub(crate) fn sandbox(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { reason: HoldReason::SandboxUnavailable.as_str(), ..Self::cannot(message, hint) }
+    }
+
+    /// Our own fault, or the server cannot be reached.
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            hint: None,
+            exit: exit::INTERNAL,
+            reason: FailReason::Internal.as_str(),
+        }
+    }
+
+    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The result line of a refusal: every key, null where unknown.
+    pub(crate) fn line(&self, task: Option<&str>) -> ResultLine {
+        ResultLine {
+            kind: "result".into(),
+            version: LINE_VERSION,
+            task: task.map(ToOwned::to_owned),
+            state: None,
+            reason: Some(self.reason.into()),
+            hint: self.hint.clone(),
+            detail: Some(self.message.clone()),
+            verified: false,
+            rehearsal: false,
+            branch: None,
+            commit: None,
+            base: None,
+            checks: vec![],
+            rescue_ref: None,
+            transcript: None,
+            usage: UsageLine::default(),
+            diffstat: None,
+            notes: vec![],
+        }
+    }
+}
+
+impl From<InvalidInput> for Problem {
+    fn from(error: InvalidInput) -> Self {
+        Self {
+            message: error.to_string(),
+            hint: None,
+            exit: exit::USAGE,
+            reason: FailReason::InvalidInput.as_str(),
+        }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let Refusal { message, hint, exit } = refusal;
+        let reason = match exit {
+            exit::USAGE => FailReason::InvalidInput.as_str(),
+            exit::CANNOT => HoldReason::SandboxUnavailable.as_str(),
+            _ => FailReason::Internal.as_str(),
+        };
+        Self { message, hint, exit, reason }
+    }
+}
+
+/// The exit code of a task's state.
+pub(crate) fn exit_of(state: Option<&str>) -> u8 {
+    match state {
+        Some("Done" | "Answered" | "Unverified") => exit::FINE,
+        Some("Failed") => exit::FAILED,
+        Some("NoChange") => exit::NO_CHANGE,
+        Some("Held") => exit::HELD,
+        Some("Cancelled") => exit::CANCELLED,
+        // Not over: whoever asks for an end was cut off before it.
+        Some(_) | None => exit::INTERNAL,
+    }
+}

@@ -1,0 +1,15 @@
+//! Puts the rooms of a server together: who acts on runs, who on landings, who opens doors, and
+//! the desk that the control socket speaks to.
+
+mod crash;
+pub(crate) mod credential;
+mod desk;
+mod doors;
+mod kill;
+mod layers;
+mod log;
+mod places;
+mod server;
+
+pub(crate) use layers::{accepted, missing};
+pub(crate) use server::{Exit, lock, run};

@@ -1,0 +1,282 @@
+//! The desk behind the control socket: asks the local server, the publisher's views, and nobody
+//! else.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use midwatch_api::control::{
+    API_NUMBER, Command, Refusal, ServerInfo, Submit, Submitted, TaskView,
+};
+use midwatch_api::task::{CredentialRef, TaskOrder};
+use midwatch_core::id::{CommitId, TaskName};
+use midwatch_local::folder::StateFolder;
+use midwatch_local::server::{Line as LocalLine, Server};
+use midwatch_publish::view::View;
+use midwatch_publish::{Git, Publisher};
+use midwatch_web::{CLOSING, Desk, Line, Lines, Opened, Patch, PatchForm};
+use tokio::sync::{Mutex, RwLock, mpsc, watch};
+
+use super::doors::Doors;
+use super::places::StoredPlaces;
+use super::{kill, layers};
+use crate::problem::exit;
+
+/// The local server with this binary's rooms.
+pub(super) type Local = Server<Doors, Publisher<StoredPlaces>>;
+
+/// Lines between the server and a client.
+const LINES_AHEAD: usize = 64;
+
+/// Answers the control socket.
+pub(super) struct LocalDesk {
+    pub(super) server: Arc<Local>,
+    pub(super) folder: StateFolder,
+    pub(super) git: Git,
+    pub(super) build: String,
+    /// What the git self-test said at the start, when it did not pass.
+    pub(super) git_fault: Option<String>,
+    /// True once the server is about to end. Whoever changes tasks holds it for reading.
+    pub(super) closing: RwLock<bool>,
+    /// Tells the server to end.
+    pub(super) end: watch::Sender<bool>,
+    /// Clients that are following.
+    pub(super) followers: Arc<AtomicUsize>,
+    /// When somebody asked last.
+    pub(super) asked: Mutex<Instant>,
+}
+
+fn refusal(exit: u8, message: impl Into<String>) -> Refusal {
+    Refusal { message: message.into(), hint: None, exit }
+}
+
+fn internal(error: impl std::fmt::Display) -> Refusal {
+    refusal(exit::INTERNAL, error.to_string())
+}
+
+impl LocalDesk {
+    async fn touch(&self) {
+        *self.asked.lock().await = Instant::now();
+    }
+
+    /// How long nobody has asked anything; nothing while somebody follows.
+    pub(super) async fn idle(&self) -> Duration {
+        if self.followers.load(Ordering::SeqCst) > 0 {
+            return Duration::ZERO;
+        }
+        self.asked.lock().await.elapsed()
+    }
+
+    /// Begins to end when nothing goes on; from then on no task is taken.
+    pub(super) async fn close(&self) -> bool {
+        let mut closing = self.closing.write().await;
+        if self.server.busy_tasks() > 0 {
+            return false;
+        }
+        *closing = true;
+        self.end.send_replace(true);
+        true
+    }
+
+    /// Everything that a task needs of this machine, before it is stored.
+    async fn check_machine(&self, order: &TaskOrder, has_secret: bool) -> Result<(), Refusal> {
+        if let Some(fault) = &self.git_fault {
+            return Err(refusal(exit::CANNOT, fault.clone()));
+        }
+        if let CredentialRef::Stored { id } = &order.agent.credential
+            && !has_secret
+            && !self.folder.credential(id).is_file()
+        {
+            return Err(Refusal {
+                hint: Some("set the key's variable again and repeat the command".into()),
+                ..refusal(exit::CANNOT, "the task's key is no longer kept here")
+            });
+        }
+        let folder = self.folder.root().to_owned();
+        let accepted = order.accept_missing.clone();
+        let checked = tokio::task::spawn_blocking(move || layers::check(&folder, &accepted));
+        checked.await.map_err(internal)?
+    }
+
+    /// The task's repository and the commit that stands for its work: the newest that passed the
+    /// gates, else what was saved.
+    async fn view<T: Send + 'static>(
+        &self,
+        name: &str,
+        work: impl FnOnce(&View, &TaskName, CommitId, Found) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let task = self.server.get(name)?;
+        let order = self.server.order(name)?;
+        let name = TaskName::parse(name).map_err(|e| refusal(exit::USAGE, e.to_string()))?;
+        let mirror = self.folder.mirror(&order.repository.identity);
+        let git = self.git.clone();
+        let job = tokio::task::spawn_blocking(move || {
+            let view = View::open(&git, &mirror, &order.repository.path).map_err(internal)?;
+            let base = CommitId::parse(&order.base).map_err(internal)?;
+            let result = &task.result;
+            let found = match (&result.commit, &result.rescue_ref) {
+                (Some(commit), rescue) => Found {
+                    commit: CommitId::parse(commit).map_err(internal)?,
+                    from: match (&result.branch, rescue) {
+                        (Some(branch), _) => branch.clone(),
+                        (None, Some(rescue)) => rescue.clone(),
+                        (None, None) => commit.clone(),
+                    },
+                },
+                (None, Some(rescue)) => Found {
+                    commit: view.commit(rescue).map_err(internal)?,
+                    from: rescue.to_owned(),
+                },
+                (None, None) => {
+                    return Err(Refusal {
+                        hint: Some(format!("`midwatch explain {name}` says where it stands")),
+                        ..refusal(exit::USAGE, format!("task {name} has left no work yet"))
+                    });
+                }
+            };
+            work(&view, &name, base, found)
+        });
+        job.await.map_err(internal)?
+    }
+}
+
+/// A commit to look at, and where it comes from.
+struct Found {
+    commit: CommitId,
+    from: String,
+}
+
+impl Desk for LocalDesk {
+    async fn info(&self) -> ServerInfo {
+        self.touch().await;
+        ServerInfo {
+            build: self.build.clone(),
+            api: API_NUMBER,
+            pid: std::process::id(),
+            open_tasks: self.server.open_tasks(),
+        }
+    }
+
+    async fn submit(&self, submit: Submit) -> Result<Submitted, Refusal> {
+        self.touch().await;
+        let closing = self.closing.read().await;
+        if *closing {
+            return Err(refusal(CLOSING, "the server is about to end"));
+        }
+        self.check_machine(&submit.order, submit.secret.is_some()).await?;
+        self.server.submit(submit)
+    }
+
+    async fn list(&self, limit: u32) -> Result<Vec<TaskView>, Refusal> {
+        self.touch().await;
+        self.server.list(limit)
+    }
+
+    async fn get(&self, name: &str) -> Result<TaskView, Refusal> {
+        self.touch().await;
+        self.server.get(name)
+    }
+
+    async fn order(&self, name: &str) -> Result<TaskOrder, Refusal> {
+        self.touch().await;
+        self.server.order(name)
+    }
+
+    async fn follow(&self, name: &str, after: u64) -> Result<Lines, Refusal> {
+        self.touch().await;
+        let mut lines = self.server.follow(name, after)?;
+        let (sender, receiver) = mpsc::channel(LINES_AHEAD);
+        let followers = Follower::new(&self.followers);
+        tokio::spawn(async move {
+            let _follows = followers;
+            while let Some(line) = lines.recv().await {
+                let line = match line {
+                    LocalLine::Progress(line) => Line::Progress(line),
+                    LocalLine::Result(line) => Line::Result(line),
+                };
+                if sender.send(line).await.is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(receiver)
+    }
+
+    async fn command(&self, name: &str, command: Command) -> Result<(), Refusal> {
+        self.touch().await;
+        let closing = self.closing.read().await;
+        if *closing {
+            return Err(refusal(CLOSING, "the server is about to end"));
+        }
+        self.server.command(name, command)
+    }
+
+    async fn kill(&self, name: &str) -> Result<Vec<String>, Refusal> {
+        self.touch().await;
+        let task = self.server.get(name)?;
+        let mut killed = Vec::new();
+        for run in task.runs.into_iter().filter(|run| run.open) {
+            match kill::runner(std::path::Path::new(&run.folder)) {
+                Ok(true) => killed.push(run.run),
+                Ok(false) => {}
+                Err(error) => tracing::warn!(run = run.run, %error, "a run was not killed"),
+            }
+        }
+        Ok(killed)
+    }
+
+    async fn patch(&self, name: &str, form: PatchForm) -> Result<Patch, Refusal> {
+        self.touch().await;
+        self.view(name, move |view, _, base, found| {
+            let text = match form {
+                PatchForm::Stat => view.stat(&base, &found.commit).map_err(internal)?,
+                PatchForm::Patch => {
+                    let bytes = view.patch(&base, &found.commit).map_err(internal)?;
+                    String::from_utf8_lossy(&bytes).into_owned()
+                }
+            };
+            Ok(Patch { base: base.as_str().into(), commit: found.commit.as_str().into(), text })
+        })
+        .await
+    }
+
+    async fn open(&self, name: &str, folder: PathBuf) -> Result<Opened, Refusal> {
+        self.touch().await;
+        if !folder.is_absolute() || folder.symlink_metadata().is_ok() {
+            let shown = midwatch_core::input::shown(&folder.to_string_lossy());
+            return Err(Refusal {
+                hint: Some("give another folder".into()),
+                ..refusal(exit::USAGE, format!("{shown} is there already"))
+            });
+        }
+        self.view(name, move |view, task, _, found| {
+            view.worktree(&found.commit, task, &folder).map_err(internal)?;
+            Ok(Opened { folder, commit: found.commit.as_str().into(), from: found.from })
+        })
+        .await
+    }
+
+    async fn shutdown(&self) -> Result<(), Refusal> {
+        if self.close().await {
+            return Ok(());
+        }
+        Err(refusal(exit::INTERNAL, format!("{} tasks go on", self.server.busy_tasks())))
+    }
+}
+
+/// Counts a follower for as long as it lives.
+struct Follower(Arc<AtomicUsize>);
+
+impl Follower {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}

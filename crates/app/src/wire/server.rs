@@ -1,0 +1,151 @@
+//! A server's life: lock, store, self-tests, engine, socket, end.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::{Duration, Instant};
+
+use midwatch_local::folder::{FolderError, FolderLock, StateFolder};
+use midwatch_local::server::{Server, Settings};
+use midwatch_local::store::SqliteStore;
+use midwatch_publish::{Git, Publisher, self_test};
+use midwatch_web::{ControlSocket, serve};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Mutex, RwLock, watch};
+
+use super::desk::{Local, LocalDesk};
+use super::doors::Doors;
+use super::places::StoredPlaces;
+use crate::problem::Problem;
+
+/// How long a server waits for the one before it to let go of the lock: that one finishes what
+/// its clients asked.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
+/// How long a server that may exit stays after the last question: a person's next command, or
+/// a script's, mostly comes soon.
+const IDLE: Duration = Duration::from_secs(20);
+/// How often it looks whether it may.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// When a server ends by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Never.
+    OnSignal,
+    /// When nothing goes on and nobody asked for a while.
+    WhenIdle(Duration),
+}
+
+impl Exit {
+    /// The usual idle time, or another one in seconds.
+    pub(crate) fn when_idle(seconds: Option<&str>) -> Self {
+        let seconds = seconds.and_then(|seconds| seconds.parse().ok());
+        Self::WhenIdle(seconds.map_or(IDLE, Duration::from_secs))
+    }
+}
+
+/// Takes the lock; none when another server goes on having it.
+pub(crate) fn lock(folder: &StateFolder) -> Result<Option<FolderLock>, Problem> {
+    let began = Instant::now();
+    loop {
+        match folder.lock() {
+            Ok(lock) => return Ok(Some(lock)),
+            Err(FolderError::Busy(_)) if began.elapsed() > LOCK_WAIT => return Ok(None),
+            Err(FolderError::Busy(_)) if answers(folder) => return Ok(None),
+            Err(FolderError::Busy(_)) => std::thread::sleep(LOOK / 10),
+            Err(error) => return Err(Problem::internal(error.to_string())),
+        }
+    }
+}
+
+/// Whether somebody listens at the socket: then the lock will not become free soon.
+fn answers(folder: &StateFolder) -> bool {
+    std::os::unix::net::UnixStream::connect(folder.socket()).is_ok()
+}
+
+/// Runs a server until its end. Whoever calls this holds the lock.
+pub(crate) async fn run(folder: StateFolder, build: String, exit: Exit) -> Result<(), Problem> {
+    let fault = |error: &dyn std::fmt::Display| Problem::internal(error.to_string());
+    let store = Arc::new(SqliteStore::open(&folder.database()).map_err(|e| fault(&e))?);
+    let git = Git::find()
+        .map_err(|error| Problem::cannot(error.to_string(), "install git 2.39 or later"))?;
+    let git_fault = self_test(&git, folder.root()).err().map(|error| error.to_string());
+    if let Some(fault) = &git_fault {
+        tracing::error!(fault, "git.self_test");
+    }
+    let places = StoredPlaces { folder: folder.clone(), store: Arc::clone(&store) };
+    let lands = Publisher::new(git.clone(), places);
+    let doors = Doors::new(folder.clone());
+    // By way of /proc a program that was replaced on disk still starts itself.
+    let mut settings = Settings::new(PathBuf::from("/proc/self/exe"));
+    settings.point = super::crash::point;
+    let (server, driven): (Arc<Local>, _) =
+        Server::start(folder.clone(), store, doors, lands, settings).map_err(|e| fault(&e))?;
+    let (end, ended) = watch::channel(false);
+    let desk = Arc::new(LocalDesk {
+        server,
+        folder: folder.clone(),
+        git,
+        build,
+        git_fault,
+        closing: RwLock::new(false),
+        end,
+        followers: Arc::new(AtomicUsize::new(0)),
+        asked: Mutex::new(Instant::now()),
+    });
+    let socket = ControlSocket::listen(&folder.socket()).map_err(|e| fault(&e))?;
+    tracing::info!(folder = %folder.root().display(), pid = std::process::id(), "server.started");
+    let serving = serve(socket, Arc::clone(&desk), wait(ended));
+    let result = tokio::select! {
+        error = driven => Err(fault(&error)),
+        served = drain(serving, &folder, desk.end.subscribe()) => served.map_err(|e| fault(&e)),
+        signalled = signalled() => signalled.map_err(|e| fault(&e)),
+        () = leave_when_idle(&desk, exit) => Ok(()),
+    };
+    // Whoever comes now starts a server of their own, which waits for our lock.
+    ControlSocket::remove(&folder.socket());
+    tracing::info!("server.ended");
+    result
+}
+
+async fn wait(mut ended: watch::Receiver<bool>) {
+    // The sender lives as long as the desk.
+    let _ = ended.wait_for(|ended| *ended).await;
+}
+
+/// Serves to the last answer, with the socket's file gone as soon as the end is decided.
+async fn drain(
+    serving: impl Future<Output = std::io::Result<()>>,
+    folder: &StateFolder,
+    ended: watch::Receiver<bool>,
+) -> std::io::Result<()> {
+    let close = async {
+        wait(ended).await;
+        ControlSocket::remove(&folder.socket());
+        // A client that never reads must not keep the server for ever.
+        tokio::time::sleep(LOCK_WAIT / 2).await;
+        Ok(())
+    };
+    tokio::select! { served = serving => served, closed = close => closed }
+}
+
+async fn signalled() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    tracing::info!("server.signalled: runs go on, the next server adopts them");
+    Ok(())
+}
+
+/// Decides the end; the drain carries it out, so this never finishes first.
+async fn leave_when_idle(desk: &LocalDesk, exit: Exit) {
+    let Exit::WhenIdle(idle) = exit else {
+        return std::future::pending().await;
+    };
+    loop {
+        tokio::time::sleep(LOOK).await;
+        if desk.server.busy_tasks() == 0 && desk.idle().await >= idle && desk.close().await {
+            return std::future::pending().await;
+        }
+    }
+}

@@ -255,3 +255,69 @@ fn declared(custom: &order::CustomAgent, toolchains: &[(PathBuf, PathBuf)]) -> C
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn work(resume: bool) -> AgentWork {
+        AgentWork {
+            adapter: "custom".into(),
+            program: "/bin/sh".into(),
+            model: None,
+            prompt: "p".into(),
+            preamble: String::new(),
+            session: "s-1".into(),
+            resume,
+            read_only: false,
+            credential_kind: "None".into(),
+            run_token: String::new(),
+            max_turns: None,
+            max_cost_cents: None,
+            checkpoint_seconds: 0,
+            custom: Some(order::CustomAgent {
+                argv: vec!["sh".into(), "{session}".into()],
+                prompt_by: order::PromptBy::Stdin,
+                env: std::collections::BTreeMap::new(),
+                mapping: Some(order::EventMapping {
+                    session: Some("/id".into()),
+                    input_tokens: Some("/in".into()),
+                    output_tokens: Some("/out".into()),
+                    ..order::EventMapping::default()
+                }),
+            }),
+        }
+    }
+
+    #[test]
+    fn totals_of_a_conversation_are_kept_beside_its_home() {
+        let home = tempfile::tempdir().unwrap();
+        for (resume, before) in [(false, 0), (true, 7), (true, 14)] {
+            assert_eq!(earlier(&home.path().join("totals.json"), "s-1").input_tokens, before);
+            let mut talk = Conversation::new(&work(resume), &[], false, home.path()).unwrap();
+            talk.stdout(b"{\"id\":\"s-1\",\"in\":7,\"out\":2}\n");
+            let report = talk.report(Some(0), false, false, 0);
+            assert_eq!((report.input_tokens, report.output_tokens), (7, 2));
+        }
+        assert_eq!(earlier(&home.path().join("totals.json"), "another").input_tokens, 0);
+    }
+
+    #[test]
+    fn an_order_for_a_gateway_needs_a_door_to_it() {
+        let home = tempfile::tempdir().unwrap();
+        let mut wanted = work(false);
+        wanted.credential_kind = "AnthropicKey".into();
+        assert!(Conversation::new(&wanted, &[], false, home.path()).is_err());
+        wanted.credential_kind = "Gold".into();
+        assert!(Conversation::new(&wanted, &[], true, home.path()).is_err());
+        wanted.credential_kind = "None".into();
+        wanted.adapter = "unknown".into();
+        assert!(Conversation::new(&wanted, &[], true, home.path()).is_err());
+    }
+
+    #[test]
+    fn text_is_cut_between_characters() {
+        assert_eq!(cut("aé", 2), "a");
+        assert_eq!(cut("aé", 3), "aé");
+    }
+}

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use midwatch_api::order::Limits;
+use midwatch_api::order::{EventMapping, Limits, Work};
 use midwatch_api::report::{Ending, STDOUT_FILE};
 
 use super::world::{World, as_everyone};
@@ -163,5 +163,36 @@ fn a_limit_goes_before_the_code_that_follows_it() {
             world.check(&workspace, command).limits(|limits| limits.wall_seconds = 2).report();
         assert_eq!(report.ending, Ending::Deadline);
         assert!(report.duration_ms < Duration::from_secs(4).as_millis().try_into().unwrap());
+    });
+}
+
+#[test]
+fn a_heartbeat_is_no_progress() {
+    as_everyone(|persona| {
+        let world = World::new(persona);
+        let workspace = world.workspace(&world.commit(&[("a", "1\n")]));
+        let ends =
+            [("beat", Ending::Idle), ("text", Ending::Exited { code: 0 })].map(|(key, ending)| {
+                let line = format!("{{\"{key}\":\"still here\"}}");
+                let script = format!("for n in 1 2 3 4 5 6 7 8; do echo '{line}'; sleep 0.5; done");
+                let started = world
+                    .agent(&workspace, &script)
+                    .limits(|limits| limits.idle_seconds = 2)
+                    .with(|order| {
+                        let Work::Agent { agent, home, .. } = &mut order.work else {
+                            unreachable!()
+                        };
+                        *home = world.path("homes").join(key);
+                        let mapping =
+                            EventMapping { text: Some("/text".into()), ..EventMapping::default() };
+                        agent.custom.as_mut().unwrap().mapping = Some(mapping);
+                    })
+                    .start();
+                (started, ending)
+            });
+        for (started, ending) in ends {
+            let report = started.report();
+            assert_eq!(report.ending, ending, "{report:#?}");
+        }
     });
 }

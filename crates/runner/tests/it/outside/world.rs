@@ -349,7 +349,7 @@ impl Started {
                 self.child.try_wait().unwrap().is_none(),
                 "the runner ended before there was {what}"
             );
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(Duration::from_millis(20)); // polls: another process tells nobody
         }
     }
 
@@ -366,7 +366,7 @@ impl Started {
                 let _ = self.child.kill();
                 panic!("the runner hangs: {}", read(&self.folder, "events.jsonl"));
             }
-            std::thread::sleep(Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(10)); // polls: another process tells nobody
         }
         let bytes = fs::read(self.folder.join(REPORT_FILE)).expect("a report");
         serde_json::from_slice(&bytes).unwrap()
@@ -385,7 +385,7 @@ pub(super) fn wait_gone(text: &str) {
     let began = Instant::now();
     while let Some(found) = process(text) {
         assert!(began.elapsed() < PATIENCE, "still there: {found}");
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(20)); // polls: another process tells nobody
     }
 }
 

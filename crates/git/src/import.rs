@@ -17,7 +17,6 @@ use crate::bundle::{Bundle, BundleError};
 use crate::diff;
 use crate::error::GitError;
 use crate::gates::{self, Caps, Finding, Range, Scanner, Severity};
-use crate::inspect::lock_hash;
 use crate::mirror::Mirror;
 use crate::quarantine::Quarantine;
 use crate::refs::{self, Before};
@@ -161,6 +160,7 @@ pub fn import(
         return Err(GitError::unexpected("import", b"the secret scanner is not whole").into());
     }
     let bundle = Bundle::open(order.dir, order.name, order.limits.bundle_bytes)?;
+    mirror.check_fetched()?;
     let [(_, head)] = bundle.header.refs.as_slice() else {
         return Err(ImportError::Refs(bundle.header.refs.len()));
     };
@@ -245,7 +245,7 @@ fn told(
     let report = gates::examine(mirror.git(), &mirror.work(), &range, limits.caps, scanner)?;
     Ok(ImportedWork {
         diffstat: diff::summary(mirror, base, head)?,
-        lock_hash: lock_hash(mirror.git(), &mirror.work(), head)?,
+        lock_hash: mirror.lock_hash(head)?,
         holds: report.of(Severity::Hold).cloned().collect(),
         tells: report.of(Severity::Tell).cloned().collect(),
         check_definitions: report.check_definitions,

@@ -20,7 +20,8 @@ use crate::url::Identity;
 
 pub(crate) use dirty::ShadowIndex;
 pub use dirty::{Change, DirtyFile};
-pub use tree::{CommitTree, TreeFacts, lock_hash};
+pub(crate) use tree::lock_hash;
+pub use tree::{CommitTree, TreeFacts};
 
 /// Why a checkout cannot be worked with. The text is for the user.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +39,12 @@ pub enum InspectError {
     /// The tree has submodules.
     #[error("the repository has submodules ({0}), which are not supported yet")]
     Submodules(String),
+    /// Objects are missing and would be fetched when they are wanted.
+    #[error(
+        "the repository is a partial clone, which is not supported yet; \
+         `git fetch --refetch --no-filter` makes it whole, then unset remote.origin.promisor"
+    )]
+    Partial,
     /// A reference names no commit, or more than one thing.
     #[error(transparent)]
     Reference(#[from] InvalidInput),
@@ -201,6 +208,16 @@ impl Checkout {
         }
     }
 
+    fn is_partial(&self, git: &Git) -> Result<bool, GitError> {
+        let promises = r"^(extensions\.partialclone|remote\..*\.(promisor|partialclonefilter))$";
+        git.call("config")
+            .owner(self.owner)
+            .arg("--file")
+            .arg(self.common_dir.join("config"))
+            .args(["--get-regexp", promises])
+            .yes_or_no()
+    }
+
     /// The commits at which history was cut off (a shallow clone); empty in a whole one.
     pub fn shallow(&self) -> Result<Vec<CommitId>, GitError> {
         read_shallow(&self.common_dir)
@@ -237,8 +254,12 @@ impl Checkout {
         CommitTree::new(git, self.git_dir.clone(), self.owner, commit)
     }
 
-    /// Refuses what is not supported yet: LFS and submodules in the commit's tree.
+    /// Refuses what is not supported yet: partial clones, LFS and submodules in the commit's
+    /// tree.
     pub fn supported(&self, git: &Git, commit: &CommitId) -> Result<TreeFacts, InspectError> {
+        if self.is_partial(git)? {
+            return Err(InspectError::Partial);
+        }
         let facts = self.tree_facts(git, commit)?;
         if let Some(path) = facts.lfs.first() {
             return Err(InspectError::Lfs(path.clone()));

@@ -6,20 +6,26 @@
 //! another's work.
 
 mod fetch;
+mod unchecked;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use midwatch_core::id::CommitId;
 
 use crate::command::Git;
 use crate::error::GitError;
-use crate::inspect::CommitTree;
+use crate::inspect::{CommitTree, lock_hash};
 use crate::refs;
 use crate::scratch::Scratch;
 
 pub use fetch::Access;
 pub(crate) use fetch::strict_but_for_the_past;
+
+/// The file in a store that says that it was made to its end.
+const DONE: &str = "midwatch";
 
 /// The two stores of one repository.
 #[derive(Debug, Clone)]
@@ -40,18 +46,31 @@ impl Mirror {
     pub fn open(git: &Git, root: &Path, sha256: bool) -> Result<Self, GitError> {
         std::fs::create_dir_all(root).map_err(GitError::io("could not create", root))?;
         let mirror = Self { git: git.clone(), root: root.to_owned(), sha256 };
+        let stores = [mirror.upstream(), mirror.work()];
+        if stores.iter().all(|store| store.join(DONE).exists()) {
+            mirror.sweep_once();
+            return Ok(mirror);
+        }
+        let _locked = mirror.lock()?;
         // Sandboxes of another user reach `upstream`, packs and snapshots by their names, and
         // cannot list what else is here.
         set_mode(root, 0o711)?;
-        let _locked = mirror.lock()?;
-        Scratch::sweep(&mirror.scratch_dir());
-        for store in [mirror.upstream(), mirror.work()] {
-            if !store.join("midwatch").exists() {
+        for store in stores {
+            if !store.join(DONE).exists() {
                 mirror.init(&store)?;
             }
         }
         set_mode(&mirror.work(), 0o700)?;
         Ok(mirror)
+    }
+
+    /// Removes what crashed processes left, once in the life of this one.
+    fn sweep_once(&self) {
+        static SWEPT: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+        let mut swept = SWEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        if swept.insert(self.root.clone()) {
+            Scratch::sweep(&self.scratch_dir());
+        }
     }
 
     /// The store of what was fetched.
@@ -79,6 +98,22 @@ impl Mirror {
     /// A commit's files, from `work` or `upstream`.
     pub fn tree(&self, commit: &CommitId) -> CommitTree {
         CommitTree::new(&self.git, self.work(), None, commit)
+    }
+
+    /// Identifies the lock files of a commit's tree. Kept once it is known: listing a large tree
+    /// is what a warm start spends most on.
+    pub fn lock_hash(&self, commit: &CommitId) -> Result<String, GitError> {
+        let dir = self.root.join("lock-hashes");
+        let path = dir.join(commit.as_str());
+        if let Ok(known) = std::fs::read_to_string(&path)
+            && known.len() == 32
+        {
+            return Ok(known);
+        }
+        let hash = lock_hash(&self.git, &self.work(), commit)?;
+        std::fs::create_dir_all(&dir).map_err(GitError::io("could not create", &dir))?;
+        std::fs::write(&path, &hash).map_err(GitError::io("could not write", &path))?;
+        Ok(hash)
     }
 
     /// Git as this mirror uses it.
@@ -172,7 +207,7 @@ impl Mirror {
                 .map_err(GitError::io("could not write", &path))?;
         }
         // Written last: a store without it was cut off while it was made, and is made again.
-        let done = store.join("midwatch");
+        let done = store.join(DONE);
         std::fs::write(&done, "1\n").map_err(GitError::io("could not write", &done))
     }
 }

@@ -2,7 +2,6 @@
 
 use midwatch_core::event::Event;
 use midwatch_core::id::CommitId;
-use midwatch_git::inspect::lock_hash;
 
 use crate::publisher::{Ground, Trouble};
 
@@ -14,8 +13,7 @@ fn is_there(ground: &Ground, commit: &CommitId) -> Result<bool, Trouble> {
 }
 
 fn fetched(ground: &Ground, commit: &CommitId) -> Result<Event, Trouble> {
-    let lock_hash = lock_hash(ground.mirror.git(), &ground.mirror.work(), commit)?;
-    Ok(Event::Fetched { lock_hash })
+    Ok(Event::Fetched { lock_hash: ground.mirror.lock_hash(commit)? })
 }
 
 pub(crate) fn look(ground: &Ground, commit: &CommitId) -> Result<Option<Event>, Trouble> {

@@ -114,7 +114,7 @@ impl CommitTree {
 }
 
 /// Identifies the lock files of a commit's tree: the same hash, the same paths and contents.
-pub fn lock_hash(git: &Git, git_dir: &Path, commit: &CommitId) -> Result<String, GitError> {
+pub(crate) fn lock_hash(git: &Git, git_dir: &Path, commit: &CommitId) -> Result<String, GitError> {
     let mut hash = Sha256::new();
     for entry in listing::tree(git.at(git_dir, "ls-tree"), commit)? {
         if is_lock_file(&String::from_utf8_lossy(&entry.path)) {

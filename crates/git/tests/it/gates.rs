@@ -193,11 +193,8 @@ fn invisible_text_is_told_and_locks_are_known() {
     sandbox.commit("odd text");
     let work = sandbox.imported();
     assert!(has(&work.tells, Rule::InvisibleText, "src/x.rs"));
-    let same =
-        midwatch_git::inspect::lock_hash(&sandbox.world.git, &sandbox.mirror.work(), &work.commit);
-    assert_eq!(same.unwrap(), work.lock_hash);
-    let base =
-        midwatch_git::inspect::lock_hash(&sandbox.world.git, &sandbox.mirror.work(), &sandbox.base);
+    assert_eq!(sandbox.mirror.lock_hash(&work.commit).unwrap(), work.lock_hash);
+    let base = sandbox.mirror.lock_hash(&sandbox.base);
     assert_ne!(base.unwrap(), work.lock_hash);
 }
 

@@ -14,8 +14,10 @@ use crate::world::World;
 #[derive(Default)]
 pub(crate) struct Score {
     tried: usize,
-    programs: usize,
-    objects: usize,
+    /// Attacks whose program ran.
+    programs: Vec<&'static str>,
+    /// Attacks whose object was taken.
+    objects: Vec<&'static str>,
     no_control: Vec<&'static str>,
     broke: Vec<String>,
 }
@@ -23,8 +25,8 @@ pub(crate) struct Score {
 impl Score {
     fn add(&mut self, other: Self) {
         self.tried += other.tried;
-        self.programs += other.programs;
-        self.objects += other.objects;
+        self.programs.extend(other.programs);
+        self.objects.extend(other.objects);
         self.no_control.extend(other.no_control);
         self.broke.extend(other.broke);
     }
@@ -51,11 +53,14 @@ fn hostile_git_vectors() {
     });
     println!(
         "hostile-git vectors tried {} / programs run {} / bad objects taken {}",
-        score.tried, score.programs, score.objects
+        score.tried,
+        score.programs.len(),
+        score.objects.len()
     );
     assert!(score.no_control.is_empty(), "the attack itself does not work: {:?}", score.no_control);
     assert!(score.broke.is_empty(), "our own work failed beside it: {:#?}", score.broke);
-    assert_eq!((score.programs, score.objects), (0, 0));
+    assert!(score.programs.is_empty(), "{:?}", score.programs);
+    assert!(score.objects.is_empty(), "{:?}", score.objects);
     assert!(score.tried >= 40);
 }
 

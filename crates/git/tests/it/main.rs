@@ -6,5 +6,7 @@ mod gates;
 mod hostile;
 mod import;
 mod mirror;
+mod owner;
+mod remote;
 mod sandbox;
 mod world;

@@ -89,6 +89,14 @@ fn what_is_not_supported_is_refused_with_a_sentence() {
     let unborn = Checkout::find(&world.git, &empty).unwrap().head_commit(&world.git).unwrap_err();
     assert!(matches!(unborn, InspectError::Empty), "{unborn}");
 
+    let source = format!("file://{}", world.repo().display());
+    world.git_ok(&world.repo(), &["config", "uploadpack.allowFilter", "true"]);
+    world.git_ok(world.path(), &["clone", "-q", "--filter=blob:none", &source, "partial"]);
+    let partial = Checkout::find(&world.git, &world.path().join("partial")).unwrap();
+    let head = partial.head_commit(&world.git).unwrap();
+    let error = partial.supported(&world.git, &head).unwrap_err();
+    assert!(matches!(error, InspectError::Partial), "{error}");
+
     world.write(".gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n");
     let lfs = world.commit("lfs");
     let error = world.checkout().supported(&world.git, &lfs).unwrap_err();
@@ -146,4 +154,32 @@ fn shallow_detached_linked_and_sha256_repositories_work() {
 
 fn history(world: &World, mirror: &Mirror, commit: &CommitId) -> usize {
     world.git_ok(&mirror.upstream(), &["rev-list", "--count", commit.as_str()]).parse().unwrap()
+}
+
+#[test]
+fn a_damaged_base_is_found_before_anything_stands_on_it() {
+    let sandbox = crate::sandbox::Sandbox::new();
+    sandbox.write("work", "w\n");
+    sandbox.commit("work");
+    sandbox.bundle("HEAD");
+    let packs = sandbox.mirror.upstream().join("objects/pack");
+    let pack = std::fs::read_dir(&packs)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|e| e == "pack"))
+        .unwrap();
+    let good = std::fs::read(&pack).unwrap();
+    let mut bad = good.clone();
+    let middle = bad.len() / 2;
+    bad[middle] ^= 0xff;
+    std::fs::remove_file(&pack).unwrap();
+    std::fs::write(&pack, &bad).unwrap();
+    let error = sandbox.import().unwrap_err();
+    assert!(!error.is_bundles_fault(), "{error}");
+    // The control: whole again, it is checked once, and not a second time.
+    std::fs::write(&pack, &good).unwrap();
+    sandbox.mirror.check_fetched().unwrap();
+    assert_eq!(sandbox.imported().files, 1);
+    std::fs::write(&pack, &bad).unwrap();
+    sandbox.mirror.check_fetched().unwrap();
 }

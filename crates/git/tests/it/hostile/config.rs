@@ -381,10 +381,8 @@ pub(super) fn attack(score: &mut Score) {
         evil.runs();
         score.tried += 1;
         let done = tour(&sandbox);
-        let ran = evil.runs();
-        if ran > 0 {
-            println!("RAN {ran}: {}", vector.name);
-            score.programs += 1;
+        if evil.runs() > 0 {
+            score.programs.push(vector.name);
         }
         if let Err(error) = done {
             score.broke.push(format!("{}: {error}", vector.name));

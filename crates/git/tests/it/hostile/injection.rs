@@ -14,6 +14,42 @@ pub(super) fn attack(score: &mut Score) {
     options(score);
     helpers(score);
     redirects(score);
+    lazy_fetch(score);
+}
+
+/// A missing object makes git fetch it, with the program that the settings name.
+fn lazy_fetch(score: &mut Score) {
+    let sandbox = Sandbox::new();
+    let world = &sandbox.world;
+    let evil = Evil::in_world(world);
+    let repo = world.repo();
+    world.write("README", "two\n");
+    let head = world.commit("second");
+    let old = world.git_ok(&repo, &["rev-parse", "HEAD~1:README"]);
+    let (folder, file) = old.split_at(2);
+    std::fs::remove_file(repo.join(".git/objects").join(folder).join(file)).unwrap();
+    for (key, value) in [
+        ("core.repositoryFormatVersion", "1"),
+        ("extensions.partialClone", "origin"),
+        ("remote.origin.promisor", "true"),
+        ("remote.origin.url", "../inside"),
+        ("remote.origin.uploadpack", evil.path()),
+    ] {
+        world.git_ok(&repo, &["config", key, value]);
+    }
+    score.tried += 1;
+    let checkout = world.checkout();
+    let fresh = midwatch_git::Mirror::open(&world.git, &world.path().join("fresh"), false).unwrap();
+    assert!(checkout.supported(&world.git, &head).is_err());
+    assert!(fresh.fetch_local(&checkout, &head).is_err());
+    let _ = checkout.dirty(&world.git, None);
+    if evil.runs() > 0 {
+        score.programs.push("lazy fetch");
+    }
+    world.naive(&repo, &["cat-file", "-p", &old]);
+    if evil.runs() == 0 {
+        score.no_control.push("lazy fetch");
+    }
 }
 
 /// Each is refused where it is read; git itself would run the program.
@@ -42,7 +78,7 @@ fn options(score: &mut Score) {
                 || BranchName::parse(value).is_ok()
                 || world.checkout().resolve(&world.git, value).is_ok();
         if taken || evil.runs() > 0 {
-            score.programs += 1;
+            score.programs.push(name);
         }
         world.naive(&repo, &control);
         if evil.runs() == 0 {
@@ -72,7 +108,7 @@ fn helpers(score: &mut Score) {
         score.tried += 1;
         let _ = ask(&sandbox, &server, None);
         if evil.runs() > 0 {
-            score.programs += 1;
+            score.programs.push(name);
         }
         assert!(!server.requests().is_empty());
         world.naive(&world.repo(), &["fetch", "origin"]);
@@ -97,7 +133,7 @@ fn redirects(score: &mut Score) {
         let error = ask(&sandbox, &first, Some(&credential)).unwrap_err();
         assert!(!error.contains("t0ken"), "{error}");
         if !elsewhere.requests().is_empty() {
-            score.objects += 1;
+            score.objects.push("redirect");
         }
         sandbox.world.naive(&sandbox.world.repo(), &["ls-remote", &first.url()]);
         if elsewhere.requests().is_empty() {

@@ -118,8 +118,7 @@ pub(super) fn attack(score: &mut Score) {
         let taken =
             matches!(sandbox.import(), Ok(midwatch_git::import::ImportOutcome::Imported(_)));
         if taken || sandbox.mirror.has(&commit).unwrap() {
-            println!("TAKEN: {}", vector.name);
-            score.objects += 1;
+            score.objects.push(vector.name);
         }
         // The control: the same bundle, fetched, in a clone that has the base.
         let world = &sandbox.world;
@@ -188,7 +187,7 @@ fn other_histories(score: &mut Score) {
     let read = sandbox.mirror.tree(&head).read("README", 100).unwrap();
     let seen = world.checkout().tree(&world.git, &head).read("README", 100).unwrap();
     if read.as_deref() != Some("the true one\n") || seen != read {
-        score.objects += 1;
+        score.objects.push("replace ref");
     }
     if world.git_ok(&repo, &["show", &format!("{head}:README")]) != "another" {
         score.no_control.push("replace ref");
@@ -202,7 +201,7 @@ fn other_histories(score: &mut Score) {
     sandbox.mirror.fetch_local(&world.checkout(), &head).unwrap();
     let count = |dir: &std::path::Path| world.git_ok(dir, &["rev-list", "--count", head.as_str()]);
     if count(&sandbox.mirror.upstream()) != "2" {
-        score.objects += 1;
+        score.objects.push("graft");
     }
     if count(&world.repo()) != "1" {
         score.no_control.push("graft");

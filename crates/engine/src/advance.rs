@@ -4,14 +4,13 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use midwatch_core::admit::{Entry, Grant, Queue, admit};
-use midwatch_core::decide::decide;
 use midwatch_core::event::Event;
 use midwatch_core::id::TaskName;
 use midwatch_core::ports::{ActOnLand, ActOnRun, Clock, Store};
-use midwatch_core::task::{State, Wake};
+use midwatch_core::task::State;
 use midwatch_core::time::Time;
 
-use crate::engine::{Engine, EngineError};
+use crate::engine::{Engine, EngineError, Settled};
 
 /// The longest sleep between two turns, so that a clock that jumped is noticed.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
@@ -58,26 +57,17 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
     /// Decides until there is nothing to store, then starts what is open.
     fn settle(&self, name: &TaskName) -> Result<Option<Time>, EngineError<S::Error>> {
         loop {
-            let Some(task) = self.task(name) else {
-                return Ok(None);
-            };
-            let decision = decide(&task, self.now());
-            if decision.events.is_empty() {
-                self.start_open(name);
-                return Ok(match decision.wake {
-                    Some(Wake::At(time)) => Some(time),
-                    Some(Wake::On(_)) | None => None,
-                });
-            }
-            let stored = self.record(name, &decision.events)?;
-            if !stored {
-                // Another thread changed the task meanwhile; the next turn decides anew.
-                self.inner.turn.notify_one();
-                return Ok(None);
-            }
-            for event in &decision.events {
-                if let Event::StopSent { run } = event {
-                    self.send_stop(run.clone());
+            match self.decide(name)? {
+                None => return Ok(None),
+                Some(Settled::Stored) => {}
+                Some(Settled::Waits { wake, stopping }) => {
+                    self.start_open(name);
+                    // Asked again at each turn: the process may have died between storing the
+                    // wish and telling it, and a run may have begun only now.
+                    for run in stopping {
+                        self.send_stop(run);
+                    }
+                    return Ok(wake);
                 }
             }
         }

@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use midwatch_core::decide::decide;
 use midwatch_core::event::{Action, ActionKey, Event, RunOrder};
 use midwatch_core::id::{RunName, TaskName};
 use midwatch_core::ports::{ActOnLand, ActOnRun, Clock, Store, Stored};
 use midwatch_core::task::{State, Task, TaskSpec, Wake};
 use midwatch_core::time::Time;
 use tokio::sync::{Notify, broadcast};
+
+use crate::perform::failure;
 
 /// How many changes a slow listener may lag behind before it has to read the log again.
 const CHANGES_KEPT: usize = 1024;
@@ -58,6 +61,19 @@ pub enum EngineError<E: std::error::Error> {
     },
 }
 
+/// What deciding for a task came to.
+pub(crate) enum Settled {
+    /// Something was stored: decide again.
+    Stored,
+    /// It waits.
+    Waits {
+        /// Until then at most.
+        wake: Option<Time>,
+        /// Open runs that are to stop.
+        stopping: Vec<RunName>,
+    },
+}
+
 pub(crate) struct Live {
     pub(crate) task: Task,
     pub(crate) seq: u64,
@@ -100,7 +116,9 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
             let seq = log.last().map_or(0, |last| last.seq);
             let task = Task::replay(spec, log.iter().map(|stored| &stored.event))
                 .map_err(|illegal| EngineError::Replay { task: name.clone(), illegal })?;
-            tasks.insert(name, Live { task, seq, since, performing: BTreeSet::new() });
+            if !task.state.is_terminal() {
+                tasks.insert(name, Live { task, seq, since, performing: BTreeSet::new() });
+            }
         }
         let inner = Inner {
             ports,
@@ -177,13 +195,69 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
         self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Stores events and applies them. Illegal ones are refused before anything is stored.
+    /// Stores events and applies them; false when the task is over or cannot take them. Then
+    /// nothing is stored.
     pub(crate) fn record(
         &self,
         name: &TaskName,
         events: &[Event],
     ) -> Result<bool, EngineError<S::Error>> {
+        self.append(&mut self.tasks(), name, events)
+    }
+
+    /// Decides for a task and stores what was decided, with nothing stored in between: a
+    /// decision is never about a task that has changed meanwhile. None when it is over.
+    pub(crate) fn decide(&self, name: &TaskName) -> Result<Option<Settled>, EngineError<S::Error>> {
         let mut tasks = self.tasks();
+        let Some(live) = tasks.get(name) else {
+            return Ok(None);
+        };
+        let decision = decide(&live.task, self.now());
+        if decision.events.is_empty() {
+            let wake = match decision.wake {
+                Some(Wake::At(time)) => Some(time),
+                Some(Wake::On(_)) | None => None,
+            };
+            let stopping = live.task.stopping.iter().cloned().collect();
+            return Ok(Some(Settled::Waits { wake, stopping }));
+        }
+        if self.append(&mut tasks, name, &decision.events)? {
+            return Ok(Some(Settled::Stored));
+        }
+        // A fault of ours. The task stays where it is, to be seen, rather than turn the engine
+        // round and round.
+        tracing::error!(task = %name, events = ?decision.events, "decided what cannot be");
+        Ok(Some(Settled::Waits { wake: None, stopping: vec![] }))
+    }
+
+    /// Stores what an action came to. An answer that leaves the intent open is no answer: it is
+    /// stored as a failure of ours.
+    pub(crate) fn record_result(
+        &self,
+        name: &TaskName,
+        action: &Action,
+        event: Event,
+    ) -> Result<(), EngineError<S::Error>> {
+        let mut tasks = self.tasks();
+        let key = action.key();
+        self.append(&mut tasks, name, &[event])?;
+        if tasks.get(name).is_some_and(|live| live.task.open.get(&key) == Some(action)) {
+            let detail = "it was answered with something else";
+            self.append(&mut tasks, name, &[failure(action, detail)])?;
+        }
+        // In the same lock as the result: between the two, a turn would perform it again.
+        if let Some(live) = tasks.get_mut(name) {
+            live.performing.remove(&key);
+        }
+        Ok(())
+    }
+
+    fn append(
+        &self,
+        tasks: &mut BTreeMap<TaskName, Live>,
+        name: &TaskName,
+        events: &[Event],
+    ) -> Result<bool, EngineError<S::Error>> {
         let Some(live) = tasks.get_mut(name) else {
             return Ok(false);
         };
@@ -209,7 +283,7 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
         if live.task.state.is_terminal() {
             tasks.remove(name);
         }
-        drop(tasks);
+        // Still in the lock, so that those who watch see the log's order.
         for stored in stored {
             // Nobody may be watching.
             let _ = self.inner.changes.send(Change { before: Arc::clone(&before), stored });

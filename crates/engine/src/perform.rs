@@ -3,9 +3,10 @@
 
 use std::sync::PoisonError;
 
-use midwatch_core::event::{Action, Event};
+use midwatch_core::event::{Action, Event, RunResult};
 use midwatch_core::id::{RunName, TaskName};
 use midwatch_core::ports::{Act, ActOnLand, ActOnRun, Clock, Seen, Store};
+use midwatch_core::reason::FailReason;
 use midwatch_core::task::Task;
 
 use crate::engine::Engine;
@@ -17,8 +18,16 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
             let engine = self.clone();
             let name = name.clone();
             tokio::spawn(async move {
-                let event = engine.carry_out(&task, &action).await;
-                engine.finished(&name, &action, event);
+                let (one, what) = (engine.clone(), action.clone());
+                let done = tokio::spawn(async move { one.carry_out(&task, &what).await }).await;
+                match done {
+                    Ok(event) => engine.finished(&name, &action, event),
+                    Err(fault) if fault.is_panic() => {
+                        engine.finished(&name, &action, failure(&action, "it panicked"));
+                    }
+                    // The process is going down: the intent stays open.
+                    Err(_) => {}
+                }
             });
         }
     }
@@ -35,10 +44,7 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
     }
 
     fn finished(&self, name: &TaskName, action: &Action, event: Event) {
-        if let Some(live) = self.tasks().get_mut(name) {
-            live.performing.remove(&action.key());
-        }
-        if let Err(error) = self.record(name, &[event]) {
+        if let Err(error) = self.record_result(name, action, event) {
             // The intent stays open in the store: the next start looks for it again.
             tracing::error!(task = %name, %error, "could not store what was done");
             *self.inner.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
@@ -57,5 +63,18 @@ async fn carry_out<A: Sync>(port: &impl Act<A>, task: &Task, action: &A) -> Even
         Seen::Done(event) => *event,
         // Performing an adopted run means waiting for it: the port knows that it goes on.
         Seen::GoesOn | Seen::Nothing => port.perform(task, action).await,
+    }
+}
+
+/// The event of an action that failed by a fault of ours.
+pub(crate) fn failure(action: &Action, detail: &str) -> Event {
+    let (reason, detail) = (FailReason::Internal, detail.to_owned());
+    match action {
+        Action::Run(order) => Event::RunEnded {
+            run: order.run.clone(),
+            epoch: order.epoch,
+            result: RunResult::Failed { reason, detail },
+        },
+        Action::Land(_) => Event::LandFailed { key: action.key(), reason, detail },
     }
 }

@@ -1,0 +1,67 @@
+//! Many tasks: slots, branches, and what waits.
+
+use midwatch_core::reason::HoldReason;
+use midwatch_core::task::State;
+
+use crate::play::{load, play, says_yes, turns};
+use crate::script::{Script, name, spec};
+use crate::world::{Manner, World};
+
+const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
+
+fn world(script: Script, branches: [&str; 5]) -> World {
+    let specs: Vec<_> =
+        NAMES.into_iter().zip(branches).map(|(task, branch)| spec(task, branch, false)).collect();
+    World::new(script, Manner::GOOD, &specs)
+}
+
+fn states(world: &World) -> Vec<&'static str> {
+    NAMES.into_iter().map(|task| world.replayed(&name(task)).state.as_str()).collect()
+}
+
+#[test]
+fn no_more_tasks_at_once_than_slots() {
+    for slots in [1, 2, 5] {
+        let world = world(Script::default(), ["a", "b", "c", "d", "e"]);
+        play(&world, slots, says_yes);
+        assert_eq!(states(&world), ["Done"; 5]);
+        assert_eq!(world.get().most_tasks, slots, "all slots are used, and no more");
+    }
+}
+
+#[test]
+fn one_task_at_once_on_a_branch() {
+    let shared = world(Script::default(), ["x", "x", "x", "y", "y"]);
+    play(&shared, 5, says_yes);
+    assert_eq!(states(&shared), ["Done"; 5]);
+    let seen = shared.get();
+    assert_eq!((seen.most_on_a_branch, seen.most_tasks), (1, 2));
+}
+
+#[test]
+fn who_waits_is_told_why() {
+    let world = world(Script { endless: true, ..Script::default() }, ["a", "b", "a", "d", "e"]);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let engine = load(&world, 2);
+        assert!(turns(&engine, &world).await);
+        assert_eq!(engine.waiting(&name("a")), None);
+        assert_eq!(engine.waiting(&name("c")), Some((HoldReason::BranchBusy, 1)));
+        assert_eq!(engine.waiting(&name("d")), Some((HoldReason::Concurrency, 2)));
+        assert_eq!((engine.open(), engine.busy()), (5, 5));
+    });
+}
+
+#[test]
+fn what_is_held_frees_its_slot() {
+    let world = world(Script { hard_path: true, ..Script::default() }, ["a", "b", "c", "d", "e"]);
+    // Nobody is there to approve.
+    play(&world, 1, |_| None);
+    assert_eq!(states(&world), ["Held"; 5]);
+    for task in NAMES {
+        let State::Held(hold) = world.replayed(&name(task)).state else { unreachable!() };
+        assert_eq!(hold.reason, HoldReason::Approval);
+    }
+    play(&world, 1, says_yes);
+    assert_eq!(states(&world), ["Done"; 5]);
+}

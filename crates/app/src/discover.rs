@@ -20,6 +20,7 @@ pub(crate) mod agent;
 mod ca;
 pub(crate) mod checks;
 pub(crate) mod credential;
+mod instructions;
 mod limits;
 pub(crate) mod nearest;
 mod pipeline;
@@ -105,6 +106,7 @@ pub(crate) fn order(environment: &Environment, wanted: &Wanted) -> Result<Discov
         let ca = ca::find(environment)?;
         let mut repository = repository::find(environment, wanted, ca.as_ref())?;
         let checks = checks::find(&repository, wanted)?;
+        let told = instructions::find(&repository, chosen.kind())?;
         let login = match &wanted.rehearsal {
             Some(rehearsal) => credential::rehearsal(rehearsal),
             None => credential::find(environment, &chosen)?,
@@ -127,6 +129,7 @@ pub(crate) fn order(environment: &Environment, wanted: &Wanted) -> Result<Discov
         let mut findings = repository.findings();
         findings.push(program.finding(&chosen, model.as_deref()));
         findings.push(login.finding(&chosen));
+        findings.extend(told.finding);
         findings.extend(checks.findings());
         findings.extend(toolchains::findings(&toolchains));
         findings.extend(clients.findings(egress));
@@ -147,7 +150,7 @@ pub(crate) fn order(environment: &Environment, wanted: &Wanted) -> Result<Discov
                 profile: chosen.name.clone(),
                 program: program.real.clone(),
                 model,
-                instructions: chosen.spec.instructions.clone(),
+                instructions: instructions::joined(&chosen.spec.instructions, &told.text),
                 credential_kind: login.kind.as_str().to_owned(),
                 credential: login.reference.clone(),
                 upstream: login.upstream.clone(),

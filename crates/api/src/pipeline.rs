@@ -36,7 +36,7 @@ pub struct PipelineSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StepSpec {
-    /// Unique in the pipeline; lower-case letters, digits and `-`.
+    /// Unique in the pipeline; lower-case letters and digits.
     pub name: String,
     /// What it does.
     pub kind: Kind,

@@ -1,6 +1,6 @@
 //! The server: takes orders and decisions, drives the engine, lets people watch.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use midwatch_api::control::{Command, Refusal, Submit, Submitted, TaskView};
 use midwatch_api::task::{CredentialRef, TaskOrder};
@@ -41,6 +41,8 @@ pub struct Server<A: Access, L: ActOnLand> {
     store: Arc<SqliteStore>,
     folder: StateFolder,
     shown: broadcast::Sender<Shown>,
+    /// Held while a credential is kept or removed, until the task that names it is open.
+    keeping: Mutex<()>,
 }
 
 /// What the operator, or a test, decides about a server.
@@ -91,7 +93,8 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         };
         let engine = Engine::load(ports)?;
         let shown = broadcast::Sender::new(SHOWN_KEPT);
-        let server = Arc::new(Self { engine, store, folder, shown });
+        let keeping = Mutex::new(());
+        let server = Arc::new(Self { engine, store, folder, shown, keeping });
         let driven = Arc::clone(&server);
         Ok((server, async move {
             tokio::select! {
@@ -162,9 +165,18 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
     /// Takes an order. It is durable when this returns.
     pub fn submit(&self, submit: Submit) -> Result<Submitted, Refusal> {
         let mut order = submit.order;
+        let _keeping = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(secret) = &submit.secret {
             let id = self.folder.keep_credential(secret).map_err(|e| internal(&e))?;
             order.agent.credential = CredentialRef::Stored { id };
+        } else if let CredentialRef::Stored { id } = &order.agent.credential
+            && !self.folder.credential(id).exists()
+        {
+            return Err(Refusal {
+                message: "the key of that order is not kept any more: its task is over".into(),
+                hint: Some("run it again with the key in the environment".into()),
+                exit: 6,
+            });
         }
         if let Some(name) = &submit.name {
             TaskName::parse(name).map_err(refused)?;

@@ -46,7 +46,7 @@ pub(super) fn build(
             limits.wall_seconds = PREPARE_SECONDS;
             Work::Checkout {
                 commit: commit.as_str().to_owned(),
-                upstream: folder.mirror(identity).join("upstream.git"),
+                upstream: store_of(folder, identity, commit),
                 base: folder.base(identity, commit.as_str()),
                 workers: 0,
             }
@@ -96,6 +96,13 @@ pub(super) fn build(
         client_files: wanted.client_files.clone(),
         accept_missing: wanted.accept_missing.clone(),
     })
+}
+
+/// The store that holds a base: a snapshot of uncommitted work has one of its own.
+fn store_of(folder: &StateFolder, identity: &str, commit: &CommitId) -> PathBuf {
+    let mirror = folder.mirror(identity);
+    let snapshot = mirror.join("snapshots").join(commit.as_str());
+    if snapshot.is_dir() { snapshot } else { mirror.join("upstream.git") }
 }
 
 /// The door that a run needs. Checks, checkouts and rescues have none: no network at all.

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::PoisonError;
 
+use midwatch_api::task::CredentialRef;
 use midwatch_core::event::{Event, RunResult};
 use midwatch_core::ports::ActOnLand;
 use tokio::sync::broadcast::error::RecvError;
@@ -22,6 +24,9 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
                 Err(RecvError::Lagged(_)) => continue,
                 Err(RecvError::Closed) => return std::future::pending().await,
             };
+            if matches!(change.stored.event, Event::Ended(_)) {
+                self.forget_credential(change.before.spec.name.as_str());
+            }
             let gone = removable(&change.before, &change.stored.event);
             let grown = matches!(
                 &change.stored.event,
@@ -42,6 +47,33 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
                 Ok(Err(error)) => tracing::warn!(%error, "could not keep to the cap"),
                 Err(error) => tracing::error!(%error, "clean-up ended"),
             }
+        }
+    }
+
+    /// A key that was handed over goes with the last open task that names it.
+    fn forget_credential(&self, ended: &str) {
+        let id_of = |name: &str| match self.store.row(name) {
+            Ok(Some(row)) => match row.order.agent.credential {
+                CredentialRef::Stored { id } => Some(id),
+                CredentialRef::None
+                | CredentialRef::ClaudeLogin { .. }
+                | CredentialRef::CodexLogin { .. } => None,
+            },
+            Ok(None) | Err(_) => None,
+        };
+        let Some(id) = id_of(ended) else { return };
+        // Against a task that is being submitted with the same key just now.
+        let _keeping = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
+        let named = self
+            .engine
+            .open_tasks()
+            .iter()
+            .any(|task| id_of(task.spec.name.as_str()).as_deref() == Some(id.as_str()));
+        if !named
+            && let Err(error) = std::fs::remove_file(self.folder.credential(&id))
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, "a credential that nobody needs could not be removed");
         }
     }
 

@@ -126,12 +126,6 @@ impl StepName {
     }
 }
 
-implement",
-            ))
-        }
-    }
-}
-
 impl StepName {
     /// The step of runs that belong to the task as a whole.
     pub fn task() -> Self {

@@ -19,7 +19,7 @@ mod connection;
 mod find;
 
 pub(crate) use build::build;
-pub(crate) use connection::Failure;
+pub(crate) use connection::{Failure, exchange};
 pub(crate) use find::Start;
 
 /// How long a client tries to get through to a server that goes away while it is asked.
@@ -38,11 +38,6 @@ impl Client {
     /// Names the state folder. Nothing is started yet.
     pub(crate) fn new(environment: &Environment) -> Self {
         Self { state: environment.state_folder(), variables: find::handed_on(environment) }
-    }
-
-    /// The state folder.
-    pub(crate) fn state(&self) -> &std::path::Path {
-        &self.state
     }
 
     /// Makes sure that a server answers; see [`Start`].

@@ -114,6 +114,10 @@ pub(crate) fn order(environment: &Environment, wanted: &Wanted) -> Result<Discov
         let program = program::find(environment, &chosen)?;
         let toolchains =
             toolchains::find(environment, repository.top(), &chosen.spec.toolchains, &program)?;
+        let mut custom = chosen.spec.custom.clone();
+        if let Some(first) = custom.as_mut().and_then(|custom| custom.argv.first_mut()) {
+            *first = program::inside(&program, &toolchains).to_string_lossy().into_owned();
+        }
         let mut clients = match asked {
             // A panic there has been shown already; there are simply no names.
             Some(asked) => asked.join().unwrap_or_default(),
@@ -156,7 +160,7 @@ pub(crate) fn order(environment: &Environment, wanted: &Wanted) -> Result<Discov
                 upstream: login.upstream.clone(),
                 max_turns: chosen.spec.limits.max_turns,
                 max_cost_cents: chosen.spec.limits.max_cost_cents,
-                custom: chosen.spec.custom.clone(),
+                custom,
                 rehearsal: wanted.rehearsal.is_some(),
             },
             checks: checks.commands,

@@ -17,6 +17,11 @@ pub(crate) struct Environment {
 }
 
 impl Environment {
+    /// The same, in another working folder.
+    pub(crate) fn at(&self, folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), ..self.clone() }
+    }
+
     /// Reads this process's own.
     pub(crate) fn read() -> Result<Self, Problem> {
         let variables = std::env::vars_os()

@@ -1,7 +1,7 @@
 //! What people and scripts see. stdout carries results, stderr progress and errors; text from
 //! outside is escaped here, at the last moment, wherever it goes to a terminal.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 
 use midwatch_api::view::ResultLine;
 use serde::Serialize;

@@ -11,5 +11,5 @@ mod log;
 mod places;
 mod server;
 
-pub(crate) use layers::{accepted, missing};
+pub(crate) use layers::accepted;
 pub(crate) use server::{Exit, lock, run};

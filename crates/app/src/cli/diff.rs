@@ -36,7 +36,7 @@ impl Diff {
 }
 
 /// A line of a patch in its colour. It is somebody's text: escaped first.
-fn painted(output: Output, line: &str) -> String {
+pub(super) fn painted(output: Output, line: &str) -> String {
     let shown = escape::line(line);
     let ink = match line.as_bytes() {
         [b'+', b'+', b'+', ..] | [b'-', b'-', b'-', ..] => Ink::Strong,

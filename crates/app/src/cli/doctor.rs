@@ -1,14 +1,183 @@
-//! `midwatch doctor`: not wired yet.
+//! `midwatch doctor`: what this machine has, measured by using it, and how to get what it lacks.
+
+use midwatch_api::view::LINE_VERSION;
+use midwatch_local::folder::StateFolder;
+use midwatch_publish::Git;
+use midwatch_runner::Found;
 
 use super::Context;
-use crate::problem::Problem;
+use crate::discover::registries;
+use crate::environment::Environment;
+use crate::output::Ink;
+use crate::problem::{Problem, exit};
 
-/// Checks this machine
+mod agents;
+mod cache;
+mod login;
+
+/// Free bytes of the state folder's disk below which runs are likely to fail: a base, its
+/// dependencies and a workspace of an ordinary project take a few hundred MiB each.
+const DISK_FLOOR: u64 = 2 << 30;
+
+/// Checks this machine before you leave: sandbox, agents, logins, disk, git
+///
+/// Each login is tried by a tiny real call, which costs about a thousandth of a cent; the answer
+/// counts for an hour. Exit code 6 when something that every run needs is missing.
 #[derive(Debug, clap::Args)]
-pub(super) struct Doctor {}
+#[command(after_help = "Examples:\n  midwatch doctor\n  midwatch doctor --offline")]
+pub(super) struct Doctor {
+    /// Call no model
+    #[arg(long)]
+    offline: bool,
+}
+
+/// How good something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Health {
+    /// As it should be.
+    Good,
+    /// Worth knowing; runs work.
+    Notable,
+    /// Missing; some runs do not work.
+    Optional,
+    /// Missing; no run works.
+    Missing,
+}
+
+/// One row.
+struct Row {
+    name: String,
+    health: Health,
+    text: String,
+    remedy: Option<String>,
+}
+
+impl Row {
+    fn new(name: &str, health: Health, text: impl Into<String>) -> Self {
+        Self { name: name.into(), health, text: text.into(), remedy: None }
+    }
+
+    fn with(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+}
 
 impl Doctor {
-    pub(super) async fn carry_out(self, _: &Context) -> Result<u8, Problem> {
-        Err(Problem::internal("the doctor is not wired yet"))
+    pub(super) async fn carry_out(self, context: &Context) -> Result<u8, Problem> {
+        let environment = &context.environment;
+        let folder = StateFolder::new(environment.state_folder());
+        let mut rows = Vec::new();
+        let usable = match folder.make() {
+            Ok(()) => {
+                rows.extend(layers(&folder));
+                rows.push(disk(&folder));
+                true
+            }
+            Err(error) => {
+                let row = Row::new("state", Health::Missing, error.to_string());
+                rows.push(row.with("set MIDWATCH_HOME to a folder that can be written"));
+                false
+            }
+        };
+        rows.push(git());
+        rows.extend(agents::rows(environment, &folder, usable && !self.offline).await);
+        rows.push(network(environment));
+        for row in &rows {
+            show(context, row);
+        }
+        let missing: Vec<&Row> = rows.iter().filter(|row| row.health == Health::Missing).collect();
+        let names: Vec<&str> = missing.iter().map(|row| row.name.as_str()).collect();
+        if names.is_empty() {
+            if context.output.is_json() {
+                let mut last = Problem::internal("").line(None);
+                (last.reason, last.detail) = (None, None);
+                context.output.json(&last);
+            } else {
+                context.output.tell_painted(&context.output.paint(Ink::Good, "ready"));
+            }
+            return Ok(exit::FINE);
+        }
+        Err(Problem::sandbox(format!("missing: {}", names.join(", ")), "see the rows above"))
     }
+}
+
+fn show(context: &Context, row: &Row) {
+    let output = context.output;
+    let (ink, word) = match row.health {
+        Health::Good => (Ink::Good, "ok"),
+        Health::Notable => (Ink::Notable, "note"),
+        Health::Optional => (Ink::Notable, "lacks"),
+        Health::Missing => (Ink::Bad, "MISSING"),
+    };
+    if output.is_json() {
+        output.json(&serde_json::json!({
+            "type": "doctor", "version": LINE_VERSION, "task": null, "seq": 0, "name": row.name,
+            "health": word, "text": row.text, "remedy": row.remedy,
+        }));
+        return;
+    }
+    let word = output.paint(ink, &format!("{word:>7}"));
+    let name = crate::output::escape::line(&row.name);
+    output.tell_painted(&format!("{word}  {name}: {}", crate::output::escape::line(&row.text)));
+    if let Some(remedy) = &row.remedy {
+        output.tell(&format!("         {remedy}"));
+    }
+}
+
+fn layers(folder: &StateFolder) -> Vec<Row> {
+    midwatch_runner::probe(folder.root())
+        .into_iter()
+        .map(|state| {
+            let name = state.layer.as_str();
+            match state.found {
+                Found::Present { detail } => Row::new(name, Health::Good, detail),
+                Found::Weaker { why, remedy } => Row::new(name, Health::Notable, why).with(remedy),
+                Found::Missing { why, remedy } => {
+                    let row = Row::new(name, Health::Missing, why);
+                    if state.layer.may_be_missing() {
+                        row.with(format!("{remedy}; or --accept-missing {name}"))
+                    } else {
+                        row.with(remedy)
+                    }
+                }
+            }
+        })
+        .collect()
+}
+
+fn disk(folder: &StateFolder) -> Row {
+    let root = folder.root();
+    match rustix::fs::statvfs(root) {
+        Ok(found) => {
+            let free = found.f_bavail.saturating_mul(found.f_frsize);
+            let text = format!("{} GiB free at {}", free >> 30, root.display());
+            if free < DISK_FLOOR {
+                let remedy = "free some, or set MIDWATCH_HOME to another disk";
+                return Row::new("disk", Health::Missing, text).with(remedy);
+            }
+            Row::new("disk", Health::Good, text)
+        }
+        Err(error) => Row::new("disk", Health::Notable, format!("{}: {error}", root.display())),
+    }
+}
+
+fn git() -> Row {
+    match Git::find() {
+        Ok(git) => {
+            let (major, minor) = git.version();
+            Row::new("git", Health::Good, format!("{major}.{minor}"))
+        }
+        Err(error) => Row::new("git", Health::Missing, error.to_string())
+            .with("install git 2.39 or later: apt-get install git"),
+    }
+}
+
+fn network(environment: &Environment) -> Row {
+    let clients = registries::ask(environment);
+    let names = clients.registries.join(", ");
+    if names.is_empty() {
+        return Row::new("registries", Health::Notable, "no package client was found");
+    }
+    Row::new("registries", Health::Good, names)
 }

@@ -9,6 +9,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper_util::rt::TokioIo;
 use midwatch_api::control::Refusal;
 use midwatch_api::view::{ProgressLine, ResultLine};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
@@ -20,6 +21,9 @@ const LINE_MAX: usize = 16 << 20;
 /// Until an answer begins. The server answers at once, or after a commit to disk; a patch or a
 /// worktree of a large repository takes longest.
 const ANSWER_WAIT: Duration = Duration::from_mins(5);
+
+/// Until a provider has answered a tiny question.
+const EXCHANGE_WAIT: Duration = Duration::from_secs(30);
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -93,6 +97,41 @@ async fn whole(response: Response<Incoming>) -> Result<Bytes, Failure> {
     let body = http_body_util::Limited::new(response.into_body(), ANSWER_MAX);
     let collected = body.collect().await.map_err(gone)?;
     Ok(collected.to_bytes())
+}
+
+/// One exchange with a gateway, which is no server of ours: status and body, at most 1 MiB of it.
+pub(crate) async fn exchange(
+    socket: &Path,
+    path: &str,
+    headers: &[(&str, SecretString)],
+    body: &serde_json::Value,
+) -> Result<(u16, String), String> {
+    let text = |error: &dyn std::fmt::Display| error.to_string();
+    let stream = UnixStream::connect(socket).await.map_err(|error| text(&error))?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| text(&error))?;
+    tokio::spawn(connection);
+    let mut request = Request::builder()
+        .method("POST")
+        .uri(path)
+        .header(http::header::HOST, "127.0.0.1")
+        .header(http::header::CONTENT_TYPE, "application/json");
+    for (name, value) in headers {
+        request = request.header(*name, value.expose_secret());
+    }
+    let request =
+        request.body(Full::new(Bytes::from(body.to_string()))).map_err(|error| text(&error))?;
+    let exchange = async {
+        let response = sender.send_request(request).await.map_err(|error| text(&error))?;
+        let status = response.status().as_u16();
+        let body = http_body_util::Limited::new(response.into_body(), 1 << 20);
+        // Whatever was read before a cut says enough.
+        let body = body.collect().await.map(http_body_util::Collected::to_bytes);
+        Ok((status, String::from_utf8_lossy(&body.unwrap_or_default()).into_owned()))
+    };
+    let answered = tokio::time::timeout(EXCHANGE_WAIT, exchange).await;
+    answered.unwrap_or_else(|_| Err("no answer in time".into()))
 }
 
 /// Reads a stream of lines to its result.

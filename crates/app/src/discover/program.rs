@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use midwatch_api::order::Toolchain;
+use midwatch_api::order::inside::TOOLCHAINS;
 use midwatch_core::agent::AgentKind;
 
 use super::Finding;
@@ -28,6 +30,18 @@ impl Program {
         let model = model.map(|model| format!(", model {model}")).unwrap_or_default();
         Finding::new("agent", format!("{}{model}, {}", chosen.name, self.found.display()))
     }
+}
+
+/// Where the program is seen in a sandbox: below the longest toolchain that holds it, by the
+/// rule that [`Toolchain::name`] states; the system's own where they are.
+pub(super) fn inside(program: &Program, toolchains: &[Toolchain]) -> PathBuf {
+    let holders = toolchains.iter().filter(|t| program.real.starts_with(&t.folder));
+    let holder = holders.max_by_key(|t| t.folder.components().count());
+    let seen = holder.and_then(|t| {
+        let base = Path::new(TOOLCHAINS).join(&t.name).join(t.folder.file_name()?);
+        Some(base.join(program.real.strip_prefix(&t.folder).ok()?))
+    });
+    seen.unwrap_or_else(|| program.found.clone())
 }
 
 /// Finds it: as the profile says, on PATH, or where installers put it.

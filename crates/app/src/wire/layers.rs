@@ -13,7 +13,7 @@ use crate::problem::exit;
 const ACCEPTABLE: [&str; 4] = ["landlock", "seccomp", "cgroup", "overlay"];
 
 /// Layers that are missing and that nobody accepted.
-pub(crate) fn missing(states: &[LayerState], accepted: &[String]) -> Vec<String> {
+fn missing(states: &[LayerState], accepted: &[String]) -> Vec<String> {
     states
         .iter()
         .filter(|state| match state.found {

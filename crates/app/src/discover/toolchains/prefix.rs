@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::{Collected, java, label};
 
+/// Below these, whoever put a `bin` there put all that is beside it there, too.
+const OWN: [&str; 2] = ["/opt", "/home/linuxbrew"];
+
 pub(super) fn look(collected: &mut Collected<'_>, real: &Path) -> bool {
     let Some(prefix) = real.parent().filter(|_| real.ends_with("bin")) else {
         return false;
@@ -28,11 +31,7 @@ pub(super) fn look(collected: &mut Collected<'_>, real: &Path) -> bool {
         "python".to_owned()
     } else if prefix.join("lib/ruby").is_dir() {
         "ruby".to_owned()
-    } else if !prefix.starts_with(collected.environment().home())
-        && prefix.components().count() > 2
-        && !super::SYSTEM.iter().any(|system| prefix.starts_with(system))
-    {
-        // /opt/NAME/bin: whoever put it there put all of it there.
+    } else if OWN.iter().any(|own| prefix.starts_with(own) && prefix != Path::new(own)) {
         label(real)
     } else {
         return false;

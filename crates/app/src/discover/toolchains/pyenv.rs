@@ -11,7 +11,9 @@ const FILE_MAX: u64 = 4096;
 
 pub(super) fn look(collected: &mut Collected<'_>, top: &Path, folder: &Path) -> bool {
     let environment = collected.environment();
-    let root = environment.path("PYENV_ROOT").unwrap_or_else(|| environment.home().join(".pyenv"));
+    let within = folder.ancestors().find(|parent| parent.ends_with(".pyenv"));
+    let root = environment.path("PYENV_ROOT").or(within.map(Path::to_owned));
+    let root = root.unwrap_or_else(|| environment.home().join(".pyenv"));
     if !folder.starts_with(&root) {
         return false;
     }

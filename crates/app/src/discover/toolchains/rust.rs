@@ -9,10 +9,14 @@ pub(super) fn look(collected: &mut Collected<'_>, folder: &Path) -> bool {
     let environment = collected.environment();
     let home = environment.home();
     let cargo_home = environment.path("CARGO_HOME").unwrap_or_else(|| home.join(".cargo"));
-    if folder != cargo_home.join("bin") {
+    let (own, foreign) = (folder == cargo_home.join("bin"), folder.ends_with(".cargo/bin"));
+    if !own && !foreign {
         return false;
     }
-    let rustup = environment.path("RUSTUP_HOME").unwrap_or_else(|| home.join(".rustup"));
+    // Beside somebody else's cargo stands their rustup.
+    let beside = folder.ancestors().nth(2).map(|home| home.join(".rustup"));
+    let rustup = environment.path("RUSTUP_HOME").or(beside.filter(|_| foreign && !own));
+    let rustup = rustup.unwrap_or_else(|| home.join(".rustup"));
     let chosen = environment.text("RUSTUP_TOOLCHAIN").map(ToOwned::to_owned);
     collected.add("cargo", folder, Some(Path::new("")), &[]);
     if rustup.is_dir() {

@@ -278,6 +278,18 @@ impl World {
     }
 }
 
+impl Drop for World {
+    fn drop(&mut self) {
+        open_up(self.dir.path());
+    }
+}
+
+/// Makes all folders of a tree ours to remove: an overlay's scratch of a killed runner has no
+/// permissions at all.
+pub(super) fn open_up(tree: &Path) {
+    let _ = Command::new("chmod").args(["-R", "u+rwx"]).arg(tree).stderr(Stdio::null()).status();
+}
+
 /// An order to be changed and then given.
 pub(super) struct Draft<'a> {
     world: &'a World,

@@ -202,7 +202,7 @@ impl Verb {
                 "is not for people",
                 "see `midwatch run --help`",
             )),
-            Self::Reference(reference) => reference.carry_out(context, &Cli::command()),
+            Self::Reference(reference) => Ok(reference.carry_out(context, &Cli::command())),
         }
     }
 }

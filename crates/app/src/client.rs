@@ -23,7 +23,7 @@ pub(crate) use connection::{Failure, exchange};
 pub(crate) use find::Start;
 
 /// How long a client tries to get through to a server that goes away while it is asked.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(100);
 

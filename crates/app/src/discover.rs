@@ -66,6 +66,12 @@ pub(crate) struct Rehearsal {
     pub(crate) key: SecretString,
 }
 
+/// Whether a name of a profile or pipeline is a file's.
+fn names_file(name: &str) -> bool {
+    let ends = std::path::Path::new(name).extension();
+    name.contains('/') || ends.is_some_and(|end| end == "yaml" || end == "yml")
+}
+
 /// Something that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Finding {
@@ -137,7 +143,7 @@ pub(crate) fn order(environment: &Environment, wanted: &Wanted) -> Result<Discov
         findings.extend(checks.findings());
         findings.extend(toolchains::findings(&toolchains));
         findings.extend(clients.findings(egress));
-        findings.extend(ca.as_ref().map(ca::finding));
+        findings.extend(ca.as_deref().map(ca::finding));
 
         let mut client_env = clients.env;
         client_env.extend(checks.env);

@@ -56,38 +56,41 @@ impl Output {
     }
 
     /// Whether results are JSON lines.
-    pub(crate) fn is_json(&self) -> bool {
+    pub(crate) fn is_json(self) -> bool {
         self.format == Format::Json
     }
 
     /// Lines of progress or error for people, escaped.
-    pub(crate) fn say(&self, text: &str) {
+    #[expect(clippy::unused_self, reason = "an end of this process is reached through here only")]
+    pub(crate) fn say(self, text: &str) {
         write(&mut io::stderr().lock(), &escape::text(text));
     }
 
     /// The same with a coloured first word.
-    pub(crate) fn say_marked(&self, ink: Ink, mark: &str, text: &str) {
+    pub(crate) fn say_marked(self, ink: Ink, mark: &str, text: &str) {
         let mark = paint(self.colour_err, ink, &escape::line(mark));
         write(&mut io::stderr().lock(), &format!("{mark} {}", escape::text(text)));
     }
 
     /// Lines of a result for people, escaped.
-    pub(crate) fn tell(&self, text: &str) {
+    #[expect(clippy::unused_self, reason = "as above")]
+    pub(crate) fn tell(self, text: &str) {
         write(&mut io::stdout().lock(), &escape::text(text));
     }
 
     /// Text of ours with colours in it; parts from outside were escaped before.
-    pub(crate) fn tell_painted(&self, text: &str) {
+    #[expect(clippy::unused_self, reason = "as above")]
+    pub(crate) fn tell_painted(self, text: &str) {
         write(&mut io::stdout().lock(), text);
     }
 
     /// Colours a word for stdout.
-    pub(crate) fn paint(&self, ink: Ink, word: &str) -> String {
+    pub(crate) fn paint(self, ink: Ink, word: &str) -> String {
         paint(self.colour_out, ink, word)
     }
 
     /// One JSON line on stdout.
-    pub(crate) fn json(&self, value: &impl Serialize) {
+    pub(crate) fn json(self, value: &impl Serialize) {
         match serde_json::to_string(value) {
             Ok(line) => write(&mut io::stdout().lock(), &line),
             Err(error) => self.say(&format!("a result could not be written as JSON: {error}")),
@@ -95,7 +98,7 @@ impl Output {
     }
 
     /// The result line of a refusal, where scripts wait for one, and the refusal for people.
-    pub(crate) fn refuse(&self, problem: &crate::problem::Problem, task: Option<&str>) {
+    pub(crate) fn refuse(self, problem: &crate::problem::Problem, task: Option<&str>) {
         self.say_marked(Ink::Bad, "error:", &problem.message);
         if let Some(hint) = &problem.hint {
             self.say_marked(Ink::Faint, "next: ", hint);

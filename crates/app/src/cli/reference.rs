@@ -1,7 +1,7 @@
 //! `midwatch reference`: this command line as Markdown, for the generated page.
 
 use super::Context;
-use crate::problem::{Problem, exit};
+use crate::problem::exit;
 
 /// Prints the reference of the command line as Markdown
 #[derive(Debug, clap::Args)]
@@ -10,7 +10,7 @@ pub(crate) struct Reference {}
 
 impl Reference {
     #[expect(clippy::unused_self, reason = "every command has the same shape")]
-    pub(super) fn carry_out(self, context: &Context, root: &clap::Command) -> Result<u8, Problem> {
+    pub(super) fn carry_out(self, context: &Context, root: &clap::Command) -> u8 {
         let mut root = root.clone();
         root.build();
         let mut page =
@@ -27,7 +27,7 @@ impl Reference {
             }
         }
         context.output.tell_painted(page.trim_end());
-        Ok(exit::FINE)
+        exit::FINE
     }
 }
 

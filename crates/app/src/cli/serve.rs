@@ -21,7 +21,7 @@ const LOG_MAX: u64 = 16 << 20;
 /// Runs the local server in the foreground
 ///
 /// Commands start one by themselves where none answers, so this is rarely needed. It logs JSON
-/// lines to server.log in the state folder; MIDWATCH_LOG=debug says more.
+/// lines to server.log in the state folder; `MIDWATCH_LOG=debug` says more.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  midwatch serve")]
 pub(crate) struct Serve {

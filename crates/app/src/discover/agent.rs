@@ -6,6 +6,7 @@ use midwatch_api::object::MAX_FILE_BYTES;
 use midwatch_api::profile::{ProfileSpec, read};
 use midwatch_core::agent::AgentKind;
 
+use super::names_file;
 use super::nearest::known;
 use crate::environment::Environment;
 use crate::problem::Problem;
@@ -66,7 +67,7 @@ pub(crate) fn choose(
 
 /// A profile by name or path; a user's own goes before a built-in of the same name.
 fn named(environment: &Environment, flag: &str, name: &str) -> Result<Chosen, Problem> {
-    if name.contains('/') || name.ends_with(".yaml") || name.ends_with(".yml") {
+    if names_file(name) {
         return from_file(flag, &environment.folder().join(name));
     }
     let files = files(&environment.profiles_folder());

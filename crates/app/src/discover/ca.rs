@@ -1,6 +1,6 @@
 //! The operator's CA bundle, where the environment names one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Finding;
 use crate::environment::Environment;
@@ -35,6 +35,6 @@ pub(super) fn find(environment: &Environment) -> Result<Option<PathBuf>, Problem
     Ok(None)
 }
 
-pub(super) fn finding(path: &PathBuf) -> Finding {
+pub(super) fn finding(path: &Path) -> Finding {
     Finding::new("ca bundle", path.display().to_string())
 }

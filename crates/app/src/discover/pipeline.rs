@@ -3,6 +3,7 @@
 use midwatch_api::object::{MAX_FILE_BYTES, Object, read_object};
 use midwatch_api::pipeline::{KIND, PipelineSpec, shipped, shipped_names};
 
+use super::names_file;
 use super::nearest::known;
 use crate::environment::Environment;
 use crate::problem::Problem;
@@ -12,7 +13,7 @@ pub(super) fn find(environment: &Environment, name: &str) -> Result<Object<Pipel
     let unreadable = |rule: &str| {
         Problem::usage("--pipeline", name, rule, "give a name or a YAML file of kind AgentPipeline")
     };
-    if name.contains('/') || name.ends_with(".yaml") || name.ends_with(".yml") {
+    if names_file(name) {
         let path = environment.folder().join(name);
         let metadata = std::fs::metadata(&path);
         let metadata =

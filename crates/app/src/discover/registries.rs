@@ -84,7 +84,7 @@ pub(crate) fn ask(environment: &Environment) -> Clients {
         return clients;
     }
     let clients: [fn(&Environment) -> Option<Clients>; 5] =
-        [npm::ask, pip::ask, go::ask, cargo::ask, maven::ask];
+        [npm::ask, |all| Some(pip::ask(all)), go::ask, |all| Some(cargo::ask(all)), maven::ask];
     let mut all = Clients::default();
     let mut whole = true;
     std::thread::scope(|scope| {

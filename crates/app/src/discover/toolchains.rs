@@ -59,7 +59,9 @@ impl Collected<'_> {
         if let Some(taken) = self.toolchains.iter_mut().find(|t| folder.starts_with(&t.folder)) {
             let within = folder.strip_prefix(&taken.folder).unwrap_or(Path::new(""));
             if let Some(path) = path {
-                let path = within.join(path);
+                // Joined with nothing it would end in a slash.
+                let path =
+                    if path == Path::new("") { within.to_owned() } else { within.join(path) };
                 if !taken.path.contains(&path) {
                     taken.path.push(path);
                 }
@@ -83,7 +85,11 @@ impl Collected<'_> {
         if !taken(name) {
             return name.to_owned();
         }
-        (2..).map(|n| format!("{name}-{n}")).find(|name| !taken(name)).unwrap_or_default()
+        // One more than there are is always free.
+        (2..=self.toolchains.len() + 2)
+            .map(|n| format!("{name}-{n}"))
+            .find(|name| !taken(name))
+            .unwrap_or_default()
     }
 }
 
@@ -103,7 +109,10 @@ pub(crate) fn find(
     }
     java::from_variable(&mut collected);
     if let Some(folder) = &program.folder {
-        collected.add("agent", folder, None, &[]);
+        // Last on PATH, and so no other program of that folder stands before the user's own. A
+        // declared command may name its program in one word.
+        let holder = program.real.parent().and_then(|parent| parent.strip_prefix(folder).ok());
+        collected.add("agent", folder, holder, &[]);
     }
     Ok(collected.toolchains)
 }

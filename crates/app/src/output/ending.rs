@@ -77,7 +77,7 @@ fn head(output: Output, result: &ResultLine) -> String {
         word.push_str(" (a rehearsal: the model was scripted, the checks were real)");
     }
     if let Some(reason) = &result.reason {
-        word.push_str(&format!(" ({})", escape::line(reason)));
+        word.extend([" (", &escape::line(reason), ")"]);
     }
     format!("{} {}", output.paint(ink, &word), output.paint(Ink::Strong, &task))
 }

@@ -15,13 +15,13 @@ pub(crate) fn line(line: &ProgressLine) -> Option<String> {
         Progress::State { state, reason, detail, until_ms } => {
             let mut text = state.clone();
             if let Some(reason) = reason {
-                text.push_str(&format!(" ({reason})"));
+                text.extend([" (", reason, ")"]);
             }
             if let Some(detail) = detail.as_deref().filter(|detail| !detail.is_empty()) {
-                text.push_str(&format!(": {detail}"));
+                text.extend([": ", detail]);
             }
             if let Some(at) = until_ms.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok()) {
-                text.push_str(&format!(", goes on at {at:.0}"));
+                text.extend([format!(", goes on at {at:.0}")]);
             }
             Some(text)
         }
@@ -52,13 +52,13 @@ pub(crate) fn line(line: &ProgressLine) -> Option<String> {
 pub(crate) fn verdict(check: &CheckLine) -> String {
     let mut text = check.outcome.clone();
     if let Some(code) = check.exit_code.filter(|code| *code != 0) {
-        text.push_str(&format!(", exit {code}"));
+        text.extend([format!(", exit {code}")]);
     }
     if let Some(tests) = check.tests_executed {
-        text.push_str(&format!(", {tests} tests"));
+        text.extend([format!(", {tests} tests")]);
     }
     let milliseconds = i64::try_from(check.duration_ms).unwrap_or(i64::MAX);
-    text.push_str(&format!(", {}", duration(milliseconds)));
+    text.extend([", ", &duration(milliseconds)]);
     text
 }
 

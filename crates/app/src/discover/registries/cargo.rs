@@ -17,9 +17,9 @@ const CHAIN_MAX: usize = 10;
 /// The name that crates.io has in cargo's settings.
 const DEFAULT: &str = "crates-io";
 
-pub(super) fn ask(environment: &Environment) -> Option<Clients> {
+pub(super) fn ask(environment: &Environment) -> Clients {
     let Some(cargo) = environment.find("cargo") else {
-        return Some(Clients::default());
+        return Clients::default();
     };
     let home = environment.path("CARGO_HOME").unwrap_or_else(|| environment.home().join(".cargo"));
     let mut clients = Clients::default();
@@ -36,7 +36,7 @@ pub(super) fn ask(environment: &Environment) -> Option<Clients> {
             clients.add("cargo", &url);
         }
     }
-    Some(clients)
+    clients
 }
 
 fn settings(home: &Path) -> toml::Table {

@@ -60,19 +60,20 @@ fn settings_with(mirrors: &[&String]) -> String {
         // A URL that would end the element is none.
         if !url.contains(['<', '>', '&', '"']) {
             let of = if number == 0 { "*" } else { "external:*" };
-            text.push_str(&format!(
-                "<mirror><id>mirror{number}</id><mirrorOf>{of}</mirrorOf><url>{url}</url></mirror>"
-            ));
+            text.extend([
+                format!("<mirror><id>mirror{number}</id><mirrorOf>{of}</mirrorOf>"),
+                format!("<url>{url}</url></mirror>"),
+            ]);
         }
     }
     text.push_str("</mirrors><proxies>");
-    for scheme in ["http", "https"] {
-        text.push_str(&format!(
+    text.extend(["http", "https"].map(|scheme| {
+        format!(
             "<proxy><id>{scheme}</id><active>true</active><protocol>{scheme}</protocol>\
              <host>127.0.0.1</host><port>{PROXY_PORT}</port>\
              <nonProxyHosts>localhost|127.0.0.1</nonProxyHosts></proxy>"
-        ));
-    }
+        )
+    }));
     text.push_str("</proxies></settings>\n");
     text
 }
@@ -84,7 +85,7 @@ fn builder_jar(maven: &Path) -> Option<PathBuf> {
     let mut jars = std::fs::read_dir(lib).ok()?.flatten().map(|entry| entry.path());
     jars.find(|path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        name.starts_with("maven-model-builder-") && name.ends_with(".jar")
+        name.starts_with("maven-model-builder-") && path.extension() == Some("jar".as_ref())
     })
 }
 

@@ -25,7 +25,7 @@ fn read(settings: &Value) -> Clients {
         if let Some(url) = clients.add("npm", url)
             && !url.contains(['\n', '\r'])
         {
-            lines.push_str(&format!("{key}={url}\n"));
+            lines.extend([key, "=", url, "\n"]);
         }
     }
     if !lines.is_empty() {

@@ -12,10 +12,10 @@ const DEFAULTS: &str =
 const INDEX: [&str; 3] = ["PIP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL"];
 const EXTRA: [&str; 3] = ["PIP_EXTRA_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_INDEX"];
 
-pub(super) fn ask(environment: &Environment) -> Option<Clients> {
+pub(super) fn ask(environment: &Environment) -> Clients {
     let mut clients = Clients::default();
     let Some(python) = environment.find("python3") else {
-        return Some(clients);
+        return clients;
     };
     let settings = asking::say(environment, &python, &["-m", "pip", "config", "list"]);
     let mut replaced = false;
@@ -35,7 +35,7 @@ pub(super) fn ask(environment: &Environment) -> Option<Clients> {
     if !replaced {
         // Without pip there is nothing to say.
         let Some(said) = asking::say(environment, &python, &["-c", DEFAULTS]) else {
-            return Some(clients);
+            return clients;
         };
         let mut words = said.split_whitespace();
         let url = words.next().unwrap_or_default();
@@ -44,7 +44,7 @@ pub(super) fn ask(environment: &Environment) -> Option<Clients> {
             clients.add("pip", &format!("https://{host}/"));
         }
     }
-    Some(clients)
+    clients
 }
 
 fn pass_on(clients: &mut Clients, name: &str, urls: &str) {

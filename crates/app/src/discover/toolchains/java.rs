@@ -1,4 +1,4 @@
-//! Java homes, by JAVA_HOME or PATH.
+//! Java homes, by `JAVA_HOME` or PATH.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ pub(super) fn is_home(folder: &Path) -> bool {
     folder.join("bin/java").is_file() && folder.join("release").is_file()
 }
 
-/// JAVA_HOME, which build tools look at even where another `java` is on PATH. One of the
+/// `JAVA_HOME`, which build tools look at even where another `java` is on PATH. One of the
 /// system's is seen under its own path.
 pub(super) fn from_variable(collected: &mut Collected<'_>) {
     let Some(home) = collected.environment().path("JAVA_HOME") else {

@@ -49,11 +49,9 @@ fn package(local: &Path, target: &Path) -> Option<PathBuf> {
     let parts: Vec<_> = within.iter().collect();
     let words: Vec<&str> = parts.iter().filter_map(|part| part.to_str()).collect();
     let depth = match words.as_slice() {
-        ["share", "uv", "tools", ..] | ["share", "pipx", "venvs", ..] => 4,
-        ["share", "uv", "python", ..] => 4,
+        ["share", "uv", "tools" | "python", ..] | ["share", "pipx", "venvs", ..] => 4,
         ["pipx", "venvs", ..] => 3,
-        ["share", _, ..] => 2,
-        ["opt", _, ..] => 2,
+        ["share" | "opt", _, ..] => 2,
         _ => return target.parent().map(Path::to_owned),
     };
     (parts.len() > depth).then(|| local.join(parts[..depth].iter().collect::<PathBuf>()))

@@ -1,5 +1,5 @@
-//! rustup and cargo: the toolchains read-only where they are, and the programs of CARGO_HOME's
-//! `bin`. CARGO_HOME itself holds tokens and stays outside.
+//! rustup and cargo: the toolchains read-only where they are, and the programs of
+//! `$CARGO_HOME/bin`. That folder's parent holds tokens and stays outside.
 
 use std::path::Path;
 

@@ -35,7 +35,8 @@ pub fn result(task: &Task, row: &TaskRow, folder: &StateFolder) -> ResultLine {
         commit: imported.map(|facts| facts.commit.as_str().to_owned()),
         base: Some(task.spec.base.as_str().to_owned()),
         checks: checks(task),
-        rescue_ref: task.rescue_ref.clone(),
+        // What landed needs no saved copy to be told of.
+        rescue_ref: task.rescue_ref.clone().filter(|_| !done),
         transcript: Some(folder.root().join("runs").to_string_lossy().into_owned()),
         usage: UsageLine {
             input_tokens: known.then_some(spent.input_tokens),

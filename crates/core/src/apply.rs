@@ -7,7 +7,7 @@ use crate::event::{
     RunResult, RunWork,
 };
 use crate::evidence::Evidence;
-use crate::landing::{Imported, Kept, Landed, Verified};
+use crate::landing::{Imported, Kept, Landed, Verified, saved_import};
 use crate::pipeline::{MAX_ATTEMPTS, Step, StepKind};
 use crate::reason::{FailReason, HoldReason, RetryRule};
 use crate::task::{Deps, Ending, Failure, Outcome, Stage, Task, TaskSpec, Unsaved};
@@ -89,6 +89,9 @@ impl Task {
             Event::Imported { epoch, facts } => {
                 self.close(&format!("import-{epoch}"));
                 let empty = facts.empty || facts.commit == self.spec.base;
+                if !empty {
+                    self.rescue_ref = Some(saved_import(&self.spec.name, *epoch));
+                }
                 self.imported(empty, Imported::replay(facts.clone()));
             }
             Event::NothingToImport { epoch } => {

@@ -2,7 +2,13 @@
 //! no other way to make them, so no code path can call something done that was not checked.
 
 use crate::evidence::{Evidence, Judgement, judge};
-use crate::id::{BranchName, CommitId};
+use crate::id::{BranchName, CommitId, Epoch, TaskName};
+
+/// The ref that keeps an import for as long as nothing has landed: where the work is when checks
+/// or a reviewer say no to it.
+pub fn saved_import(task: &TaskName, epoch: Epoch) -> String {
+    format!("refs/midwatch/rescue/{task}/{epoch}/imported")
+}
 
 /// What import and gates found out about a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]

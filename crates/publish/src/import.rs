@@ -5,7 +5,7 @@ use std::time::UNIX_EPOCH;
 
 use midwatch_core::event::Event;
 use midwatch_core::id::{CommitId, Epoch};
-use midwatch_core::landing::ImportFacts;
+use midwatch_core::landing::{ImportFacts, saved_import};
 use midwatch_core::reason::FailReason;
 use midwatch_git::bundle::BundleError;
 use midwatch_git::gates::{Finding, Rule};
@@ -68,6 +68,7 @@ pub(crate) fn perform(
 fn taken(ground: &Ground, epoch: Epoch, work: ImportedWork) -> Result<Event, Trouble> {
     if work.commit != work.base {
         pack_of(&ground.mirror, &work.base, &work.commit)?;
+        ground.mirror.remember(&saved_import(&ground.job.task, epoch), &work.commit)?;
     }
     let lines = |findings: &[Finding]| findings.iter().map(ToString::to_string).collect();
     let facts = ImportFacts {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use midwatch_core::event::Event;
 use midwatch_core::id::{CommitId, Epoch};
+use midwatch_core::landing::saved_import;
 use midwatch_git::bundle::BundleError;
 use midwatch_git::import::{ImportError, Limits, RescueOrder, keep_file, rescue};
 use midwatch_git::pack::pack_of;
@@ -14,12 +15,13 @@ use crate::publisher::{Ground, Trouble};
 /// The last part of the ref that holds the tree as it was found.
 const SNAPSHOT: &str = "snapshot";
 
-/// A rescue's refs are set all at once: one that is there says that all are. A refused import's
-/// ref in the same place is none of them.
+/// A rescue's refs are set all at once: one that is there says that all are. An import's ref in
+/// the same place, refused or not, is none of them.
 pub(crate) fn look(ground: &Ground, epoch: Epoch) -> Result<Option<Event>, Trouble> {
     let prefix = ground.name("rescue", epoch);
     let mut refs = ground.mirror.work_refs(&prefix)?;
-    refs.retain(|(name, _)| *name != format!("{prefix}/refused"));
+    let imports = [format!("{prefix}/refused"), saved_import(&ground.job.task, epoch)];
+    refs.retain(|(name, _)| !imports.contains(name));
     if refs.is_empty() { Ok(None) } else { saved(ground, epoch, &prefix, &refs).map(Some) }
 }
 

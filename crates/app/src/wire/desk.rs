@@ -115,19 +115,17 @@ impl LocalDesk {
             let view = View::open(&git, &mirror, &order.repository.path).map_err(internal)?;
             let base = CommitId::parse(&order.base).map_err(internal)?;
             let result = &task.result;
-            let found = match (&result.commit, &result.rescue_ref) {
-                (Some(commit), rescue) => Found {
+            // Before a branch holds the work, what was saved last is the newest of it.
+            let saved = result.rescue_ref.as_ref().filter(|_| result.branch.is_none());
+            let saved = saved.map(|name| view.commit(name).map(|commit| (name, commit)));
+            let found = match (saved, &result.commit) {
+                (Some(Ok((name, commit))), _) => Found { commit, from: name.clone() },
+                // A rescue that git could not take is a file.
+                (Some(Err(_)) | None, Some(commit)) => Found {
                     commit: CommitId::parse(commit).map_err(internal)?,
-                    from: match (&result.branch, rescue) {
-                        (Some(branch), _) => branch.clone(),
-                        (None, Some(rescue)) => rescue.clone(),
-                        (None, None) => commit.clone(),
-                    },
+                    from: result.branch.as_ref().unwrap_or(commit).clone(),
                 },
-                (None, Some(rescue)) => Found {
-                    commit: view.commit(rescue).map_err(internal)?,
-                    from: rescue.to_owned(),
-                },
+                (Some(Err(error)), None) => return Err(internal(error)),
                 (None, None) => {
                     return Err(Refusal {
                         hint: Some(format!("`midwatch explain {name}` says where it stands")),

@@ -120,13 +120,12 @@ fn scenarios_end_as_they_should() {
 
 #[test]
 fn work_is_saved_where_it_does_not_land() {
-    for (wanted, saved) in
-        [("cancel", true), ("an import that is refused", true), ("a limit", true), ("quick", false)]
-    {
+    // What checks refuse was imported; that ref is told of.
+    for wanted in ["cancel", "an import that is refused", "a limit", "too many repairs"] {
         let all = all();
         let scenario = all.iter().find(|one| one.name == wanted).unwrap();
         let world = world_of(scenario, Manner::GOOD);
         play(&world, 1, scenario.person);
-        assert_eq!(world.replayed(&name("t")).rescue_ref.is_some(), saved, "{wanted}");
+        assert!(world.replayed(&name("t")).rescue_ref.is_some(), "{wanted}");
     }
 }

@@ -6,11 +6,12 @@
 
 mod content;
 mod definition;
+mod judges;
 mod paths;
 mod secrets;
 mod shapes;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
 use midwatch_core::id::CommitId;
@@ -18,7 +19,7 @@ use midwatch_core::id::CommitId;
 use crate::command::Git;
 use crate::error::{GitError, shown_path};
 use crate::listing::{self, Difference, Mode, Side};
-use crate::objects::Objects;
+use crate::objects::{Kind, Objects};
 
 pub use secrets::{KnownSecret, Scanner};
 
@@ -125,6 +126,9 @@ impl std::fmt::Display for Finding {
     }
 }
 
+/// The longest script that is read for what it runs.
+const SCRIPT_BYTES: u64 = 1 << 20;
+
 /// Caps of what is imported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caps {
@@ -205,8 +209,10 @@ pub(crate) fn examine(
     let whole = listing::differences(git.at(git_dir, "diff-tree"), &whole)?;
     let mut check_definitions = Vec::new();
     if whole.len() <= caps.files {
+        let judges = gate.judges(range.base)?;
         for difference in &whole {
-            if gate.defines_a_check(difference)? {
+            let named = std::str::from_utf8(&difference.path).is_ok_and(|p| judges.contains(p));
+            if named || gate.defines_a_check(difference)? {
                 check_definitions.push(shown_path(&difference.path));
             }
         }
@@ -322,6 +328,21 @@ impl Gate<'_> {
             self.find(Rule::InvisibleText, &step.path, &step.commit, format!("line {line}"));
         }
         Ok(())
+    }
+
+    /// The files that the check commands run, by what the base says.
+    fn judges(&mut self, base: &CommitId) -> Result<BTreeSet<String>, GitError> {
+        let (objects, scanner) = (&mut self.objects, self.scanner);
+        judges::files(scanner.checks(), |path| {
+            if path.is_empty() || path.contains(['\n', '\0']) {
+                return Ok(None);
+            }
+            let revision = format!("{base}:{path}");
+            match objects.info(&revision)? {
+                Some(info) if info.kind == Kind::Blob => objects.content(&info.id, SCRIPT_BYTES),
+                Some(_) | None => Ok(None),
+            }
+        })
     }
 
     fn defines_a_check(&mut self, difference: &Difference) -> Result<bool, GitError> {

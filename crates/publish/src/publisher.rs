@@ -105,6 +105,8 @@ pub(crate) struct Job {
     pub(crate) base: CommitId,
     /// The message of commits that have none of their own: the goal's first line.
     pub(crate) subject: String,
+    /// The commands that check the work.
+    pub(crate) checks: Vec<String>,
 }
 
 impl Job {
@@ -114,6 +116,7 @@ impl Job {
             task: task.spec.name.clone(),
             base: task.spec.base.clone(),
             subject: sanitised(subject.unwrap_or_default().as_bytes(), "Change made by Midwatch"),
+            checks: task.spec.checks.clone(),
         }
     }
 }
@@ -134,7 +137,7 @@ impl Ground {
     }
 
     pub(crate) fn scanner(&self) -> Scanner {
-        Scanner::new(&self.repository.secrets)
+        Scanner::new(&self.repository.secrets).with_checks(&self.job.checks)
     }
 
     /// A ref of this task in `work`.

@@ -20,7 +20,7 @@ pub(super) enum Kind {
     Gradle,
 }
 
-const WHOLE: [&str; 22] = [
+const WHOLE: [&str; 57] = [
     "makefile",
     "gnumakefile",
     "justfile",
@@ -43,10 +43,74 @@ const WHOLE: [&str; 22] = [
     ".rspec",
     "rakefile",
     "lerna.json",
+    "nx.json",
+    "turbo.json",
+    "bunfig.toml",
+    "deno.json",
+    "deno.jsonc",
+    "jasmine.json",
+    ".taprc",
+    ".nycrc",
+    ".bazelrc",
+    ".babelrc",
+    ".swcrc",
+    // Code of pytest's own making: every hook of a run may stand in it.
+    "conftest.py",
+    // Python takes these before all else, or before what it is told to run.
+    "sitecustomize.py",
+    "usercustomize.py",
+    // Which tool runs; rustup takes a folder of the repository for a toolchain.
+    "rust-toolchain",
+    "rust-toolchain.toml",
+    ".tool-versions",
+    "mise.toml",
+    ".mise.toml",
+    ".python-version",
+    ".ruby-version",
+    ".node-version",
+    ".nvmrc",
+    ".java-version",
+    ".sdkmanrc",
+    "gradlew",
+    "gradlew.bat",
+    "mvnw",
+    "mvnw.cmd",
+    "gradle-wrapper.jar",
+    "gradle-wrapper.properties",
+    "maven-wrapper.properties",
+    "ctestcustom.cmake",
+    "package.json5",
+    "package.yaml",
 ];
 
+/// Folders, at any depth, of installed tools and of what tools keep of earlier builds: whoever
+/// commits there answers for the tool, unseen by those who read sources.
+const FOLDERS: [&str; 13] = [
+    "node_modules",
+    ".venv",
+    "venv",
+    "site-packages",
+    "__pycache__",
+    ".tox",
+    ".nox",
+    ".eggs",
+    ".mvn",
+    ".gradle",
+    "buildsrc",
+    // Of cargo's target folder, wherever that is.
+    ".fingerprint",
+    ".yarn",
+];
+
+/// Kinds of files that stand for sources which nobody compiled again.
+const BUILT: [&str; 5] = ["pyc", "pyo", "pyd", "pth", "class"];
+
+/// Modules that a file or folder of the same name in the root puts itself before.
+const MODULES: [&str; 9] =
+    ["unittest", "pytest", "_pytest", "pluggy", "nose", "nose2", "doctest", "coverage", "runpy"];
+
 /// Beginnings of names such as `jest.config.ts`.
-const CONFIGS: [&str; 10] = [
+const CONFIGS: [&str; 14] = [
     "jest.config.",
     "vitest.config.",
     "vitest.workspace.",
@@ -57,12 +121,26 @@ const CONFIGS: [&str; 10] = [
     ".mocharc",
     "ava.config.",
     "wdio.conf.",
+    "babel.config.",
+    "jest.setup.",
+    "vitest.setup.",
+    "setuptests.",
 ];
 
 pub(super) fn kind(path: &[u8]) -> Option<Kind> {
     let path = String::from_utf8_lossy(path).to_lowercase();
     let name = path.rsplit('/').next().unwrap_or_default();
-    let make = std::path::Path::new(name).extension().is_some_and(|e| e == "mk");
+    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+    let mut folders = path.split('/').rev().skip(1);
+    let first = path.split(['/', '.']).next().unwrap_or_default();
+    // What a vendored dependency is, only the root can say: elsewhere it is a word like others.
+    let judges = folders.any(|folder| FOLDERS.contains(&folder))
+        || BUILT.contains(&extension)
+        || MODULES.contains(&first)
+        || path.starts_with("vendor/");
+    if judges {
+        return Some(Kind::Whole);
+    }
     match name {
         "package.json" => Some(Kind::PackageJson),
         "pyproject.toml" => Some(Kind::PyProject),
@@ -72,7 +150,11 @@ pub(super) fn kind(path: &[u8]) -> Option<Kind> {
         "build.gradle" | "build.gradle.kts" | "settings.gradle" | "settings.gradle.kts" => {
             Some(Kind::Gradle)
         }
-        _ if make || WHOLE.contains(&name) || CONFIGS.iter().any(|c| name.starts_with(c)) => {
+        _ if extension == "gradle" || name.ends_with(".gradle.kts") => Some(Kind::Gradle),
+        _ if extension == "mk"
+            || WHOLE.contains(&name)
+            || CONFIGS.iter().any(|c| name.starts_with(c)) =>
+        {
             Some(Kind::Whole)
         }
         _ => None,
@@ -110,8 +192,23 @@ fn package_json(text: &str) -> Option<String> {
         return Some(String::new());
     }
     let value: serde_json::Value = serde_json::from_str(text).ok()?;
-    let sections =
-        ["scripts", "jest", "vitest", "mocha", "ava", "nyc", "c8", "tap", "workspaces", "type"];
+    let sections = [
+        "scripts",
+        "jest",
+        "vitest",
+        "mocha",
+        "ava",
+        "nyc",
+        "c8",
+        "tap",
+        "workspaces",
+        "type",
+        "babel",
+        "wireit",
+        "nx",
+        "packageManager",
+        "config",
+    ];
     let parts: Vec<String> = sections
         .iter()
         .filter_map(|section| Some(format!("{section}={}", value.get(section)?)))
@@ -134,8 +231,12 @@ fn cargo_toml(text: &str) -> Option<String> {
         let (first, rest) = path.split_first()?;
         rest.iter().try_fold(value.get(*first)?, |value, key| value.get(key))
     };
-    let paths: [&[&str]; 9] = [
+    let paths: [&[&str]; 13] = [
         &["test"],
+        &["bin"],
+        &["bench"],
+        &["example"],
+        &["lib", "path"],
         &["lib", "test"],
         &["lib", "harness"],
         &["lib", "doctest"],
@@ -260,7 +361,31 @@ mod tests {
         {
             assert!(touched(path, "a", "b"), "{path}");
         }
-        assert_eq!(kind(b"src/main.rs"), None);
+        for path in ["src/main.rs", "src/vendor/x.py", "tests/unittest/x.py", "venv.py", "a/b.js"] {
+            assert_eq!(kind(path.as_bytes()), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn tools_and_what_they_built_are_no_sources() {
+        for path in [
+            "node_modules/.bin/jest",
+            "web/node_modules/jest/index.js",
+            ".venv/bin/python",
+            "__pycache__/calc.cpython-311.pyc",
+            "target/debug/.fingerprint/x/lib-x",
+            "target/test-classes/T.class",
+            "unittest/__main__.py",
+            "pytest.py",
+            "sitecustomize.py",
+            "tests/conftest.py",
+            "rust-toolchain.toml",
+            "vendor/github.com/stretchr/testify/assert/assertions.go",
+            "buildSrc/src/main/java/P.java",
+            "gradlew",
+        ] {
+            assert_eq!(kind(path.as_bytes()), Some(Kind::Whole), "{path}");
+        }
     }
 
     #[test]

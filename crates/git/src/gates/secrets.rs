@@ -24,12 +24,13 @@ pub struct KnownSecret {
     pub value: SecretString,
 }
 
-/// Searches data for secrets.
+/// Searches data for secrets, and knows the commands that check the work.
 pub struct Scanner {
     known: Option<AhoCorasick>,
     /// The name behind each pattern.
     names: Vec<String>,
     shapes: Option<AhoCorasick>,
+    checks: Vec<String>,
 }
 
 impl std::fmt::Debug for Scanner {
@@ -59,7 +60,18 @@ impl Scanner {
             }
         }
         let known = (!patterns.is_empty()).then(|| AhoCorasick::new(&patterns).ok()).flatten();
-        Self { known, names, shapes: shapes::automaton() }
+        Self { known, names, shapes: shapes::automaton(), checks: Vec::new() }
+    }
+
+    /// With the commands that check the work: a change of what they run is looked for, too.
+    #[must_use]
+    pub fn with_checks(mut self, commands: &[String]) -> Self {
+        self.checks = commands.to_vec();
+        self
+    }
+
+    pub(super) fn checks(&self) -> &[String] {
+        &self.checks
     }
 
     /// Whether it can be relied on. It cannot when a table of patterns could not be built.

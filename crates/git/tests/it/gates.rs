@@ -186,6 +186,43 @@ fn a_changed_check_definition_is_told() {
 }
 
 #[test]
+fn who_edits_what_a_check_runs_edits_the_judge() {
+    let world = World::new();
+    world.write("Makefile", "test:\n\t@sh scripts/check\n");
+    world.write("scripts/check", "#!/bin/sh\npython3 scripts/all.py\n");
+    world.write("scripts/all.py", "raise SystemExit(1)\n");
+    world.commit("checks");
+    let mut sandbox = Sandbox::of(world);
+    let attacks = [
+        ("scripts/check", "#!/bin/sh\nexit 0\n"),
+        ("scripts/all.py", "print('1 passed')\n"),
+        ("unittest/__main__.py", "print('OK')\n"),
+        ("__pycache__/calc.cpython-311.pyc", "code"),
+        (".venv/bin/python3", "#!/bin/sh\nexit 0\n"),
+        ("tests/conftest.py", "def pytest_sessionfinish(session): session.exitstatus = 0\n"),
+        ("tools/t.py", "print('ok')\n"),
+    ];
+    let seen = |sandbox: &Sandbox, path: &str| {
+        sandbox.imported().check_definitions.contains(&path.to_owned())
+    };
+    for (path, text) in attacks {
+        sandbox.checks = vec!["make test".into(), "python3 -m tools.t".into()];
+        sandbox.write(path, text);
+        sandbox.git(&["add", "-f", path]);
+        sandbox.commit("easier now");
+        assert!(seen(&sandbox, path), "{path}");
+        // The control: a script that no check runs is code like any other.
+        if path.starts_with("scripts/") || path.starts_with("tools/") {
+            sandbox.checks = vec!["cargo test".into()];
+            assert!(!seen(&sandbox, path), "{path}");
+        }
+        back(&sandbox);
+        sandbox.git(&["clean", "-fdxq"]);
+    }
+    good_work_is_imported(&sandbox);
+}
+
+#[test]
 fn invisible_text_is_told_and_locks_are_known() {
     let sandbox = Sandbox::new();
     sandbox.write("src/x.rs", "if a { /* \u{202e} } */ }\n");

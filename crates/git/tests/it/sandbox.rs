@@ -18,6 +18,7 @@ pub(crate) struct Sandbox {
     pub(crate) onto: Option<CommitId>,
     pub(crate) limits: Limits,
     pub(crate) secrets: Vec<KnownSecret>,
+    pub(crate) checks: Vec<String>,
 }
 
 impl Sandbox {
@@ -32,7 +33,8 @@ impl Sandbox {
         let repo = world.repo();
         world.git_ok(world.path(), &["clone", "-q", repo.to_str().unwrap(), "inside"]);
         std::fs::create_dir(world.path().join("out")).unwrap();
-        Self { world, mirror, base, onto: None, limits: Limits::default(), secrets: Vec::new() }
+        let limits = Limits::default();
+        Self { world, mirror, base, onto: None, limits, secrets: Vec::new(), checks: Vec::new() }
     }
 
     pub(crate) fn repo(&self) -> PathBuf {
@@ -128,7 +130,7 @@ impl Sandbox {
             fallback_message: "work",
             limits: self.limits,
         };
-        import(&self.mirror, &order, &Scanner::new(&self.secrets))
+        import(&self.mirror, &order, &Scanner::new(&self.secrets).with_checks(&self.checks))
     }
 
     /// Bundles HEAD and imports it, which must succeed.

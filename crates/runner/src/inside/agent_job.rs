@@ -106,7 +106,7 @@ fn hide_deps(workspace: &Path, exclude: &[String]) -> std::io::Result<()> {
     for line in exclude
         .iter()
         .map(|path| pattern(path.as_bytes()))
-        .chain([LITTER.to_owned()])
+        .chain(LITTER.map(str::to_owned))
     {
         if !text.lines().any(|known| known == line) {
             text.push_str(&line);

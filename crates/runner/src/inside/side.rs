@@ -30,8 +30,10 @@ const TOLD_MAX: usize = 50;
 /// The most of the agent's own `info/exclude` that is taken over, bytes.
 const EXCLUDE_MAX: usize = 64 << 10;
 
-/// What agents leave behind for themselves and nobody wants in a commit.
-pub(super) const LITTER: &str = ".aider*";
+/// What agents and test runs leave behind for themselves and nobody wants in a commit. Python
+/// writes its caches wherever it runs, and one in a commit can stand for a source (PEP 552).
+pub(super) const LITTER: [&str; 6] =
+    [".aider*", "__pycache__/", "*.pyc", ".pytest_cache/", ".mypy_cache/", ".ruff_cache/"];
 
 /// A git directory of our own over somebody's tree.
 #[derive(Debug)]
@@ -97,7 +99,9 @@ impl Side {
             file.write_all(&theirs)?;
             file.write_all(b"\n")?;
         }
-        writeln!(file, "{LITTER}")?;
+        for pattern in LITTER {
+            writeln!(file, "{pattern}")?;
+        }
         for path in &self.exclude {
             writeln!(file, "{}", pattern(path.as_bytes()))?;
         }

@@ -173,6 +173,7 @@ fn deps_and_litter_stay_out_even_when_the_agent_adds_everything() {
     let world = World::new();
     let mut job = world.job(
         "mkdir -p node_modules/x; echo d > node_modules/x/d; echo l > .aider.chat; echo a > a; \
+         mkdir __pycache__; echo c > __pycache__/a.cpython-311.pyc; \
          git add -A; git commit -q -m 'everything'; git add -f node_modules; \
          echo build > note.log; mkdir build; echo o > build/o",
     );
@@ -186,9 +187,12 @@ fn deps_and_litter_stay_out_even_when_the_agent_adds_everything() {
         !imported
             .files()
             .iter()
-            .any(|file| file.contains("node_modules") || file.contains("aider"))
+            .any(|file| ["node_modules", "aider", "pyc"].iter().any(|litter| file.contains(litter)))
     );
-    assert_eq!(world.out_text("ignored.jsonl"), "\".aider.chat\"\n\"build/o\"\n\"note.log\"\n");
+    let ignored = world.out_text("ignored.jsonl");
+    for name in [".aider.chat", "__pycache__/a.cpython-311.pyc", "build/o", "note.log"] {
+        assert!(ignored.contains(&format!("\"{name}\"\n")), "{ignored}");
+    }
 }
 
 #[test]

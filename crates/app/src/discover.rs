@@ -36,6 +36,8 @@ pub(crate) use registries::Clients;
 pub(crate) struct Wanted {
     pub(crate) goal: String,
     pub(crate) name: TaskName,
+    /// The name was given, not made: there may be a task of that name.
+    pub(crate) named: bool,
     pub(crate) agent: Option<String>,
     pub(crate) profile: Option<String>,
     pub(crate) model: Option<String>,
@@ -94,6 +96,8 @@ pub(crate) struct Discovery {
     /// The credential, when it came from the environment.
     pub(crate) secret: Option<SecretString>,
     pub(crate) findings: Vec<Finding>,
+    /// Why the branch cannot be set, unless it is that of the task that this order attaches to.
+    pub(crate) taken: Option<Problem>,
 }
 
 /// Finds everything. Cheap things that can be wrong come first; package clients, which take
@@ -188,8 +192,8 @@ pub(crate) fn order(environment: &Environment, wanted: &Wanted) -> Result<Discov
         };
         // The server does the same; here nothing is created yet, and no server started.
         let spec = order.to_spec(wanted.name.as_str())?;
-        repository.check_branch(&spec.branch)?;
-        Ok(Discovery { order, secret: login.secret, findings })
+        let taken = repository.check_branch(&spec.branch).err();
+        Ok(Discovery { order, secret: login.secret, findings, taken })
     })
 }
 
@@ -238,6 +242,7 @@ pub(crate) mod tests {
             goal: "g".into(),
             snapshot: name.clone(),
             name,
+            named: false,
             agent: None,
             profile: None,
             model: None,

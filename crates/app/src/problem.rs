@@ -44,6 +44,16 @@ impl Problem {
         InvalidInput::new(field, value, rule, fix).into()
     }
 
+    /// The same, as a whole sentence.
+    pub(crate) fn wrong(sentence: impl Into<String>) -> Self {
+        Self {
+            message: sentence.into(),
+            hint: None,
+            exit: exit::USAGE,
+            reason: FailReason::InvalidInput.as_str(),
+        }
+    }
+
     /// This machine or repository cannot run it.
     pub(crate) fn cannot(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self {
@@ -79,6 +89,11 @@ impl Problem {
         self
     }
 
+    /// The last line of what is about no task: every key, and nothing in it.
+    pub(crate) fn nothing() -> ResultLine {
+        ResultLine { reason: None, detail: None, ..Self::internal("").line(None) }
+    }
+
     /// The result line of a refusal: every key, null where unknown.
     pub(crate) fn line(&self, task: Option<&str>) -> ResultLine {
         ResultLine {
@@ -106,12 +121,7 @@ impl Problem {
 
 impl From<InvalidInput> for Problem {
     fn from(error: InvalidInput) -> Self {
-        Self {
-            message: error.to_string(),
-            hint: None,
-            exit: exit::USAGE,
-            reason: FailReason::InvalidInput.as_str(),
-        }
+        Self::wrong(error.to_string())
     }
 }
 

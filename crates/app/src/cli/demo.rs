@@ -60,6 +60,7 @@ impl Demo {
             goal: (*goal).to_owned(),
             snapshot: name.clone(),
             name,
+            named: false,
             agent: None,
             profile: None,
             model: None,

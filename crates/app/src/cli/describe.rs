@@ -3,10 +3,10 @@
 
 use midwatch_api::control::TaskView;
 use midwatch_api::task::{CredentialRef, Egress, TaskOrder};
-use serde_json::json;
+use midwatch_api::view::LINE_VERSION;
 
 use super::Context;
-use super::get::ink;
+use super::get::{ink, json};
 use crate::client::Client;
 use crate::output::{Output, escape};
 use crate::problem::{Problem, exit};
@@ -34,7 +34,12 @@ impl Describe {
         let client = Client::new(&context.environment);
         let (view, order) = (client.get(&self.name).await?, client.order(&self.name).await?);
         if context.output.is_json() {
-            context.output.json(&json!({ "task": view, "order": order }));
+            json(context.output, &view);
+            context.output.json(&serde_json::json!({
+                "type": "order", "version": LINE_VERSION, "task": self.name, "seq": 0,
+                "order": order,
+            }));
+            context.output.json(&view.result);
         } else {
             describe(context.output, &self.name, &view, &order);
         }
@@ -49,9 +54,11 @@ impl Explain {
         let sandbox = sandbox(&order);
         if context.output.is_json() {
             let lines: Vec<String> = sandbox.iter().map(|(k, v)| format!("{k}: {v}")).collect();
-            context
-                .output
-                .json(&json!({ "task": self.name, "explain": view.explain, "sandbox": lines }));
+            context.output.json(&serde_json::json!({
+                "type": "explain", "version": LINE_VERSION, "task": self.name, "seq": 0,
+                "explain": view.explain, "sandbox": lines,
+            }));
+            context.output.json(&view.result);
         } else {
             context.output.tell(&format!("{} {}", self.name, view.explain));
             rows(context.output, &sandbox);

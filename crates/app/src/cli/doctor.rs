@@ -90,9 +90,7 @@ impl Doctor {
         let names: Vec<&str> = missing.iter().map(|row| row.name.as_str()).collect();
         if names.is_empty() {
             if context.output.is_json() {
-                let mut last = Problem::internal("").line(None);
-                (last.reason, last.detail) = (None, None);
-                context.output.json(&last);
+                context.output.json(&Problem::nothing());
             } else {
                 context.output.tell_painted(&context.output.paint(Ink::Good, "ready"));
             }

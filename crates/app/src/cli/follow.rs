@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use midwatch_api::control::Command;
 use midwatch_api::view::{ProgressLine, ResultLine};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Context;
 use super::decide::whoever;
@@ -17,12 +18,31 @@ use crate::problem::{Problem, exit, exit_of};
 const DRAW: Duration = Duration::from_millis(200);
 
 /// What Ctrl-C means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Interrupt {
-    /// The first stops the task and saves its work, the second kills.
-    Stops,
+#[derive(Debug)]
+pub(super) struct Interrupt(Option<Signal>);
+
+impl Interrupt {
+    /// The first stops the task and saves its work, the second kills. Begin to listen before the
+    /// task is submitted: from then on no Ctrl-C may end only the watching.
+    pub(super) fn stops() -> Result<Self, Problem> {
+        let listening = signal(SignalKind::interrupt());
+        listening.map(|signal| Self(Some(signal))).map_err(|e| Problem::internal(e.to_string()))
+    }
+
     /// It only ends the watching.
-    Leaves,
+    pub(super) const fn leaves() -> Self {
+        Self(None)
+    }
+
+    /// Waits for the next one.
+    async fn pressed(&mut self) {
+        match &mut self.0 {
+            Some(signal) => {
+                signal.recv().await;
+            }
+            None => std::future::pending().await,
+        }
+    }
 }
 
 /// How much is told before the end.
@@ -51,7 +71,7 @@ pub(super) struct Wait {
 impl Wait {
     pub(super) async fn carry_out(self, context: &Context) -> Result<u8, Problem> {
         let client = Client::new(&context.environment);
-        watch(context, &client, &self.name, Interrupt::Leaves, Told::Nothing).await
+        watch(context, &client, &self.name, Interrupt::leaves(), Told::Nothing).await
     }
 }
 
@@ -60,7 +80,7 @@ pub(super) async fn watch(
     context: &Context,
     client: &Client,
     name: &str,
-    interrupt: Interrupt,
+    mut interrupt: Interrupt,
     told: Told,
 ) -> Result<u8, Problem> {
     let output = context.output;
@@ -89,8 +109,7 @@ pub(super) async fn watch(
         tokio::select! {
             result = &mut follow => break result,
             _ = ticks.tick() => live.borrow_mut().draw(),
-            pressed = tokio::signal::ctrl_c(), if interrupt == Interrupt::Stops => {
-                pressed.map_err(|error| Problem::internal(error.to_string()))?;
+            () = interrupt.pressed() => {
                 interrupts += 1;
                 live.borrow_mut().clear();
                 if interrupts > 1 {

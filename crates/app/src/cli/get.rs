@@ -1,6 +1,7 @@
 //! `midwatch get`: the tasks, or one.
 
 use midwatch_api::control::TaskView;
+use midwatch_api::view::LINE_VERSION;
 
 use super::Context;
 use crate::client::Client;
@@ -21,7 +22,7 @@ pub(crate) struct Get {
     pub(super) name: Option<String>,
 
     /// How many at most
-    #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
 }
 
@@ -35,7 +36,12 @@ impl Get {
         let output = context.output;
         if output.is_json() {
             for task in &tasks {
-                output.json(&task.result);
+                json(output, task);
+            }
+            // The list itself has no state; its last line is there for those who wait for it.
+            match (&self.name, tasks.first()) {
+                (Some(_), Some(task)) => output.json(&task.result),
+                (Some(_) | None, _) => output.json(&Problem::nothing()),
             }
         } else if tasks.is_empty() {
             output.say("There are no tasks yet. Begin one with `midwatch run \"<goal>\"`.");
@@ -44,6 +50,17 @@ impl Get {
         }
         Ok(exit::FINE)
     }
+}
+
+/// A task as a line of type `task`, with all that is known.
+pub(super) fn json(output: Output, task: &TaskView) {
+    output.json(&serde_json::json!({
+        "type": "task", "version": LINE_VERSION, "task": task.result.task, "seq": 0,
+        "state": task.result.state, "goal": task.goal, "agent": task.agent,
+        "pipeline": task.pipeline, "repository": task.repository, "explain": task.explain,
+        "submittedMs": task.submitted_ms, "endedMs": task.ended_ms, "runs": task.runs,
+        "result": task.result,
+    }));
 }
 
 fn table(output: Output, tasks: &[TaskView]) {

@@ -43,7 +43,7 @@ impl Logs {
     pub(super) async fn carry_out(self, context: &Context) -> Result<u8, Problem> {
         let client = Client::new(&context.environment);
         if self.follow {
-            return watch(context, &client, &self.name, Interrupt::Leaves, Told::All).await;
+            return watch(context, &client, &self.name, Interrupt::leaves(), Told::All).await;
         }
         let task = client.get(&self.name).await?;
         let chosen = |run: &&RunView| self.run.as_deref().is_none_or(|name| name == run.run);

@@ -1,9 +1,12 @@
 //! `midwatch retry`: the same order under a new name.
 
 use midwatch_api::control::Submit;
+use midwatch_api::task::CredentialRef;
+use midwatch_core::agent::CredentialKind;
 
 use super::Context;
 use crate::client::Client;
+use crate::environment::Environment;
 use crate::output::Ink;
 use crate::problem::{Problem, exit};
 
@@ -44,7 +47,15 @@ impl Retry {
             if client.get(&name).await.is_ok() {
                 continue;
             }
-            let submit = Submit { name: Some(name.clone()), order, secret: None };
+            let secret = match &order.agent.credential {
+                CredentialRef::Stored { .. } => {
+                    variable(&context.environment, &order.agent.credential_kind)
+                }
+                CredentialRef::None
+                | CredentialRef::ClaudeLogin { .. }
+                | CredentialRef::CodexLogin { .. } => None,
+            };
+            let submit = Submit { name: Some(name.clone()), order, secret };
             client.submit(&submit).await?;
             if context.output.is_json() {
                 context.output.json(&client.get(&name).await?.result);
@@ -60,6 +71,17 @@ impl Retry {
         }
         Err(Problem::usage("TASK", &self.name, "was retried too often", "submit the goal anew"))
     }
+}
+
+/// The key as it is now: a server forgets it with the last task that names it.
+fn variable(environment: &Environment, kind: &str) -> Option<String> {
+    let names: &[&str] = match CredentialKind::parse(kind)? {
+        CredentialKind::AnthropicKey => &["ANTHROPIC_API_KEY"],
+        CredentialKind::AnthropicSubscription => &["CLAUDE_CODE_OAUTH_TOKEN"],
+        CredentialKind::OpenAiKey => &["CODEX_API_KEY", "OPENAI_API_KEY"],
+        CredentialKind::None => &[],
+    };
+    names.iter().find_map(|name| environment.text(name)).map(|text| text.trim().to_owned())
 }
 
 /// The name without the mark of an earlier retry.

@@ -152,6 +152,7 @@ impl Run {
         Ok(Wanted {
             goal,
             name,
+            named: self.name.is_some(),
             agent: self.agent,
             profile: self.profile,
             model: self.model,
@@ -191,16 +192,23 @@ pub(super) async fn submit_and_watch(
     detach: bool,
 ) -> Result<u8, Problem> {
     let environment = context.environment.clone();
-    let name = wanted.name.clone();
+    let (name, named) = (wanted.name.clone(), wanted.named);
     let found = tokio::task::spawn_blocking(move || discover::order(&environment, &wanted)).await;
     let found = found.map_err(|error| Problem::internal(error.to_string()))??;
-    let Discovery { order, secret, findings } = found;
+    let Discovery { order, secret, findings, taken } = found;
+    if let Some(problem) = taken {
+        // The branch may be there because this very task left it: then the server compares.
+        if !named || client.get(name.as_str()).await.is_err() {
+            return Err(problem);
+        }
+    }
     say(context, name.as_str(), &findings);
     let submit = Submit {
         name: Some(name.as_str().to_owned()),
         order,
         secret: secret.map(|secret| secret.expose_secret().to_owned()),
     };
+    let interrupt = Interrupt::stops()?;
     let submitted = client.submit(&submit).await?;
     drop(submit);
     let output = context.output;
@@ -215,7 +223,7 @@ pub(super) async fn submit_and_watch(
         }
         return Ok(exit::FINE);
     }
-    watch(context, client, &submitted.task, Interrupt::Stops, Told::All).await
+    watch(context, client, &submitted.task, interrupt, Told::All).await
 }
 
 /// Says what was found: people on stderr, scripts as lines of type `found`.

@@ -73,9 +73,7 @@ fn problem(error: OrderError) -> Problem {
             error.to_string(),
             "Midwatch works on plain git repositories with a commit",
         ),
-        OrderError::Branch(error) => {
-            Problem::usage("--branch", "", &error.to_string(), "give another name")
-        }
+        OrderError::Branch(error) => Problem::wrong(error.to_string()),
         error => Problem::internal(error.to_string()),
     }
 }

@@ -1,13 +1,18 @@
-//! Whether this machine can hold a sandbox together, asked when the server starts and again when
-//! something was missing.
+//! Whether this machine can hold a sandbox together, asked with a server's first task and again
+//! for as long as something is missing.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use midwatch_api::control::Refusal;
 use midwatch_core::input::InvalidInput;
 use midwatch_runner::{Found, LayerState};
 
 use crate::problem::exit;
+
+/// Set once every layer was found. Asking takes tens of milliseconds of each submission, and
+/// tells nothing new: a runner refuses by itself where a layer has gone since.
+static COMPLETE: OnceLock<()> = OnceLock::new();
 
 /// Names that `--accept-missing` takes.
 const ACCEPTABLE: [&str; 4] = ["landlock", "seccomp", "cgroup", "overlay"];
@@ -29,12 +34,19 @@ fn missing(states: &[LayerState], accepted: &[String]) -> Vec<String> {
 
 /// Refuses where a layer is missing.
 pub(crate) fn check(folder: &Path, accepted: &[String]) -> Result<(), Refusal> {
-    let missing = missing(&midwatch_runner::probe(folder), accepted);
-    if missing.is_empty() {
+    if COMPLETE.get().is_some() {
+        return Ok(());
+    }
+    let states = midwatch_runner::probe(folder);
+    let refused = missing(&states, accepted);
+    if refused.is_empty() {
+        if missing(&states, &[]).is_empty() {
+            COMPLETE.get_or_init(|| ());
+        }
         return Ok(());
     }
     Err(Refusal {
-        message: format!("the sandbox is not complete here: {}", missing.join(" | ")),
+        message: format!("the sandbox is not complete here: {}", refused.join(" | ")),
         hint: Some(
             "`midwatch doctor` shows every layer; --accept-missing LAYER goes without one".into(),
         ),

@@ -8,7 +8,7 @@ export CARGO_TARGET_DIR ?= $(MIDWATCH_CACHE)/target
 export CARGO_INCREMENTAL ?= 0
 endif
 
-.PHONY: help demo test lint gen
+.PHONY: help demo test lint gen matrix bench
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -26,3 +26,10 @@ lint: ## formatting, clippy, shell syntax, licences
 
 gen: ## write the generated files under docs/reference
 	@cargo xtask gen
+
+matrix: ## drive the real CLIs through every failure; its output is kept under docs/matrix
+	@cargo run --quiet --locked --package midwatch-agents --example matrix
+
+bench: ## take the figures of docs/BENCHMARKS.md, and the counts of the last make test
+	@tools/bench/bench.py
+	@tools/bench/counts.sh

@@ -58,6 +58,8 @@ pub struct Staged {
     pub exe: PathBuf,
     /// The synthetic /etc, with places for what the policy mounts below it.
     pub etc: PathBuf,
+    /// Files inside that are shown as others of ours: the file, what is shown.
+    pub hidden: Vec<(PathBuf, PathBuf)>,
 }
 
 /// The descriptors that bubblewrap inherits, by number.
@@ -132,6 +134,9 @@ pub fn argv(
     for mount in &policy.mounts {
         add_mount(&mut options, mount);
     }
+    for (file, blank) in &staged.hidden {
+        options.add([&"--ro-bind", blank, file]);
+    }
     options.add([&"--ro-bind", &staged.exe, &INSIDE_EXE]);
     for (name, value) in &policy.env {
         options.add([&"--setenv", name, value]);
@@ -182,7 +187,7 @@ mod tests {
                 SystemEntry::Link { to: "usr/bin".into(), at: "/bin".into() },
             ],
         };
-        let staged = Staged { exe: "/stage/exe".into(), etc: "/stage/etc".into() };
+        let staged = Staged { exe: "/stage/exe".into(), etc: "/stage/etc".into(), hidden: vec![] };
         let descriptors = Descriptors { status: 3, seccomp: Some(4) };
         let words = argv(&policy, &system, &staged, &descriptors);
         let mut lines = String::new();

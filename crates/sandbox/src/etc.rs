@@ -9,8 +9,9 @@ use crate::policy::{INSIDE_UID, Mount, Policy};
 
 /// What is taken from the host where it is there, below `/etc`. Each is here because something
 /// failed without it: no `cc` without alternatives, no certificate without ssl/certs, no
-/// `java` without its security folder. Private keys (`ssl/private`) stay out.
-const FROM_HOST: [&str; 29] = [
+/// `java` without its security folder. Private keys (`ssl/private`) and Maven's settings, which may
+/// hold passwords, stay out.
+const FROM_HOST: [&str; 31] = [
     "alternatives",
     "bash.bashrc",
     "ca-certificates",
@@ -28,7 +29,9 @@ const FROM_HOST: [&str; 29] = [
     "localtime",
     "magic",
     "magic.mime",
-    "maven",
+    "maven/logging",
+    "maven/m2.conf",
+    "maven/toolchains.xml",
     "mime.types",
     "perl",
     "pki/ca-trust/extracted",
@@ -121,6 +124,10 @@ pub(crate) fn build(folder: &Path, policy: &Policy) -> io::Result<()> {
     }
     for file in files(policy) {
         fs::write(inside(&file.target), file.text)?;
+    }
+    let maven = folder.join("maven");
+    if maven.is_dir() {
+        fs::write(maven.join("settings.xml"), "<settings/>\n")?;
     }
     for mount in &policy.mounts {
         let target = mount.target();

@@ -17,6 +17,7 @@
 pub mod bubblewrap;
 pub mod cgroup;
 pub mod etc;
+mod hidden;
 pub mod init;
 pub mod landlock;
 mod layer;

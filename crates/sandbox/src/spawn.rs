@@ -18,6 +18,7 @@ use thiserror::Error;
 
 use crate::bubblewrap::{self, Descriptors, Staged, System};
 use crate::etc;
+use crate::hidden::{self, Blanks};
 use crate::init::InitArgs;
 use crate::layer::Layer;
 use crate::overlay::{self, OverlayError};
@@ -105,7 +106,9 @@ pub fn spawn(
     };
     let etc = entered.stage.place(true)?;
     etc::build(&etc, &policy)?;
-    let staged = Staged { exe: entered.stage.exe(), etc };
+    let blanks = Blanks::make(&entered.stage.place(true)?)?;
+    let staged =
+        Staged { exe: entered.stage.exe(), etc, hidden: hidden::find(&policy, &blanks) };
     let descriptors = Descriptors {
         status: status_write.as_raw_fd(),
         seccomp: seccomp.as_ref().map(std::os::fd::AsRawFd::as_raw_fd),

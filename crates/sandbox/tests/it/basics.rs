@@ -164,3 +164,21 @@ fn a_policy_may_add_to_etc() {
         assert_eq!(ended.stdout, "bundleno\n", "{ended:?}");
     }
 }
+
+#[test]
+fn a_registrys_password_in_a_toolchain_is_not_shown() {
+    for starter in Starter::all() {
+        let stand = Stand::new(starter);
+        let node = stand.folder("node");
+        fs::create_dir(node.join("etc")).unwrap();
+        fs::write(node.join("etc/npmrc"), "//registry.example/:_authToken=swordfish\n").unwrap();
+        // The control: a file of another name in the same folder is shown as it is.
+        fs::write(node.join("etc/other"), "_authToken=swordfish\n").unwrap();
+        let script = "cat /toolchains/node/etc/npmrc; echo; cat /toolchains/node/etc/other; \
+            test ! -e /etc/maven || cat /etc/maven/settings.xml";
+        let ended = stand.run(&Trial::shell(script).with(bind(&node, "/toolchains/node", false)));
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert!(ended.stdout.starts_with("\n_authToken=swordfish\n"), "{ended:?}");
+        assert!(!ended.stdout.contains("<password>"), "{ended:?}");
+    }
+}

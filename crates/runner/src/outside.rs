@@ -75,8 +75,11 @@ pub fn run(folder: &Path) -> i32 {
     // the same order before the first one had said who it is.
     let _only = match only_one(&folder) {
         Ok(lock) => lock,
-        Err(error) => return complain(&format!("the order: {error}")),
+        Err(error) => return complain(&format!("the run's lock: {error}")),
     };
+    if !door.has(ORDER_FILE) {
+        return complain("the run's folder holds no order");
+    }
     if door.has(REPORT_FILE) {
         return REPORTED;
     }
@@ -96,11 +99,13 @@ pub fn run(folder: &Path) -> i32 {
     }
 }
 
-/// Waits until no other runner has this order, and takes it.
+/// Waits until no other runner has this folder, and takes it. The lock is on the folder and not
+/// on the order in it: a server that starts a second runner writes the order again, and each
+/// would have a file of its own to lock.
 fn only_one(folder: &Path) -> std::io::Result<File> {
-    let order = File::open(folder.join(ORDER_FILE))?;
-    rustix::fs::flock(&order, rustix::fs::FlockOperation::LockExclusive)?;
-    Ok(order)
+    let lock = File::open(folder)?;
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive)?;
+    Ok(lock)
 }
 
 fn write(door: &Door, report: &Report) -> std::io::Result<()> {

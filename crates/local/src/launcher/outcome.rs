@@ -27,19 +27,12 @@ pub fn result_of(order: &RunOrder, report: &Report, layer: Option<String>) -> Ru
     }
 }
 
-/// What a run came to whose runner is gone without a report.
+/// What a run came to whose runner is gone without a report. The machine failed, or somebody
+/// killed it: nothing is known of the command, so a check is run again and no agent is asked to
+/// mend what is not its fault.
 pub(super) fn lost(order: &RunOrder) -> RunResult {
     let detail = "the runner ended without a report: it was killed, or the machine stopped";
     match &order.work {
-        RunWork::Check { commit, command, .. } => RunResult::Checked(CheckResult {
-            commit: commit.clone(),
-            command: command.clone(),
-            exit: Exit::NotItsOwn(NotItsOwn::Lost),
-            duration_ms: 0,
-            tests: None,
-            tail: vec![detail.to_owned()],
-            accepted_missing: vec![],
-        }),
         RunWork::Agent(_) => RunResult::Agent(Box::new(AgentResult {
             outcome: AgentOutcome::Failed {
                 reason: FailReason::Internal,
@@ -51,9 +44,10 @@ pub(super) fn lost(order: &RunOrder) -> RunResult {
             text: String::new(),
             artifacts: vec![],
         })),
-        RunWork::Checkout { .. } | RunWork::Setup { .. } | RunWork::Rescue { .. } => {
-            failed(FailReason::Internal, detail)
-        }
+        RunWork::Checkout { .. }
+        | RunWork::Setup { .. }
+        | RunWork::Check { .. }
+        | RunWork::Rescue { .. } => failed(FailReason::Internal, detail),
     }
 }
 

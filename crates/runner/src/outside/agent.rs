@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use midwatch_api::order::{AgentWork, Workspace, inside};
-use midwatch_api::report::Ending;
+use midwatch_api::report::{Ending, OUTPUTS_FILE};
 use serde::Deserialize;
 
 use super::conversation::Conversation;
@@ -18,6 +18,8 @@ use crate::inside_order::{AgentJob, INSIDE_CODE, InsideOrder, Job, SELF_TEST_COD
 /// repository's own goes before it.
 const GIT_IDENTITY: &str = "[user]\n\tname = Midwatch agent\n\temail = agent@midwatch.invalid\n\
                             [init]\n\tdefaultBranch = main\n";
+/// Tells an agent where its typed outputs go; prompts name it.
+const OUTPUTS_VARIABLE: &str = "MIDWATCH_OUTPUTS";
 /// Bytes of a self-test's result.
 const SELF_TEST_BYTES: u64 = 64 << 10;
 
@@ -159,9 +161,11 @@ fn agent_job(
     gateway: bool,
 ) -> Result<AgentJob, Stopped> {
     let command = conversation.command()?;
+    let mut env = command.env;
+    env.insert(OUTPUTS_VARIABLE.to_owned(), format!("{}/{OUTPUTS_FILE}", inside::OUT));
     Ok(AgentJob {
         argv: command.argv,
-        env: command.env,
+        env,
         files: command.files,
         stdin: command.stdin,
         version_args: conversation.version_args(),

@@ -1,0 +1,66 @@
+//! The tasks that are played.
+
+/// A task that touches everything: fetch, checkout, setup, a red base, an agent whose first
+/// answer is wrong, a repair, and the branch.
+///
+/// Each start of the agent leaves a line in HOME, which outlives runs: so a run that was done
+/// twice is seen.
+pub(super) const REPAIRED: Story = Story {
+    goal: "answer the question\n\
+           do: run echo started >> \"$HOME/starts\"\n\
+           do@implement/1: write early yes\n\
+           do@implement/1: write answer 41\n\
+           do@implement/2: write answer 42\n",
+    done: true,
+};
+
+/// An agent that begins, gives up, and leaves work to be saved.
+pub(super) const BLOCKED: Story = Story {
+    goal: "answer the question\n\
+           do: run echo started >> \"$HOME/starts\"\n\
+           do: write early yes\n\
+           do: run echo '{\"type\":\"blocked\",\"why\":\"no idea\"}' >> \"$MIDWATCH_OUTPUTS\"\n",
+    done: false,
+};
+
+/// As [`REPAIRED`], with an agent that takes its time: something to die in.
+pub(super) const SLOW: Story = Story {
+    goal: "answer the question\n\
+           do: run echo started >> \"$HOME/starts\"\n\
+           do@implement/1: write early yes\n\
+           do@implement/1: run sleep 1\n\
+           do@implement/1: write answer 41\n\
+           do@implement/2: write answer 42\n",
+    done: true,
+};
+
+/// An agent that never ends its first run, and answers in the second.
+pub(super) const HANGING: Story = Story {
+    goal: "answer the question\n\
+           do: run echo started >> \"$HOME/starts\"\n\
+           do@implement/1: write early yes\n\
+           do@implement/1: hang\n\
+           do@implement/2: write answer 42\n",
+    done: true,
+};
+
+/// A first run with so much to commit and to bundle that it can be met doing so.
+pub(super) const BULKY: Story = Story {
+    goal: "answer the question\n\
+           do: run echo started >> \"$HOME/starts\"\n\
+           do@implement/1: write early yes\n\
+           do@implement/1: run mkdir bulk\n\
+           do@implement/1: run head -c 6000000 /dev/urandom | split -b 4000 -a 3 - bulk/f\n\
+           do@implement/1: run sleep 0.3\n\
+           do@implement/2: run rm -rf bulk\n\
+           do@implement/2: write answer 42\n",
+    done: true,
+};
+
+/// What an agent is told, and what comes of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Story {
+    pub(super) goal: &'static str,
+    /// A verified branch, else a failure with a rescue.
+    pub(super) done: bool,
+}

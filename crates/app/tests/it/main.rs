@@ -1,0 +1,9 @@
+//! Stories of the program, told through its front door.
+
+mod checks;
+mod contract;
+mod crash;
+mod deps;
+mod house;
+mod inputs;
+mod logins;

@@ -61,6 +61,8 @@ pub(super) fn carry_out(
     let exit = agent(job, places, stop);
     drop(checkpoints);
     execute::sweep();
+    leave::reclaim(&places.out);
+    leave::enterable(&places.workspace);
     if let Ok(exit) = &exit {
         let _outside_sees_the_code = leave::json(&places.out, left::AGENT_EXIT, exit);
     }

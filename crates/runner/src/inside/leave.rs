@@ -2,9 +2,10 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
+use midwatch_api::report::OUTPUTS_FILE;
 use serde::Serialize;
 
 use crate::inside_order::left;
@@ -51,6 +52,25 @@ pub(super) fn fresh(path: &Path) -> io::Result<File> {
         .create_new(true)
         .mode(0o600)
         .open(path)
+}
+
+/// Makes `out` writable again after hostile code, which is dead: no permissions, and folders,
+/// pipes and links where our files go, would cost the night's work.
+pub(super) fn reclaim(out: &Path) {
+    enterable(out);
+    for entry in std::fs::read_dir(out).into_iter().flatten().flatten() {
+        // An odd file of the agent's own outputs is its own fault, and told outside.
+        let ours = entry.file_name() != OUTPUTS_FILE;
+        if ours && entry.file_type().is_ok_and(|kind| !kind.is_file()) {
+            let _in_the_way_still = remove(&entry.path());
+        }
+    }
+}
+
+/// Gives the root of a mount back to us. It cannot be a link: it is mounted on.
+pub(super) fn enterable(root: &Path) {
+    let _found_by_whoever_enters =
+        std::fs::set_permissions(root, std::fs::Permissions::from_mode(0o755));
 }
 
 /// Removes a file or a folder; nothing there is fine.

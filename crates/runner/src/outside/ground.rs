@@ -6,7 +6,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use midwatch_sandbox::prelude::SERVICE_UID;
@@ -133,6 +133,14 @@ impl Ground {
     pub(super) fn layer(&mut self, layer: &Layer) -> Result<(), Failure> {
         self.make(layer.folder())?;
         self.make(&layer.upper())?;
+        // It was the root of a mount, and an agent that took its permissions away could be
+        // neither saved nor gone on with.
+        for root in [layer.upper(), layer.copy()] {
+            if root.exists() {
+                fs::set_permissions(&root, fs::Permissions::from_mode(0o755))
+                    .map_err(at("opening", &root))?;
+            }
+        }
         midwatch_sandbox::overlay::clear_work(&layer.work())
             .map_err(at("clearing", layer.folder()))?;
         self.make(&layer.work())?;

@@ -364,6 +364,7 @@ enum Progress {
 
 /// Removes from `out` whatever no reader may open: all but regular files directly in it.
 pub(super) fn sweep_out(out: &Path) {
+    let _ = fs::set_permissions(out, fs::Permissions::from_mode(0o755));
     let Ok(entries) = fs::read_dir(out) else { return };
     for entry in entries.flatten() {
         if entry.file_type().is_ok_and(|kind| !kind.is_file()) {

@@ -142,6 +142,32 @@ fn what_a_dead_agent_left_is_rescued() {
 }
 
 #[test]
+fn work_behind_closed_doors_is_not_lost() {
+    as_everyone(|persona| {
+        let world = World::new(persona);
+        let workspace = world.workspace(&world.commit(&[("a", "1\n")]));
+        let close = "echo done > work.txt; cd /midwatch/out; for name in claim.json work.bundle \
+                     agent-exit.json; do mkdir -p $name/x; done; chmod 000 /workspace ~ /midwatch/out";
+        let (report, folder) = world.agent(&workspace, close).finish();
+        assert_eq!(report.ending, Ending::Exited { code: 0 }, "{report:#?}");
+        assert_eq!(world.changed(&folder.join("out/work.bundle"), &report), "work.txt");
+
+        // The same, and killed before anybody could tidy up: the rescue opens the doors.
+        let script = format!("{close}; echo begun; exec sleep 8282");
+        let mut started = world.agent(&workspace, &script).start();
+        started.until_printed("begun");
+        started.child.kill().unwrap();
+        started.child.wait().unwrap();
+        wait_gone("sleep 8282");
+        let upper = Some(started.folder.join("upper"));
+        let workspace = Workspace { upper, ..workspace };
+        let (report, folder) = world.order("rescue", Work::Rescue { workspace }).finish();
+        assert_eq!(report.ending, Ending::Exited { code: 0 }, "{report:#?}");
+        assert_eq!(world.changed(&folder.join("out/rescue.bundle"), &report), "work.txt");
+    });
+}
+
+#[test]
 fn work_is_checkpointed_while_it_grows_and_a_reader_leaves_none() {
     as_everyone(|persona| {
         let world = World::new(persona);

@@ -6,9 +6,9 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+mod agents;
 pub mod inside;
 pub mod inside_order;
-mod agents;
 mod outside;
 
 pub use agents::{AgentFacts, agents};
@@ -26,7 +26,9 @@ pub fn dispatch(words: &[OsString]) -> Option<i32> {
     match (role, &words[2..]) {
         ("init", rest) => Some(midwatch_sandbox::init::run(rest).into()),
         ("inside", [order]) => Some(inside::main(Path::new(order))),
-        ("runner", [folder]) if !folder.to_string_lossy().starts_with('-') => Some(run(Path::new(folder))),
+        ("runner", [folder]) if !folder.to_string_lossy().starts_with('-') => {
+            Some(run(Path::new(folder)))
+        }
         _ => None,
     }
 }

@@ -111,8 +111,7 @@ mod tests {
         std::fs::write(node.join("pip.conf"), "[global]\ncert = /etc/ssl/ca.pem\n").unwrap();
         let mut policy = Policy::bare();
         let target = PathBuf::from("/toolchains/node");
-        policy.mounts =
-            vec![Mount::Bind { source: node, target: target.clone(), writable: false }];
+        policy.mounts = vec![Mount::Bind { source: node, target: target.clone(), writable: false }];
         let blanks = Blanks::make(&blank).unwrap();
         let mut hidden = find(&policy, &blanks);
         hidden.retain(|(file, _)| file.starts_with(&target));

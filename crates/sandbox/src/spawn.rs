@@ -107,8 +107,7 @@ pub fn spawn(
     let etc = entered.stage.place(true)?;
     etc::build(&etc, &policy)?;
     let blanks = Blanks::make(&entered.stage.place(true)?)?;
-    let staged =
-        Staged { exe: entered.stage.exe(), etc, hidden: hidden::find(&policy, &blanks) };
+    let staged = Staged { exe: entered.stage.exe(), etc, hidden: hidden::find(&policy, &blanks) };
     let descriptors = Descriptors {
         status: status_write.as_raw_fd(),
         seccomp: seccomp.as_ref().map(std::os::fd::AsRawFd::as_raw_fd),

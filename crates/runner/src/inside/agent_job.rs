@@ -47,17 +47,13 @@ pub(super) fn carry_out(
         return Ok(code);
     }
     let began = SystemTime::now();
-    let start = job.range_base.as_deref().map(|base| {
-        Start::of(
-            base,
-            &Git::new(&places.workspace.join(".git"), &places.workspace),
-        )
-    });
+    let start = job
+        .range_base
+        .as_deref()
+        .map(|base| Start::of(base, &Git::new(&places.workspace.join(".git"), &places.workspace)));
 
     leave::phase(&places.out, Phase::Command);
-    let checkpoints = start
-        .as_ref()
-        .and_then(|start| checkpoints(job, places, start));
+    let checkpoints = start.as_ref().and_then(|start| checkpoints(job, places, start));
     let exit = agent(job, places, stop);
     drop(checkpoints);
     execute::sweep();
@@ -76,11 +72,7 @@ pub(super) fn carry_out(
         // As a shell says it.
         Err(error) => {
             let _nobody_listens = writeln!(std::io::stderr(), "midwatch inside: {error}");
-            Ok(if error.kind() == std::io::ErrorKind::NotFound {
-                127
-            } else {
-                126
-            })
+            Ok(if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 })
         }
     }
 }
@@ -105,10 +97,7 @@ fn hide_deps(workspace: &Path, exclude: &[String]) -> std::io::Result<()> {
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
     }
-    for line in exclude
-        .iter()
-        .map(|path| pattern(path.as_bytes()))
-        .chain(LITTER.map(str::to_owned))
+    for line in exclude.iter().map(|path| pattern(path.as_bytes())).chain(LITTER.map(str::to_owned))
     {
         if !text.lines().any(|known| known == line) {
             text.push_str(&line);
@@ -136,22 +125,11 @@ fn checkpoints(job: &AgentJob, places: &Places, start: &Start) -> Option<Checkpo
 }
 
 fn agent(job: &AgentJob, places: &Places, stop: &AtomicBool) -> std::io::Result<Exit> {
-    let AgentJob {
-        argv,
-        env,
-        stdin,
-        grace_seconds,
-        ..
-    } = job;
+    let AgentJob { argv, env, stdin, grace_seconds, .. } = job;
     let (program, args) = argv.split_first().ok_or(std::io::ErrorKind::NotFound)?;
     let mut command = Command::new(program);
     command.args(args).envs(env).current_dir(&places.workspace);
-    execute::supervise(
-        &mut command,
-        stdin,
-        stop,
-        Duration::from_secs(*grace_seconds),
-    )
+    execute::supervise(&mut command, stdin, stop, Duration::from_secs(*grace_seconds))
 }
 
 /// The agent's `.git`, with the modes given back that reading it needs.
@@ -191,11 +169,7 @@ pub(super) fn rescue(base: &str, exclude: &[String], places: &Places) -> Result<
     let dir = places.out.join(SIDE);
     let done = Side::make(&dir, &places.workspace, &foreign, base, exclude).and_then(|mut side| {
         let claim = rescuing::rescue(&mut side, &foreign, base, &places.out)?;
-        list_ignored(
-            &side,
-            rescuing::checked_out_at(&places.workspace),
-            &places.out,
-        );
+        list_ignored(&side, rescuing::checked_out_at(&places.workspace), &places.out);
         Ok(claim)
     });
     let _left_for_the_outside = leave::remove(&dir);
@@ -206,24 +180,16 @@ pub(super) fn rescue(base: &str, exclude: &[String], places: &Places) -> Result<
 
 fn list_ignored(side: &Side, since: Option<SystemTime>, out: &Path) {
     let names = side.ignored(since, IGNORED_MAX);
-    let lines = names
-        .iter()
-        .filter_map(|name| serde_json::to_string(name).ok());
+    let lines = names.iter().filter_map(|name| serde_json::to_string(name).ok());
     let text: String = lines.flat_map(|line| [line, "\n".to_owned()]).collect();
     let _only_informs = leave::whole(out, left::IGNORED, text.as_bytes());
 }
 
 fn failed(error: &GitError) -> BundleClaim {
-    BundleClaim {
-        head: None,
-        set_aside: Vec::new(),
-        error: Some(error.to_string()),
-    }
+    BundleClaim { head: None, set_aside: Vec::new(), error: Some(error.to_string()) }
 }
 
 fn left_claim(places: &Places, claim: &BundleClaim) -> Result<(), InsideError> {
-    leave::json(&places.out, left::CLAIM, claim).map_err(|source| InsideError::Io {
-        what: "claim",
-        source,
-    })
+    leave::json(&places.out, left::CLAIM, claim)
+        .map_err(|source| InsideError::Io { what: "claim", source })
 }

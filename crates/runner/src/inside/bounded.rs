@@ -12,10 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 /// How long one wait lasts before time and cancelling are looked at again.
-const TICK: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 100_000_000,
-};
+const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
 /// The end of stderr that is kept, in bytes.
 const STDERR_KEPT: usize = 4096;
@@ -77,11 +74,7 @@ impl Answer {
             Ended::Cancelled => "called off".to_owned(),
         };
         let words = last_words(&self.stderr);
-        if words.is_empty() {
-            ending
-        } else {
-            format!("{ending}: {words}")
-        }
+        if words.is_empty() { ending } else { format!("{ending}: {words}") }
     }
 }
 
@@ -93,30 +86,16 @@ pub(super) fn last_words(bytes: &[u8]) -> String {
     text.chars()
         .skip(skip)
         .flat_map(|c| -> Vec<char> {
-            if c.is_control() {
-                c.escape_default().collect()
-            } else {
-                vec![c]
-            }
+            if c.is_control() { c.escape_default().collect() } else { vec![c] }
         })
         .collect()
 }
 
 /// Runs the command in a process group of its own, which is killed when the child has ended.
 pub(super) fn run(command: &mut Command, asked: Asked<'_>) -> io::Result<Answer> {
-    let Asked {
-        stdin,
-        limit,
-        cap,
-        cancel,
-        into,
-    } = asked;
+    let Asked { stdin, limit, cap, cancel, into } = asked;
     let until = Instant::now() + limit;
-    command.stdin(if stdin.is_empty() {
-        Stdio::null()
-    } else {
-        Stdio::piped()
-    });
+    command.stdin(if stdin.is_empty() { Stdio::null() } else { Stdio::piped() });
     command.stdout(into.map_or_else(Stdio::piped, Stdio::from));
     command.stderr(Stdio::piped()).process_group(0);
     let mut child = command.spawn()?;
@@ -144,12 +123,7 @@ pub(super) fn run(command: &mut Command, asked: Asked<'_>) -> io::Result<Answer>
         child.wait()?;
     }
     pipes.drain();
-    Ok(Answer {
-        ended,
-        stdout: pipes.stdout,
-        cut: pipes.cut,
-        stderr: pipes.stderr,
-    })
+    Ok(Answer { ended, stdout: pipes.stdout, cut: pipes.cut, stderr: pipes.stderr })
 }
 
 /// The three pipes of a child, none of which ever blocks us.
@@ -261,10 +235,7 @@ impl<'a> Pipes<'a> {
 }
 
 fn is_later(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-    )
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
 #[cfg(test)]
@@ -272,13 +243,7 @@ mod tests {
     use super::*;
 
     fn sh(script: &str, stdin: &[u8], limit: Duration) -> Answer {
-        let asked = Asked {
-            stdin,
-            limit,
-            cap: 1 << 20,
-            cancel: None,
-            into: None,
-        };
+        let asked = Asked { stdin, limit, cap: 1 << 20, cancel: None, into: None };
         run(Command::new("/bin/sh").args(["-c", script]), asked).unwrap()
     }
 
@@ -293,13 +258,8 @@ mod tests {
 
     #[test]
     fn output_beyond_the_cap_is_dropped_and_said() {
-        let asked = Asked {
-            stdin: b"",
-            limit: Duration::from_secs(20),
-            cap: 10,
-            cancel: None,
-            into: None,
-        };
+        let asked =
+            Asked { stdin: b"", limit: Duration::from_secs(20), cap: 10, cancel: None, into: None };
         let mut command = Command::new("/bin/sh");
         let answer = run(command.args(["-c", "echo 0123456789abc"]), asked).unwrap();
         assert_eq!(answer.stdout, b"0123456789");

@@ -24,14 +24,7 @@ pub(super) fn one(
     out: &Path,
     file: &str,
 ) -> Result<(), GitError> {
-    many(
-        side,
-        &[(name.to_owned(), head.id().to_owned())],
-        Some(head),
-        base,
-        out,
-        file,
-    )
+    many(side, &[(name.to_owned(), head.id().to_owned())], Some(head), base, out, file)
 }
 
 /// Bundles refs with what the base lacks of them. Where the base is absent, `snapshot` is the
@@ -53,9 +46,7 @@ pub(super) fn many(
         Some(Head::OnBase(_)) | None => by_git(side, refs, base, &temporary)?,
     }
     let written = File::open(&temporary).and_then(|written| written.sync_all());
-    written
-        .and_then(|()| std::fs::rename(&temporary, out.join(file)))
-        .map_err(told)
+    written.and_then(|()| std::fs::rename(&temporary, out.join(file))).map_err(told)
 }
 
 fn by_git(side: &Side, refs: &[(String, String)], base: &str, to: &Path) -> Result<(), GitError> {
@@ -68,10 +59,7 @@ fn by_git(side: &Side, refs: &[(String, String)], base: &str, to: &Path) -> Resu
         script.push_str(id);
         script.push('\n');
     }
-    side.git()
-        .call(["update-ref", "--stdin"])
-        .stdin(script.as_bytes())
-        .output()?;
+    side.git().call(["update-ref", "--stdin"]).stdin(script.as_bytes()).output()?;
     let to = to.to_string_lossy();
     let mut args = vec!["bundle", "create", "-q", &to];
     args.extend(refs.iter().map(|(name, _)| name.as_str()));
@@ -92,39 +80,21 @@ fn by_hand(
     to: &Path,
 ) -> Result<(), GitError> {
     let mut wanted = vec!["rev-list", "--objects", "--no-object-names", tree];
-    wanted.extend(
-        refs.iter()
-            .map(|(_, id)| id.as_str())
-            .filter(|id| *id != commit),
-    );
+    wanted.extend(refs.iter().map(|(_, id)| id.as_str()).filter(|id| *id != commit));
     let mut ids = side.git().call(wanted).output()?;
     ids.extend_from_slice(commit.as_bytes());
     ids.push(b'\n');
 
-    let head = if base.len() == 64 {
-        "# v3 git bundle\n@object-format=sha256"
-    } else {
-        "# v2 git bundle"
-    };
-    let names: Vec<String> = refs
-        .iter()
-        .map(|(name, id)| format!("{id} {name}\n"))
-        .collect();
+    let head =
+        if base.len() == 64 { "# v3 git bundle\n@object-format=sha256" } else { "# v2 git bundle" };
+    let names: Vec<String> = refs.iter().map(|(name, id)| format!("{id} {name}\n")).collect();
     let header = format!("{head}\n-{base} base\n{}\n", names.concat());
     let mut file = leave::fresh(to).map_err(told)?;
     file.write_all(header.as_bytes()).map_err(told)?;
     let args = ["pack-objects", "--stdout", "-q"];
-    side.git()
-        .call(args)
-        .stdin(&ids)
-        .into_file(file)
-        .output()
-        .map(|_| ())
+    side.git().call(args).stdin(&ids).into_file(file).output().map(|_| ())
 }
 
 fn told(source: std::io::Error) -> GitError {
-    GitError::Io {
-        what: "bundle".to_owned(),
-        source,
-    }
+    GitError::Io { what: "bundle".to_owned(), source }
 }

@@ -38,13 +38,7 @@ pub(super) fn make_base(folder: &Path, commit: &str, workers: u32) -> Result<(),
         return Err(CheckoutError::NotAnId(commit.to_owned()));
     }
     let dir = folder.join(".git");
-    for below in [
-        "objects/info",
-        "objects/pack",
-        "refs/heads",
-        "refs/tags",
-        "info",
-    ] {
+    for below in ["objects/info", "objects/pack", "refs/heads", "refs/tags", "info"] {
         create(&dir.join(below))?;
     }
     write(&dir.join("HEAD"), format!("{commit}\n").as_bytes())?;
@@ -63,20 +57,14 @@ pub(super) fn make_base(folder: &Path, commit: &str, workers: u32) -> Result<(),
 /// overlay. So the second is waited for and the index written once more.
 fn settle(git: &Git, dir: &Path) -> Result<(), CheckoutError> {
     let index = dir.join("index");
-    let written = index
-        .metadata()
-        .and_then(|meta| meta.modified())
-        .map_err(at(&index))?;
+    let written = index.metadata().and_then(|meta| meta.modified()).map_err(at(&index))?;
     let second = |time: SystemTime| {
-        time.duration_since(SystemTime::UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs())
+        time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
     };
     while second(SystemTime::now()) <= second(written) {
         std::thread::sleep(Duration::from_millis(20));
     }
-    git.call(["status", "--porcelain", "-uno"])
-        .env("GIT_OPTIONAL_LOCKS", "1")
-        .output()?;
+    git.call(["status", "--porcelain", "-uno"]).env("GIT_OPTIONAL_LOCKS", "1").output()?;
     Ok(())
 }
 
@@ -91,16 +79,11 @@ pub(super) fn prepare(workspace: &Path, pack: &Path, commit: &str) -> Result<(),
     let line = format!("{}\n", pack.join("objects").display());
     let known = fs::read_to_string(&alternates).unwrap_or_default();
     if !known.contains(&line) {
-        let file = fs::OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(&alternates);
-        file.and_then(|mut file| file.write_all(line.as_bytes()))
-            .map_err(at(&alternates))?;
+        let file = fs::OpenOptions::new().append(true).create(true).open(&alternates);
+        file.and_then(|mut file| file.write_all(line.as_bytes())).map_err(at(&alternates))?;
     }
     let git = Git::new(&dir, workspace);
-    git.call(["checkout", "-q", "-f", "--detach", commit])
-        .output()?;
+    git.call(["checkout", "-q", "-f", "--detach", commit]).output()?;
     verify(&git, commit)
 }
 
@@ -108,27 +91,16 @@ pub(super) fn prepare(workspace: &Path, pack: &Path, commit: &str) -> Result<(),
 fn verify(git: &Git, commit: &str) -> Result<(), CheckoutError> {
     let found = git.line(["rev-parse", "--verify", "HEAD"])?;
     if found != commit {
-        return Err(CheckoutError::OtherHead {
-            wanted: commit.to_owned(),
-            found,
-        });
+        return Err(CheckoutError::OtherHead { wanted: commit.to_owned(), found });
     }
     let wanted = git.line(["rev-parse", "--verify", &format!("{commit}^{{tree}}")])?;
     let index = git.line(["write-tree"])?;
     if index != wanted {
-        return Err(CheckoutError::OtherTree(format!(
-            "the index is tree {index}"
-        )));
+        return Err(CheckoutError::OtherTree(format!("the index is tree {index}")));
     }
     let missing = git.call(["ls-files", "--deleted", "-z"]).output()?;
-    if let Some(first) = missing
-        .split(|byte| *byte == 0)
-        .find(|path| !path.is_empty())
-    {
-        return Err(CheckoutError::OtherTree(format!(
-            "{} is missing",
-            escaped(first)
-        )));
+    if let Some(first) = missing.split(|byte| *byte == 0).find(|path| !path.is_empty()) {
+        return Err(CheckoutError::OtherTree(format!("{} is missing", escaped(first))));
     }
     Ok(())
 }
@@ -136,11 +108,8 @@ fn verify(git: &Git, commit: &str) -> Result<(), CheckoutError> {
 /// What an agent's own git sees: no background work that would copy the base's packs up, and a
 /// comparison of files that survives the overlay's other inode numbers.
 fn configuration(id_length: usize) -> String {
-    let (version, extension) = if id_length == 64 {
-        (1, "[extensions]\n\tobjectFormat = sha256\n")
-    } else {
-        (0, "")
-    };
+    let (version, extension) =
+        if id_length == 64 { (1, "[extensions]\n\tobjectFormat = sha256\n") } else { (0, "") };
     format!(
         "[core]\n\trepositoryformatversion = {version}\n\tfilemode = true\n\tbare = false\n\
          \tlogAllRefUpdates = true\n\tcheckStat = minimal\n\ttrustctime = false\n\
@@ -158,8 +127,5 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), CheckoutError> {
 
 fn at(path: &Path) -> impl Fn(std::io::Error) -> CheckoutError {
     let path = path.display().to_string();
-    move |source| CheckoutError::Io {
-        path: path.clone(),
-        source,
-    }
+    move |source| CheckoutError::Io { path: path.clone(), source }
 }

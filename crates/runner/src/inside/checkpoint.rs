@@ -55,10 +55,7 @@ impl Checkpoints {
                 let _as_it_was = rustix::process::setpriority_process(None, NICE);
                 run(&plan, &flag);
             })?;
-        Ok(Self {
-            cancel,
-            thread: Some(thread),
-        })
+        Ok(Self { cancel, thread: Some(thread) })
     }
 }
 
@@ -114,14 +111,7 @@ fn once(
         return Ok(None);
     }
     let head = commit::on_base(side, tree.clone(), &plan.base)?;
-    bundle::one(
-        side,
-        CHECKPOINT_REF,
-        &head,
-        &plan.base,
-        &plan.out,
-        CHECKPOINT_FILE,
-    )?;
+    bundle::one(side, CHECKPOINT_REF, &head, &plan.base, &plan.out, CHECKPOINT_FILE)?;
     Ok(Some(tree))
 }
 

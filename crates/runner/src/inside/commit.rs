@@ -27,28 +27,17 @@ pub(super) struct Start {
 impl Start {
     /// Looks at a workspace that nobody has worked in yet.
     pub(super) fn of(base: &str, git: &Git) -> Self {
-        let args = [
-            "ls-files",
-            "--cached",
-            "--ignored",
-            "--exclude-standard",
-            "-z",
-        ];
+        let args = ["ls-files", "--cached", "--ignored", "--exclude-standard", "-z"];
         Self {
             base: base.to_owned(),
-            tree: git
-                .line(["rev-parse", "--verify", "-q", &format!("{base}^{{tree}}")])
-                .ok(),
+            tree: git.line(["rev-parse", "--verify", "-q", &format!("{base}^{{tree}}")]).ok(),
             ignored_tracked: git.call(args).output().unwrap_or_default(),
         }
     }
 
     /// Only the commit is known.
     pub(super) fn unseen(base: &str) -> Self {
-        Self {
-            base: base.to_owned(),
-            ..Self::default()
-        }
+        Self { base: base.to_owned(), ..Self::default() }
     }
 }
 
@@ -108,15 +97,11 @@ pub(super) fn tree(
         (tree, missed) = side.snapshot(base)?;
     }
     if let Some(missed) = missed {
-        work.notes
-            .push(format!("some files could not be added ({missed})"));
+        work.notes.push(format!("some files could not be added ({missed})"));
     }
     let left_out = side.left_out();
     if !left_out.is_empty() {
-        work.notes.push(format!(
-            "left out, too big or not movable: {}",
-            left_out.join(", ")
-        ));
+        work.notes.push(format!("left out, too big or not movable: {}", left_out.join(", ")));
     }
     Ok(tree)
 }
@@ -131,15 +116,12 @@ pub(super) fn save(
 ) -> Result<Work, GitError> {
     let mut work = Work::default();
     if let Some(what) = foreign.in_progress() {
-        work.notes.push(format!(
-            "a {what} was in progress; the tree is committed as it was"
-        ));
+        work.notes.push(format!("a {what} was in progress; the tree is committed as it was"));
     }
     let tree = tree(side, foreign, start, out, &mut work)?;
     if !side.has_commit(&start.base) {
         if start.tree.as_deref() != Some(tree.as_str()) {
-            work.notes
-                .push("the base's objects were gone; one commit of the tree".to_owned());
+            work.notes.push("the base's objects were gone; one commit of the tree".to_owned());
             let commit = side.commit_on_absent(&tree, &start.base, WHOLE)?;
             work.head = Some(Head::BaseGone { commit, tree });
         }
@@ -147,21 +129,12 @@ pub(super) fn save(
     }
     let head = match usable(side, foreign, &start.base) {
         Ok(head) => {
-            let of_head = side
-                .git()
-                .line(["rev-parse", &format!("{head}^{{tree}}")])?;
-            if of_head == tree {
-                head
-            } else {
-                side.commit(&tree, &head, LEFT)?
-            }
+            let of_head = side.git().line(["rev-parse", &format!("{head}^{{tree}}")])?;
+            if of_head == tree { head } else { side.commit(&tree, &head, LEFT)? }
         }
         Err(why) => {
-            let of_base = side
-                .git()
-                .line(["rev-parse", &format!("{}^{{tree}}", start.base)])?;
-            work.notes
-                .push(format!("{why}; the tree became one commit on the base"));
+            let of_base = side.git().line(["rev-parse", &format!("{}^{{tree}}", start.base)])?;
+            work.notes.push(format!("{why}; the tree became one commit on the base"));
             if of_base == tree {
                 start.base.clone()
             } else {
@@ -201,20 +174,8 @@ fn usable(side: &Side, foreign: &Foreign, base: &str) -> Result<String, &'static
     if !side.git().is(["rev-list", "--objects", "--quiet", &range]) {
         return Err("objects of the commits are missing");
     }
-    let args = [
-        "log",
-        "--raw",
-        "-m",
-        "--no-renames",
-        "--no-abbrev",
-        "--format=",
-        &range,
-    ];
-    let changes = side
-        .git()
-        .call(args)
-        .output()
-        .map_err(|_| "the commits cannot be listed")?;
+    let args = ["log", "--raw", "-m", "--no-renames", "--no-abbrev", "--format=", &range];
+    let changes = side.git().call(args).output().map_err(|_| "the commits cannot be listed")?;
     let adds_link = |line: &[u8]| line.get(8..15) == Some(b"160000 ");
     if changes.split(|byte| *byte == b'\n').any(adds_link) {
         return Err("a commit holds a nested repository as a link");

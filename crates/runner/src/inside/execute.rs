@@ -16,10 +16,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 use super::leave;
 
 /// How long a stop may stay unseen.
-const TICK: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 100_000_000,
-};
+const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,17 +60,10 @@ impl Serialize for Exit {
 pub(super) fn write_file(home: &Path, path: &Path, text: &str) -> io::Result<PathBuf> {
     let path = home.join(path);
     if let Some(parent) = path.parent() {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(parent)?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
     }
     leave::remove(&path)?;
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path)?;
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
     file.write_all(text.as_bytes())?;
     Ok(path)
 }
@@ -89,21 +79,15 @@ pub(super) fn supervise(
     stop: &AtomicBool,
     grace: Duration,
 ) -> io::Result<Exit> {
-    command.stdin(if stdin.is_empty() {
-        Stdio::null()
-    } else {
-        Stdio::piped()
-    });
+    command.stdin(if stdin.is_empty() { Stdio::null() } else { Stdio::piped() });
     let mut child = command.process_group(0).spawn()?;
     let pid = Pid::from_child(&child);
     if let Some(mut pipe) = child.stdin.take() {
         let text = stdin.to_owned();
         // Not joined: a child that never reads must not hold us. It ends with the pipe's reader.
-        std::thread::Builder::new()
-            .stack_size(128 << 10)
-            .spawn(move || {
-                let _reader_gone = pipe.write_all(text.as_bytes());
-            })?;
+        std::thread::Builder::new().stack_size(128 << 10).spawn(move || {
+            let _reader_gone = pipe.write_all(text.as_bytes());
+        })?;
     }
     let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok();
     let mut kill_at = None;
@@ -121,10 +105,8 @@ pub(super) fn supervise(
             }
             None | Some(_) => {}
         }
-        let mut fds: Vec<PollFd<'_>> = pidfd
-            .iter()
-            .map(|fd| PollFd::new(fd, PollFlags::IN))
-            .collect();
+        let mut fds: Vec<PollFd<'_>> =
+            pidfd.iter().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
         let _woken = poll(&mut fds, Some(&TICK));
     };
     let _gone_already = kill_process_group(pid, Signal::KILL);
@@ -146,10 +128,7 @@ pub(super) fn sweep() {
             return;
         };
         for entry in entries.flatten() {
-            let pid = entry
-                .file_name()
-                .to_str()
-                .and_then(|name| name.parse::<i32>().ok());
+            let pid = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok());
             let other = pid.filter(|pid| *pid > 1 && pid.unsigned_abs() != ours);
             if let Some(pid) = other.and_then(Pid::from_raw) {
                 let _gone_already = kill_process(pid, Signal::KILL);
@@ -175,26 +154,15 @@ mod tests {
         assert_eq!(run("exit 7"), Exit::Code(7));
         assert_eq!(run("kill -9 $$"), Exit::Signal(9));
         assert_eq!(Exit::Signal(9).code(), 137);
-        assert_eq!(
-            serde_json::to_string(&Exit::Signal(9)).unwrap(),
-            r#"{"signal":9}"#
-        );
-        assert_eq!(
-            serde_json::to_string(&Exit::Code(0)).unwrap(),
-            r#"{"code":0}"#
-        );
+        assert_eq!(serde_json::to_string(&Exit::Signal(9)).unwrap(), r#"{"signal":9}"#);
+        assert_eq!(serde_json::to_string(&Exit::Code(0)).unwrap(), r#"{"code":0}"#);
     }
 
     #[test]
     fn a_prompt_bigger_than_a_pipe_reaches_a_reader_and_a_deaf_child_ends() {
         let never = AtomicBool::new(false);
         let prompt = "p".repeat(1 << 20);
-        let read = supervise(
-            &mut sh("test $(wc -c) -eq 1048576"),
-            &prompt,
-            &never,
-            Duration::ZERO,
-        );
+        let read = supervise(&mut sh("test $(wc -c) -eq 1048576"), &prompt, &never, Duration::ZERO);
         assert_eq!(read.unwrap(), Exit::Code(0));
         let deaf = supervise(&mut sh("exit 3"), &prompt, &never, Duration::ZERO);
         assert_eq!(deaf.unwrap(), Exit::Code(3));

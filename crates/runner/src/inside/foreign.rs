@@ -39,31 +39,20 @@ impl Foreign {
         };
         let common = dir.as_ref().map(|dir| {
             let other = read(&dir.join("commondir")).and_then(|text| first_line(&text));
-            other
-                .map(|other| dir.join(other))
-                .filter(|p| p.is_dir())
-                .unwrap_or_else(|| dir.clone())
+            other.map(|other| dir.join(other)).filter(|p| p.is_dir()).unwrap_or_else(|| dir.clone())
         });
         Self { dir, common }
     }
 
     /// The folder of its objects, absolute, if there is one.
     pub(super) fn objects(&self) -> Option<PathBuf> {
-        self.common
-            .as_ref()?
-            .join("objects")
-            .canonicalize()
-            .ok()
-            .filter(|path| path.is_dir())
+        self.common.as_ref()?.join("objects").canonicalize().ok().filter(|path| path.is_dir())
     }
 
     /// Its index file, if it is a plain one.
     pub(super) fn index(&self) -> Option<PathBuf> {
         let path = self.dir.as_ref()?.join("index");
-        path.symlink_metadata()
-            .ok()
-            .filter(std::fs::Metadata::is_file)
-            .map(|_| path)
+        path.symlink_metadata().ok().filter(std::fs::Metadata::is_file).map(|_| path)
     }
 
     /// A file of the common directory such as `shallow` or `info/exclude`.
@@ -94,11 +83,8 @@ impl Foreign {
     }
 
     fn resolve(&self, name: &str, depth: usize) -> Option<String> {
-        let from = if name.starts_with("refs/") {
-            self.common.as_ref()?
-        } else {
-            self.dir.as_ref()?
-        };
+        let from =
+            if name.starts_with("refs/") { self.common.as_ref()? } else { self.dir.as_ref()? };
         let Some(text) = read(&from.join(name)).and_then(|text| first_line(&text)) else {
             return self.packed().remove(name);
         };
@@ -107,20 +93,13 @@ impl Foreign {
         }
         let target = text.strip_prefix("ref:")?.trim();
         let clean = target.starts_with("refs/") && !target.split('/').any(|part| part == "..");
-        if clean && depth > 0 {
-            self.resolve(target, depth - 1)
-        } else {
-            None
-        }
+        if clean && depth > 0 { self.resolve(target, depth - 1) } else { None }
     }
 
     /// Every ref below `refs/` with its id; none where the ref is broken. Sorted by name.
     pub(super) fn refs(&self) -> BTreeMap<String, Option<String>> {
-        let mut found: BTreeMap<String, Option<String>> = self
-            .packed()
-            .into_iter()
-            .map(|(name, id)| (name, Some(id)))
-            .collect();
+        let mut found: BTreeMap<String, Option<String>> =
+            self.packed().into_iter().map(|(name, id)| (name, Some(id))).collect();
         if let Some(common) = &self.common {
             let mut names = Vec::new();
             walk(&common.join("refs"), "refs", DEPTH_MAX, &mut names);
@@ -141,10 +120,7 @@ impl Foreign {
         let text = read(&common.join("logs").join(name)).unwrap_or_default();
         for line in String::from_utf8_lossy(&text).lines().rev() {
             let mut words = line.splitn(3, ' ');
-            let (old, new) = (
-                words.next().unwrap_or_default(),
-                words.next().unwrap_or_default(),
-            );
+            let (old, new) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
             for id in [new, old] {
                 let zero = id.bytes().all(|b| b == b'0');
                 if is_id(id) && !zero && !ids.iter().any(|known| known == id) {
@@ -179,11 +155,7 @@ impl Foreign {
 /// Reads the end of a plain file, at most [`FILE_MAX`]; a FIFO, a device or a folder is none.
 fn read(path: &Path) -> Option<Vec<u8>> {
     let nonblock = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
-    let mut file = OpenOptions::new()
-        .read(true)
-        .custom_flags(nonblock)
-        .open(path)
-        .ok()?;
+    let mut file = OpenOptions::new().read(true).custom_flags(nonblock).open(path).ok()?;
     let meta = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
     if meta.len() > FILE_MAX {
         std::io::Seek::seek(&mut file, std::io::SeekFrom::Start(meta.len() - FILE_MAX)).ok()?;
@@ -195,10 +167,7 @@ fn read(path: &Path) -> Option<Vec<u8>> {
 
 fn first_line(bytes: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(bytes).ok()?;
-    text.lines()
-        .next()
-        .map(|line| line.trim().to_owned())
-        .filter(|line| !line.is_empty())
+    text.lines().next().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty())
 }
 
 fn named_in(file: &Path, workspace: &Path) -> Option<PathBuf> {
@@ -251,16 +220,10 @@ mod tests {
     #[test]
     fn head_is_followed_through_loose_and_packed_refs() {
         let line = format!("{A}\n");
-        let loose = with(&[
-            (".git/HEAD", "ref: refs/heads/x\n"),
-            (".git/refs/heads/x", &line),
-        ]);
+        let loose = with(&[(".git/HEAD", "ref: refs/heads/x\n"), (".git/refs/heads/x", &line)]);
         assert_eq!(Foreign::at(loose.path()).head().as_deref(), Some(A));
         let packed = format!("# pack-refs with: peeled\n{B} refs/heads/x\n^{A}\n");
-        let packed = with(&[
-            (".git/HEAD", "ref: refs/heads/x\n"),
-            (".git/packed-refs", &packed),
-        ]);
+        let packed = with(&[(".git/HEAD", "ref: refs/heads/x\n"), (".git/packed-refs", &packed)]);
         assert_eq!(Foreign::at(packed.path()).head().as_deref(), Some(B));
         let detached = with(&[(".git/HEAD", &line)]);
         assert_eq!(Foreign::at(detached.path()).head().as_deref(), Some(A));
@@ -268,22 +231,14 @@ mod tests {
 
     #[test]
     fn garbage_loops_and_ways_out_are_no_head() {
-        for head in [
-            "ref: refs/heads/none\n",
-            "ref: refs/../../etc/passwd\n",
-            "\0\x01",
-            "",
-        ] {
+        for head in ["ref: refs/heads/none\n", "ref: refs/../../etc/passwd\n", "\0\x01", ""] {
             let folder = with(&[(".git/HEAD", head)]);
             assert_eq!(Foreign::at(folder.path()).head(), None, "{head:?}");
         }
         let circle = "ref: refs/heads/a\n";
         let folder = with(&[(".git/HEAD", circle), (".git/refs/heads/a", circle)]);
         assert_eq!(Foreign::at(folder.path()).head(), None);
-        assert_eq!(
-            Foreign::at(tempfile::tempdir().unwrap().path()).head(),
-            None
-        );
+        assert_eq!(Foreign::at(tempfile::tempdir().unwrap().path()).head(), None);
     }
 
     #[test]
@@ -298,11 +253,7 @@ mod tests {
         ]);
         let foreign = Foreign::at(folder.path());
         assert_eq!(foreign.head().as_deref(), Some(A));
-        let objects = folder
-            .path()
-            .join("elsewhere/objects")
-            .canonicalize()
-            .unwrap();
+        let objects = folder.path().join("elsewhere/objects").canonicalize().unwrap();
         assert_eq!(foreign.objects(), Some(objects));
     }
 
@@ -319,13 +270,7 @@ mod tests {
     fn a_fifo_in_the_place_of_head_holds_nobody() {
         let folder = with(&[(".git/config", "")]);
         let fifo = folder.path().join(".git/HEAD");
-        assert!(
-            std::process::Command::new("mkfifo")
-                .arg(&fifo)
-                .status()
-                .unwrap()
-                .success()
-        );
+        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
         assert_eq!(Foreign::at(folder.path()).head(), None);
     }
 }

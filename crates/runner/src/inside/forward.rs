@@ -25,10 +25,7 @@ const CONNECTIONS_MAX: usize = 512;
 const BUFFER: usize = 16 << 10;
 
 /// Between two tries of a socket that does not answer.
-const RETRY: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 100_000_000,
-};
+const RETRY: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
 /// A running forwarder; it ends when dropped, and its connections with it.
 #[derive(Debug)]
@@ -52,20 +49,13 @@ impl Forwarder {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, *port))?;
             listener.set_nonblocking(true)?;
             ports.push(listener.local_addr()?.port());
-            doors.push(Door {
-                listener,
-                socket: socket.clone(),
-            });
+            doors.push(Door { listener, socket: socket.clone() });
         }
         let thread = std::thread::Builder::new()
             .name("forward".to_owned())
             .stack_size(256 << 10)
             .spawn(move || run(&doors, &end, hold))?;
-        Ok(Self {
-            ports,
-            ender,
-            thread: Some(thread),
-        })
+        Ok(Self { ports, ender, thread: Some(thread) })
     }
 
     /// The ports in the order of the routes.
@@ -160,8 +150,7 @@ impl Connection {
                 Err(_) => {}
             }
         }
-        self.moved()
-            .is_ok_and(|()| !(self.up.passed && self.down.passed))
+        self.moved().is_ok_and(|()| !(self.up.passed && self.down.passed))
     }
 
     fn moved(&mut self) -> io::Result<()> {
@@ -211,11 +200,7 @@ fn run(doors: &[Door], end: &UnixStream, hold: Duration) {
         let accepting = connections.len() < CONNECTIONS_MAX;
         let mut fds = vec![PollFd::new(end, PollFlags::IN)];
         if accepting {
-            fds.extend(
-                doors
-                    .iter()
-                    .map(|door| PollFd::new(&door.listener, PollFlags::IN)),
-            );
+            fds.extend(doors.iter().map(|door| PollFd::new(&door.listener, PollFlags::IN)));
         }
         // Which connection each descriptor belongs to. One without an interest is not polled:
         // its hang-up would be reported for ever.
@@ -233,9 +218,7 @@ fn run(doors: &[Door], end: &UnixStream, hold: Duration) {
                 owners.push(number);
             }
         }
-        let waiting = connections
-            .iter()
-            .any(|connection| connection.server.is_none());
+        let waiting = connections.iter().any(|connection| connection.server.is_none());
         if poll(&mut fds, waiting.then_some(&RETRY)).is_err() {
             continue;
         }
@@ -243,11 +226,7 @@ fn run(doors: &[Door], end: &UnixStream, hold: Duration) {
             return;
         }
         ready.clear();
-        ready.extend(
-            connections
-                .iter()
-                .map(|connection| connection.server.is_none()),
-        );
+        ready.extend(connections.iter().map(|connection| connection.server.is_none()));
         for (fd, owner) in fds.iter().skip(first).zip(&owners) {
             if !fd.revents().is_empty()
                 && let Some(ready) = ready.get_mut(*owner)
@@ -273,9 +252,7 @@ fn accept(doors: &[Door], connections: &mut Vec<Connection>, hold: Duration) {
         while connections.len() < CONNECTIONS_MAX {
             match door.listener.accept() {
                 Ok((client, _)) => {
-                    let set = client
-                        .set_nonblocking(true)
-                        .and_then(|()| client.set_nodelay(true));
+                    let set = client.set_nonblocking(true).and_then(|()| client.set_nodelay(true));
                     if set.is_err() {
                         continue;
                     }
@@ -313,8 +290,5 @@ fn connect(socket: &Path) -> io::Result<UnixStream> {
 }
 
 fn is_later(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-    )
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }

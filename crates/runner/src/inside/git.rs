@@ -80,12 +80,7 @@ pub(super) struct Git {
 impl Git {
     /// git on this directory and tree.
     pub(super) fn new(dir: &Path, tree: &Path) -> Self {
-        Self {
-            dir: dir.to_owned(),
-            tree: tree.to_owned(),
-            cancel: None,
-            limit: LIMIT,
-        }
+        Self { dir: dir.to_owned(), tree: tree.to_owned(), cancel: None, limit: LIMIT }
     }
 
     /// The same, called off when the flag becomes true.
@@ -116,18 +111,8 @@ impl Git {
         I: IntoIterator<Item = S>,
         S: AsRef<OsStr>,
     {
-        let args = args
-            .into_iter()
-            .map(|arg| arg.as_ref().to_owned())
-            .collect();
-        Call {
-            git: self,
-            args,
-            settings: Vec::new(),
-            stdin: &[],
-            into: None,
-            env: Vec::new(),
-        }
+        let args = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
+        Call { git: self, args, settings: Vec::new(), stdin: &[], into: None, env: Vec::new() }
     }
 
     /// Runs a command that must succeed and answer one line.
@@ -145,9 +130,7 @@ impl Git {
         I: IntoIterator<Item = S>,
         S: AsRef<OsStr>,
     {
-        self.call(args)
-            .answer()
-            .is_ok_and(|answer| answer.code() == Some(0))
+        self.call(args).answer().is_ok_and(|answer| answer.code() == Some(0))
     }
 }
 
@@ -188,10 +171,7 @@ impl<'a> Call<'a> {
 
     /// Runs it; any exit code is an answer.
     pub(super) fn answer(self) -> Result<Answer, GitError> {
-        let what = self
-            .args
-            .first()
-            .map(|arg| arg.to_string_lossy().into_owned());
+        let what = self.args.first().map(|arg| arg.to_string_lossy().into_owned());
         let what = what.unwrap_or_default();
         let mut command = Command::new(program());
         command.env_clear().envs([
@@ -208,9 +188,7 @@ impl<'a> Call<'a> {
             ("GIT_EDITOR", "false"),
             ("GIT_PAGER", "cat"),
         ]);
-        command
-            .env("GIT_DIR", &self.git.dir)
-            .env("GIT_WORK_TREE", &self.git.tree);
+        command.env("GIT_DIR", &self.git.dir).env("GIT_WORK_TREE", &self.git.tree);
         command.envs(self.env).current_dir(&self.git.tree);
         for setting in SETTINGS {
             command.args(["-c", setting]);
@@ -226,10 +204,8 @@ impl<'a> Call<'a> {
             cancel: self.git.cancel.as_deref(),
             into: self.into,
         };
-        let answer = bounded::run(&mut command, asked).map_err(|source| GitError::Io {
-            what: what.clone(),
-            source,
-        })?;
+        let answer = bounded::run(&mut command, asked)
+            .map_err(|source| GitError::Io { what: what.clone(), source })?;
         match answer.ended {
             Ended::Itself(_) => Ok(answer),
             Ended::Late => Err(GitError::Late { what }),
@@ -239,51 +215,34 @@ impl<'a> Call<'a> {
 
     /// Runs it; it must end with 0.
     pub(super) fn output(self) -> Result<Vec<u8>, GitError> {
-        let what = self
-            .args
-            .first()
-            .map(|arg| arg.to_string_lossy().into_owned());
+        let what = self.args.first().map(|arg| arg.to_string_lossy().into_owned());
         let answer = self.answer()?;
         if answer.cut {
             // Half a list would pass for a whole one.
             let story = "more output than can be read".to_owned();
-            Err(GitError::Failed {
-                what: what.unwrap_or_default(),
-                story,
-            })
+            Err(GitError::Failed { what: what.unwrap_or_default(), story })
         } else if answer.code() == Some(0) {
             Ok(answer.stdout)
         } else {
             let story = answer.story();
-            Err(GitError::Failed {
-                what: what.unwrap_or_default(),
-                story,
-            })
+            Err(GitError::Failed { what: what.unwrap_or_default(), story })
         }
     }
 
     /// Runs it; it must end with 0; the answer without the last newline.
     pub(super) fn line(self) -> Result<String, GitError> {
-        Ok(String::from_utf8_lossy(&self.output()?)
-            .trim_end()
-            .to_owned())
+        Ok(String::from_utf8_lossy(&self.output()?).trim_end().to_owned())
     }
 }
 
 /// The system's git: a toolchain earlier in PATH must not decide with what work is saved.
 fn program() -> &'static str {
     const SYSTEM: &str = "/usr/bin/git";
-    if Path::new(SYSTEM).exists() {
-        SYSTEM
-    } else {
-        "git"
-    }
+    if Path::new(SYSTEM).exists() { SYSTEM } else { "git" }
 }
 
 /// Whether the text is a whole object id in git's own writing.
 pub(super) fn is_id(text: &str) -> bool {
     matches!(text.len(), 40 | 64)
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+        && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }

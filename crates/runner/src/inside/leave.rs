@@ -47,11 +47,7 @@ pub(super) fn whole(out: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
 
 /// A new file, 0600, never through a link that somebody left there.
 pub(super) fn fresh(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
 /// Makes `out` writable again after hostile code, which is dead: no permissions, and folders,

@@ -26,11 +26,7 @@ pub(super) fn escaped(path: &[u8]) -> String {
         .chars()
         .take(NAME_MAX)
         .flat_map(|c| -> Vec<char> {
-            if c.is_control() {
-                c.escape_default().collect()
-            } else {
-                vec![c]
-            }
+            if c.is_control() { c.escape_default().collect() } else { vec![c] }
         })
         .collect()
 }

@@ -83,10 +83,7 @@ pub(super) fn set_aside(
 
 fn move_away(workspace: &Path, folder: &Path, out: &Path, number: usize) -> bool {
     let from = workspace.join(folder).join(".git");
-    let places = [
-        workspace.join(".git/midwatch-set-aside"),
-        out.join("set-aside"),
-    ];
+    let places = [workspace.join(".git/midwatch-set-aside"), out.join("set-aside")];
     let own_is_folder = workspace.join(".git").is_dir();
     let places = places.iter().skip(usize::from(!own_is_folder));
     places.into_iter().any(|place| {

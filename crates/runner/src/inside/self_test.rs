@@ -61,16 +61,11 @@ pub(super) fn run(job: &AgentJob, places: &Places, stop: &AtomicBool) -> Result<
     shell(stop)?;
     git(&places.workspace)?;
     agent(job, places, stop)?;
-    job.endpoint
-        .as_deref()
-        .map_or(Ok(()), |url| endpoint(url, token(&job.env)))
+    job.endpoint.as_deref().map_or(Ok(()), |url| endpoint(url, token(&job.env)))
 }
 
 fn fail(what: What, detail: impl Into<String>) -> Failed {
-    Failed {
-        what,
-        detail: detail.into(),
-    }
+    Failed { what, detail: detail.into() }
 }
 
 fn writable(what: What, folder: &Path) -> Result<(), Failed> {
@@ -102,53 +97,30 @@ fn shell(stop: &AtomicBool) -> Result<(), Failed> {
 
 fn git(workspace: &Path) -> Result<(), Failed> {
     let git = Git::new(&workspace.join(".git"), workspace).limited_to(GIT_LIMIT);
-    for args in [
-        &["rev-parse", "--verify", "HEAD"][..],
-        &["status", "--porcelain"][..],
-    ] {
-        git.call(args)
-            .output()
-            .map_err(|error| fail(What::Git, error.to_string()))?;
+    for args in [&["rev-parse", "--verify", "HEAD"][..], &["status", "--porcelain"][..]] {
+        git.call(args).output().map_err(|error| fail(What::Git, error.to_string()))?;
     }
     Ok(())
 }
 
 fn agent(job: &AgentJob, places: &Places, stop: &AtomicBool) -> Result<(), Failed> {
-    let program = job
-        .argv
-        .first()
-        .ok_or_else(|| fail(What::Agent, "no program is named"))?;
+    let program = job.argv.first().ok_or_else(|| fail(What::Agent, "no program is named"))?;
     if job.version_args.is_empty() {
         return match find(program, &job.env, &places.workspace) {
             Some(_) => Ok(()),
-            None => Err(fail(
-                What::Agent,
-                format!("{program}: not found or not executable"),
-            )),
+            None => Err(fail(What::Agent, format!("{program}: not found or not executable"))),
         };
     }
     let mut command = Command::new(program);
-    command
-        .args(&job.version_args)
-        .envs(&job.env)
-        .current_dir(&places.workspace);
-    let asked = Asked {
-        stdin: b"",
-        limit: AGENT_LIMIT,
-        cap: 4096,
-        cancel: Some(stop),
-        into: None,
-    };
+    command.args(&job.version_args).envs(&job.env).current_dir(&places.workspace);
+    let asked = Asked { stdin: b"", limit: AGENT_LIMIT, cap: 4096, cancel: Some(stop), into: None };
     let answer = bounded::run(&mut command, asked)
         .map_err(|error| fail(What::Agent, format!("{program}: {error}")))?;
     if answer.code() == Some(0) {
         Ok(())
     } else {
         let asked_for = job.version_args.join(" ");
-        Err(fail(
-            What::Agent,
-            format!("{program} {asked_for}: {}", answer.story()),
-        ))
+        Err(fail(What::Agent, format!("{program} {asked_for}: {}", answer.story())))
     }
 }
 
@@ -164,9 +136,7 @@ fn find(program: &str, env: &BTreeMap<String, String>, workspace: &Path) -> Opti
     }
     let own = std::env::var("PATH").unwrap_or_default();
     let path = env.get("PATH").unwrap_or(&own);
-    path.split(':')
-        .map(|folder| Path::new(folder).join(program))
-        .find_map(executable)
+    path.split(':').map(|folder| Path::new(folder).join(program)).find_map(executable)
 }
 
 /// The run token, under the names that CLIs take it by.
@@ -179,11 +149,7 @@ fn token(env: &BTreeMap<String, String>) -> Option<&str> {
         "CODEX_API_KEY",
         "OPENAI_API_KEY",
     ];
-    NAMES
-        .iter()
-        .find_map(|name| env.get(*name))
-        .map(String::as_str)
-        .filter(|t| !t.is_empty())
+    NAMES.iter().find_map(|name| env.get(*name)).map(String::as_str).filter(|t| !t.is_empty())
 }
 
 /// Asks the gateway for its root. Any answer shows that the way is open, but our own refusal of
@@ -191,9 +157,7 @@ fn token(env: &BTreeMap<String, String>) -> Option<&str> {
 /// answered to anybody, so where a token is known it is shown with a GET.
 fn endpoint(url: &str, token: Option<&str>) -> Result<(), Failed> {
     let wrong = |why: &str| fail(What::Endpoint, format!("{url}: {why}"));
-    let rest = url
-        .strip_prefix("http://")
-        .ok_or_else(|| wrong("is no http:// address"))?;
+    let rest = url.strip_prefix("http://").ok_or_else(|| wrong("is no http:// address"))?;
     let authority = rest.split('/').next().unwrap_or_default();
     let address: SocketAddr = authority
         .replace("localhost", "127.0.0.1")
@@ -202,23 +166,13 @@ fn endpoint(url: &str, token: Option<&str>) -> Result<(), Failed> {
     let head = ask(address, authority, token).map_err(|error| wrong(&error.to_string()))?;
     let line = head.lines().next().unwrap_or_default();
     let status = line.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5));
-    let status: u16 = status
-        .and_then(|digits| digits.parse().ok())
-        .ok_or_else(|| {
-            wrong(&format!(
-                "answered no HTTP: {}",
-                bounded::last_words(line.as_bytes())
-            ))
-        })?;
-    let ours = head
-        .lines()
-        .any(|line| line.to_ascii_lowercase().starts_with(REFUSAL));
+    let status: u16 = status.and_then(|digits| digits.parse().ok()).ok_or_else(|| {
+        wrong(&format!("answered no HTTP: {}", bounded::last_words(line.as_bytes())))
+    })?;
+    let ours = head.lines().any(|line| line.to_ascii_lowercase().starts_with(REFUSAL));
     let refused = ours || (status == 401 && token.is_some()) || status >= 500;
     if refused {
-        Err(wrong(&format!(
-            "answered {}",
-            bounded::last_words(head.trim().as_bytes())
-        )))
+        Err(wrong(&format!("answered {}", bounded::last_words(head.trim().as_bytes()))))
     } else {
         Ok(())
     }
@@ -273,28 +227,17 @@ mod tests {
             ("HTTP/1.1 200 OK\r\n\r\n", true),
             ("HTTP/1.1 404 Not Found\r\n\r\n", true),
             ("HTTP/1.1 401 Unauthorized\r\n\r\n", false),
-            (
-                "HTTP/1.1 503 No Login\r\nx-midwatch-reason: NeedsLogin\r\n\r\n",
-                false,
-            ),
+            ("HTTP/1.1 503 No Login\r\nx-midwatch-reason: NeedsLogin\r\n\r\n", false),
             ("SSH-2.0-nonsense\r\n", false),
             ("", false),
         ] {
             let (url, thread) = answering(answer);
             let result = endpoint(&url, Some("run-token"));
             assert_eq!(result.is_ok(), alive, "{answer:?}: {result:?}");
-            assert!(
-                thread
-                    .join()
-                    .unwrap()
-                    .contains("authorization: Bearer run-token")
-            );
+            assert!(thread.join().unwrap().contains("authorization: Bearer run-token"));
         }
         let (url, thread) = answering("HTTP/1.1 401 Unauthorized\r\n\r\n");
-        assert!(
-            endpoint(&url, None).is_ok(),
-            "without a token a 401 says nothing"
-        );
+        assert!(endpoint(&url, None).is_ok(), "without a token a 401 says nothing");
         assert!(!thread.join().unwrap().contains("authorization"));
     }
 
@@ -303,9 +246,6 @@ mod tests {
         let failed = writable(What::Config, Path::new("/proc/none")).unwrap_err();
         assert_eq!(failed.what, What::Config);
         let json = serde_json::to_string(&failed).unwrap();
-        assert!(
-            json.starts_with(r#"{"what":"config","detail":"/proc/none"#),
-            "{json}"
-        );
+        assert!(json.starts_with(r#"{"what":"config","detail":"/proc/none"#), "{json}");
     }
 }

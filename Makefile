@@ -25,7 +25,7 @@ lint: ## formatting, clippy, shell syntax, licences
 	@tools/lint.sh
 
 gen: ## write the generated files under docs/reference
-	@cargo xtask gen
+	@cargo xtask gen --cli
 
 matrix: ## drive the real CLIs through every failure; its output is kept under docs/matrix
 	@cargo run --quiet --locked --package midwatch-agents --example matrix

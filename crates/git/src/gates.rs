@@ -196,7 +196,7 @@ pub(crate) fn examine(
     if steps.len() > caps.files {
         gate.find(
             Rule::FileCount,
-            b"",
+            b"(all files)",
             range.head,
             format!("{} of at most {}", steps.len(), caps.files),
         );

@@ -117,9 +117,10 @@ fn is_shell(path: &str, text: &str) -> bool {
 }
 
 /// Words that stand before a command.
-const BEFORE: [&str; 20] = [
+const BEFORE: [&str; 26] = [
     "if", "then", "else", "elif", "do", "while", "until", "!", "{", "time", "exec", "env", "nice",
-    "command", "xvfb-run", "npx", "uv", "poetry", "pipenv", "run",
+    "command", "xvfb-run", "npx", "uv", "poetry", "pipenv", "run", "timeout", "nohup", "stdbuf",
+    "setsid", "xargs", "sudo",
 ];
 
 /// Programs that run the file they are given.
@@ -128,18 +129,40 @@ const INTERPRETERS: [&str; 17] = [
     "perl", "php", "source", ".", "tsx",
 ];
 
+/// `$(PYTHON) x` as `python x`: a variable that names a program is named after it.
+fn with_variables(text: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("$(") {
+        plain.push_str(&rest[..at]);
+        let after = &rest[at + 2..];
+        let length = after.bytes().take_while(|b| b.is_ascii_uppercase() || *b == b'_').count();
+        if length > 0 && after[length..].starts_with(')') {
+            plain.push_str(&after[..length].to_lowercase());
+            rest = &after[length + 1..];
+        } else {
+            plain.push_str("$(");
+            rest = after;
+        }
+    }
+    plain.push_str(rest);
+    plain
+}
+
 /// What the commands of a text run.
 fn run_by(text: &str) -> Vec<Runs> {
     let mut found = Vec::new();
     let mut folder = String::new();
-    for command in text.split(['\n', ';', '&', '|', '(', ')', '`']) {
+    for command in with_variables(text).split(['\n', ';', '&', '|', '(', ')', '`']) {
         let words: Vec<String> = command
             .split([' ', '\t', '\r', '"', '\'', '<', '>'])
             .map(|word| word.trim_start_matches(['$', '{']).trim_end_matches('}').to_owned())
             .filter(|word| !word.is_empty())
             .collect();
         let mut words = words.iter().map(String::as_str).skip_while(|word| {
-            BEFORE.contains(word) || (word.contains('=') && !word.starts_with('-'))
+            // With their own options and numbers: `timeout -k 5 60`.
+            let aside = word.starts_with(|c: char| c == '-' || c.is_ascii_digit());
+            aside || BEFORE.contains(word) || word.contains('=')
         });
         let Some(program) = words.next() else { continue };
         let rest: Vec<&str> = words.collect();
@@ -240,6 +263,8 @@ mod tests {
             ("python3 -m unittest discover", "unittest.py"),
             ("python3.11 -m tools.check", "tools/check.py"),
             ("true; . ./env.sh", "env.sh"),
+            ("timeout -k 5 60 ./slow.sh", "slow.sh"),
+            ("env -i CI=1 sh quiet", "quiet"),
             ("make -f ci.make test", "ci.make"),
             ("./gradlew test", "gradlew"),
             ("python3 manage.py test", "manage.py"),
@@ -256,8 +281,8 @@ mod tests {
         let base = [
             (
                 "Makefile",
-                "X := 1\nall: t\nt: pre a.c\n\t@sh scripts/check\n\t$(PYTHON) tests/all.py\n\tcc a.c\n\
-                 pre:\n\tnpm t\nrun:\n\tpython3 app.py\n",
+                "X := 1\nall: t\nt: pre a.c\n\t@sh scripts/check\n\t$(PYTHON) all.py\n\tcc a.c\n\
+                 pre:\n\t$(MAKE) -s deep\ndeep:\n\tnpm t\nrun:\n\tpython3 app.py\n",
             ),
             ("scripts/check", "#!/bin/sh\n./scripts/more\n"),
             ("scripts/more", "#!/usr/bin/env bash\nsh scripts/check\nperl last.pl\n"),
@@ -268,7 +293,7 @@ mod tests {
         ];
         for command in ["make t", "make", "make -s t X=2"] {
             let found = named(command, &base);
-            for path in ["scripts/check", "scripts/more", "last.pl", "tests/all.py", "spec.js"] {
+            for path in ["scripts/check", "scripts/more", "last.pl", "all.py", "spec.js"] {
                 assert!(found.iter().any(|file| file == path), "{path}: {found:?}");
             }
             for path in ["a.c", "index.js", "app.py"] {

@@ -87,10 +87,7 @@ mod tests {
         let drifted = drift(&repository).unwrap().join("\n");
         assert!(drifted.contains("reasons.md is out of date"), "{drifted}");
         assert!(drifted.contains("output.json is missing"), "{drifted}");
-        assert!(
-            drifted.contains("left-over.md is made by nothing"),
-            "{drifted}"
-        );
+        assert!(drifted.contains("left-over.md is made by nothing"), "{drifted}");
         assert!(!drifted.contains("cli.md"), "{drifted}");
     }
 

@@ -35,24 +35,13 @@ fn write_generated(root: &Path) -> Result<ExitCode> {
 fn write_cli_reference(root: &Path) -> Result<ExitCode> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let output = Command::new(cargo)
-        .args([
-            "run",
-            "--quiet",
-            "--locked",
-            "--package",
-            "midwatch-app",
-            "--",
-            "reference",
-        ])
+        .args(["run", "--quiet", "--locked", "--package", "midwatch-app", "--", "reference"])
         .current_dir(root)
         .stderr(std::process::Stdio::inherit())
         .output()
         .context("starting cargo")?;
     if !output.status.success() || output.stdout.is_empty() {
-        bail!(
-            "`midwatch reference` printed nothing to write: {}",
-            output.status
-        );
+        bail!("`midwatch reference` printed nothing to write: {}", output.status);
     }
     std::fs::write(root.join(CLI_REFERENCE), output.stdout)
         .with_context(|| format!("writing {CLI_REFERENCE}"))?;
@@ -73,9 +62,5 @@ fn print_findings(root: &Path) -> Result<ExitCode> {
         clean = false;
         writeln!(out, "{drifted}: run `make gen`")?;
     }
-    Ok(if clean {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

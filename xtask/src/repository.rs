@@ -55,22 +55,17 @@ impl Repository {
     /// A repository made of the given files, for the tests of a rule.
     pub fn of(files: &[(&str, &str)]) -> Self {
         let own = |(path, text): &(&str, &str)| ((*path).to_owned(), (*text).to_owned());
-        Self {
-            files: files.iter().map(own).collect(),
-        }
+        Self { files: files.iter().map(own).collect() }
     }
 
     /// Every file, sorted by path.
     pub fn files(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.files
-            .iter()
-            .map(|(path, text)| (path.as_str(), text.as_str()))
+        self.files.iter().map(|(path, text)| (path.as_str(), text.as_str()))
     }
 
     /// The files below a folder; `folder` ends with `/`.
     pub fn below<'a>(&'a self, folder: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
-        self.files()
-            .filter(move |(path, _)| path.starts_with(folder))
+        self.files().filter(move |(path, _)| path.starts_with(folder))
     }
 
     /// The Rust files.
@@ -86,26 +81,19 @@ impl Repository {
     /// Whether a file or folder of this path is there.
     pub fn has(&self, path: &str) -> bool {
         self.files.contains_key(path)
-            || self
-                .below(&format!("{}/", path.trim_end_matches('/')))
-                .next()
-                .is_some()
+            || self.below(&format!("{}/", path.trim_end_matches('/'))).next().is_some()
     }
 
     /// The folders of the crates: each `crates/<room>` and `xtask` that has a manifest.
     pub fn crate_folders(&self) -> Vec<&str> {
         let folder = |path: &'_ str| path.strip_suffix("/Cargo.toml").map(str::len);
-        self.files()
-            .filter_map(|(path, _)| folder(path).map(|length| &path[..length]))
-            .collect()
+        self.files().filter_map(|(path, _)| folder(path).map(|length| &path[..length])).collect()
     }
 }
 
 /// Whether a path ends with this extension, in this case.
 pub fn has_extension(path: &str, extension: &str) -> bool {
-    Path::new(path)
-        .extension()
-        .is_some_and(|found| found == extension)
+    Path::new(path).extension().is_some_and(|found| found == extension)
 }
 
 /// Splits a Rust file into its code and its test module at the foot, which may be empty.
@@ -117,11 +105,7 @@ pub fn split_tests(text: &str) -> (&str, &str) {
         .lines()
         .find(|line| !line.starts_with("#[") && !line.starts_with("//"))
         .is_some_and(|line| line.starts_with("mod ") && line.ends_with('{'));
-    if opens_module {
-        text.split_at(start)
-    } else {
-        (text, "")
-    }
+    if opens_module { text.split_at(start) } else { (text, "") }
 }
 
 #[cfg(test)]
@@ -131,10 +115,7 @@ mod tests {
     #[test]
     fn only_a_test_module_at_the_foot_is_split_off() {
         let (code, tests) = split_tests("fn a() {}\n\n#[cfg(test)]\nmod tests {\n}\n");
-        assert_eq!(
-            (code, tests),
-            ("fn a() {}\n\n", "#[cfg(test)]\nmod tests {\n}\n")
-        );
+        assert_eq!((code, tests), ("fn a() {}\n\n", "#[cfg(test)]\nmod tests {\n}\n"));
         for whole in ["fn a() {}\n", "a\n#[cfg(test)]\nmod tests;\nfn b() {}\n"] {
             assert_eq!(split_tests(whole), (whole, ""));
         }
@@ -154,10 +135,7 @@ mod tests {
             std::fs::write(path, bytes).unwrap();
         }
         let repository = Repository::read(folder.path()).unwrap();
-        assert_eq!(
-            repository.files().collect::<Vec<_>>(),
-            [("crates/core/Cargo.toml", "x")]
-        );
+        assert_eq!(repository.files().collect::<Vec<_>>(), [("crates/core/Cargo.toml", "x")]);
         assert_eq!(repository.crate_folders(), ["crates/core"]);
         assert!(repository.has("crates/core") && !repository.has("crates/co"));
     }

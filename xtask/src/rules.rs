@@ -26,11 +26,7 @@ pub struct Finding {
 impl Finding {
     /// A finding about a line.
     pub fn at(path: &str, line: usize, what: impl Into<String>) -> Self {
-        Self {
-            path: path.to_owned(),
-            line,
-            what: what.into(),
-        }
+        Self { path: path.to_owned(), line, what: what.into() }
     }
 
     /// A finding about a whole file.
@@ -55,35 +51,20 @@ pub type Rule = (&'static str, fn(&Repository) -> Vec<Finding>);
 /// Every rule. `tests/tidy.rs` runs them all, `cargo xtask tidy` prints what they find.
 pub const ALL: &[Rule] = &[
     ("only known rooms", manifests::only_known_rooms),
-    (
-        "manifests follow the workspace",
-        manifests::follow_the_workspace,
-    ),
+    ("manifests follow the workspace", manifests::follow_the_workspace),
     ("no forbidden arrow between rooms", arrows::between_rooms),
-    (
-        "no fenced dependency outside its room",
-        arrows::fenced_dependencies,
-    ),
+    ("no fenced dependency outside its room", arrows::fenced_dependencies),
     ("pure rooms touch nothing outside", absences::pure_rooms),
-    (
-        "only the client reads the environment",
-        absences::environment,
-    ),
+    ("only the client reads the environment", absences::environment),
     ("unsafe code stays in two rooms", absences::unsafe_code),
     ("no file is too long", sizes::no_long_file),
     ("no catch-all file names and no mod.rs", modules::file_names),
     ("no forgotten source file", modules::no_orphan),
     ("one test binary per crate", tests_rule::one_binary),
-    (
-        "testkit stays in tests/it",
-        tests_rule::testkit_stays_outside,
-    ),
+    ("testkit stays in tests/it", tests_rule::testkit_stays_outside),
     ("no sleep in a test", tests_rule::no_sleep),
     ("no ignored test", tests_rule::no_ignored),
     ("no path of one machine", texts::no_machine_path),
     ("links lead somewhere inside", texts::links_lead_somewhere),
-    (
-        "the changelog names this version",
-        texts::changelog_names_the_version,
-    ),
+    ("the changelog names this version", texts::changelog_names_the_version),
 ];

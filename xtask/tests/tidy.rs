@@ -13,17 +13,9 @@ fn every_rule_holds() {
     let repository = repository();
     let mut broken = Vec::new();
     for (name, rule) in rules::ALL {
-        broken.extend(
-            rule(&repository)
-                .iter()
-                .map(|finding| format!("{finding}  [{name}]")),
-        );
+        broken.extend(rule(&repository).iter().map(|finding| format!("{finding}  [{name}]")));
     }
-    assert!(
-        broken.is_empty(),
-        "rules are broken:\n{}",
-        broken.join("\n")
-    );
+    assert!(broken.is_empty(), "rules are broken:\n{}", broken.join("\n"));
 }
 
 #[test]
@@ -37,9 +29,5 @@ fn the_rules_saw_the_repository() {
 #[test]
 fn generated_files_have_no_drift() {
     let drifted = generated::drift(&repository()).expect("everything can be generated");
-    assert!(
-        drifted.is_empty(),
-        "run `make gen`:\n{}",
-        drifted.join("\n")
-    );
+    assert!(drifted.is_empty(), "run `make gen`:\n{}", drifted.join("\n"));
 }

@@ -16,9 +16,7 @@ pub const SOURCE: &str = "crates/core/src/reason.rs";
 
 /// Makes the page.
 pub fn page(repository: &Repository) -> Result<Generated> {
-    let source = repository
-        .file(SOURCE)
-        .with_context(|| format!("{SOURCE} is missing"))?;
+    let source = repository.file(SOURCE).with_context(|| format!("{SOURCE} is missing"))?;
     let mut text = String::from(
         "# Reasons\n\n<!-- Made by `make gen` from the code. -->\n\n\
          The same names stand in events, in the API and on the command line.\n\n\
@@ -37,24 +35,15 @@ pub fn page(repository: &Repository) -> Result<Generated> {
         let facts = reason.facts();
         let meaning = meaning(source, "FailReason", reason.as_str())?;
         let (fault, retry) = (fault(facts.fault), retry(facts.retry));
-        writeln!(
-            text,
-            "| `{reason}` | {meaning} | {fault} | {retry} | {} |",
-            facts.hint
-        )?;
+        writeln!(text, "| `{reason}` | {meaning} | {fault} | {retry} | {} |", facts.hint)?;
     }
-    Ok(Generated {
-        path: PAGE.to_owned(),
-        text,
-    })
+    Ok(Generated { path: PAGE.to_owned(), text })
 }
 
 /// The doc comment of a variant, joined to one line and without its full stop.
 fn meaning(source: &str, of: &str, variant: &str) -> Result<String> {
     let opening = format!("pub enum {of} {{\n");
-    let start = source
-        .find(&opening)
-        .with_context(|| format!("{SOURCE} has no {of}"))?;
+    let start = source.find(&opening).with_context(|| format!("{SOURCE} has no {of}"))?;
     let mut words = Vec::new();
     for line in source[start + opening.len()..].lines().map(str::trim) {
         if let Some(comment) = line.strip_prefix("/// ") {

@@ -24,10 +24,7 @@ fn schemas() -> Vec<(&'static str, Schema)> {
 pub fn files() -> Result<Vec<Generated>> {
     let file = |(name, schema): (&str, Schema)| {
         let text = serde_json::to_string_pretty(&schema)? + "\n";
-        Ok(Generated {
-            path: format!("docs/reference/schemas/{name}.json"),
-            text,
-        })
+        Ok(Generated { path: format!("docs/reference/schemas/{name}.json"), text })
     };
     schemas().into_iter().map(file).collect()
 }

@@ -39,14 +39,9 @@ pub fn environment(repository: &Repository) -> Vec<Finding> {
     let what = |room: &str, _: &str| format!("{room} may not read the environment");
     let mut findings = named_in(repository, |_| true, &[concat!("env::", "var")], what);
     findings.retain(|found| {
-        let line = repository
-            .file(&found.path)
-            .and_then(|text| text.lines().nth(found.line - 1));
+        let line = repository.file(&found.path).and_then(|text| text.lines().nth(found.line - 1));
         let ours = line.is_some_and(|line| line.contains("MIDWATCH_"));
-        !ours
-            && !READS_ENVIRONMENT
-                .iter()
-                .any(|place| found.path.starts_with(place))
+        !ours && !READS_ENVIRONMENT.iter().any(|place| found.path.starts_with(place))
     });
     findings
 }
@@ -54,14 +49,8 @@ pub fn environment(repository: &Repository) -> Vec<Finding> {
 /// Only [`UNSAFE`] rooms hold unsafe code.
 pub fn unsafe_code(repository: &Repository) -> Vec<Finding> {
     let others = |room: &str| !UNSAFE.contains(&room);
-    let words = [
-        concat!("unsafe", " {"),
-        concat!("unsafe", " fn"),
-        concat!("unsafe", " impl"),
-    ];
-    named_in(repository, others, &words, |room, _| {
-        format!("{room} may hold no unsafe code")
-    })
+    let words = [concat!("unsafe", " {"), concat!("unsafe", " fn"), concat!("unsafe", " impl")];
+    named_in(repository, others, &words, |room, _| format!("{room} may hold no unsafe code"))
 }
 
 /// Lines of code, tests and comments aside, that hold one of the words, in the chosen rooms.
@@ -77,9 +66,7 @@ fn named_in(
         let source = format!("{folder}/src/");
         // A file that holds only tests (`foo/tests.rs`) is no code of the room.
         let code = |path: &str| has_extension(path, "rs") && !path.ends_with("/tests.rs");
-        for (path, text) in repository
-            .below(&source)
-            .filter(|(path, _)| chosen(room) && code(path))
+        for (path, text) in repository.below(&source).filter(|(path, _)| chosen(room) && code(path))
         {
             for (number, line) in split_tests(text).0.lines().enumerate() {
                 let code = line.split("//").next().unwrap_or_default();
@@ -101,10 +88,8 @@ mod tests {
         rule: fn(&Repository) -> Vec<Finding>,
         files: &[(&str, &str)],
     ) -> Vec<(String, usize)> {
-        let manifests = [
-            "core", "agents", "engine", "local", "app", "sandbox", "broker",
-        ]
-        .map(|room| format!("crates/{room}/Cargo.toml"));
+        let manifests = ["core", "agents", "engine", "local", "app", "sandbox", "broker"]
+            .map(|room| format!("crates/{room}/Cargo.toml"));
         let mut all: Vec<_> = manifests.iter().map(|path| (path.as_str(), "")).collect();
         all.extend(files);
         rule(&Repository::of(&all))
@@ -118,14 +103,8 @@ mod tests {
         let found = found(
             pure_rooms,
             &[
-                (
-                    "crates/core/src/decide.rs",
-                    "fn now() {\n    SystemTime::now();\n}\n",
-                ),
-                (
-                    "crates/agents/src/a.rs",
-                    "// std::fs is for others\nuse std::fs;\n",
-                ),
+                ("crates/core/src/decide.rs", "fn now() {\n    SystemTime::now();\n}\n"),
+                ("crates/agents/src/a.rs", "// std::fs is for others\nuse std::fs;\n"),
                 (
                     "crates/engine/src/b.rs",
                     "fn b() {}\n#[cfg(test)]\nmod tests {\n    use std::fs;\n}\n",
@@ -133,36 +112,21 @@ mod tests {
                 ("crates/local/src/c.rs", "use std::fs;\n"),
             ],
         );
-        let expected = [
-            ("crates/agents/src/a.rs", 2),
-            ("crates/core/src/decide.rs", 2),
-        ];
+        let expected = [("crates/agents/src/a.rs", 2), ("crates/core/src/decide.rs", 2)];
         assert_eq!(found, expected.map(|(path, line)| (path.to_owned(), line)));
     }
 
     #[test]
     fn reading_the_environment_is_found_outside_the_client() {
         let read = concat!("let home = std::env::", "var_os(\"HOME\");\n");
-        let files = [
-            ("crates/broker/src/a.rs", read),
-            ("crates/app/src/b.rs", read),
-        ];
-        assert_eq!(
-            found(environment, &files),
-            [("crates/broker/src/a.rs".to_owned(), 1)]
-        );
+        let files = [("crates/broker/src/a.rs", read), ("crates/app/src/b.rs", read)];
+        assert_eq!(found(environment, &files), [("crates/broker/src/a.rs".to_owned(), 1)]);
     }
 
     #[test]
     fn unsafe_code_is_found_outside_the_two_rooms() {
         let code = concat!("// why\nunsafe", " { fork() }\n");
-        let files = [
-            ("crates/local/src/a.rs", code),
-            ("crates/sandbox/src/b.rs", code),
-        ];
-        assert_eq!(
-            found(unsafe_code, &files),
-            [("crates/local/src/a.rs".to_owned(), 2)]
-        );
+        let files = [("crates/local/src/a.rs", code), ("crates/sandbox/src/b.rs", code)];
+        assert_eq!(found(unsafe_code, &files), [("crates/local/src/a.rs".to_owned(), 2)]);
     }
 }

@@ -15,20 +15,12 @@ pub struct Room {
 impl Room {
     /// Where it stands.
     pub fn folder(&self) -> String {
-        if self.name == "xtask" {
-            "xtask".to_owned()
-        } else {
-            format!("crates/{}", self.name)
-        }
+        if self.name == "xtask" { "xtask".to_owned() } else { format!("crates/{}", self.name) }
     }
 
     /// The package's name.
     pub fn package(&self) -> String {
-        if self.name == "xtask" {
-            "xtask".to_owned()
-        } else {
-            format!("midwatch-{}", self.name)
-        }
+        if self.name == "xtask" { "xtask".to_owned() } else { format!("midwatch-{}", self.name) }
     }
 }
 
@@ -86,16 +78,8 @@ const FENCES: &[(&str, &[&str])] = &[
     ("rustls", &["broker", "forge", "notify"]),
     ("seccompiler", &["sandbox"]),
     // git is handed a credential for one fetch or push and keeps none.
-    (
-        "secrecy",
-        &["app", "broker", "forge", "git", "notify", "publish"],
-    ),
-    (
-        "tokio",
-        &[
-            "app", "broker", "engine", "forge", "k8s", "local", "notify", "publish", "web",
-        ],
-    ),
+    ("secrecy", &["app", "broker", "forge", "git", "notify", "publish"]),
+    ("tokio", &["app", "broker", "engine", "forge", "k8s", "local", "notify", "publish", "web"]),
 ];
 
 /// The only external packages that `core` may name outside tests.
@@ -163,36 +147,17 @@ mod tests {
     fn arrows_against_the_table_are_found_wherever_they_stand() {
         for (room, manifest) in [
             ("core", "[dependencies]\nmidwatch-api.workspace = true\n"),
-            (
-                "engine",
-                "[dependencies]\nmidwatch-local.workspace = true\n",
-            ),
-            (
-                "local",
-                "[build-dependencies]\nmidwatch-web.workspace = true\n",
-            ),
-            (
-                "web",
-                "[dev-dependencies]\nmidwatch-broker.workspace = true\n",
-            ),
-            (
-                "git",
-                "[target.'cfg(unix)'.dependencies]\nmidwatch-publish.workspace = true\n",
-            ),
+            ("engine", "[dependencies]\nmidwatch-local.workspace = true\n"),
+            ("local", "[build-dependencies]\nmidwatch-web.workspace = true\n"),
+            ("web", "[dev-dependencies]\nmidwatch-broker.workspace = true\n"),
+            ("git", "[target.'cfg(unix)'.dependencies]\nmidwatch-publish.workspace = true\n"),
             (
                 "runner",
                 "[dependencies]\nx = { package = \"midwatch-broker\", path = \"../broker\" }\n",
             ),
-            (
-                "runner",
-                "[dependencies]\nmidwatch-testkit.workspace = true\n",
-            ),
+            ("runner", "[dependencies]\nmidwatch-testkit.workspace = true\n"),
         ] {
-            assert_eq!(
-                between_rooms(&in_room(room, manifest)).len(),
-                1,
-                "{room}: {manifest}"
-            );
+            assert_eq!(between_rooms(&in_room(room, manifest)).len(), 1, "{room}: {manifest}");
         }
     }
 
@@ -211,21 +176,15 @@ mod tests {
         for (place, room) in ROOMS.iter().enumerate() {
             for named in room.may_name {
                 let above = ROOMS[..place].iter().any(|other| other.name == *named);
-                assert!(
-                    above,
-                    "{} names {named}, which does not stand above it",
-                    room.name
-                );
+                assert!(above, "{} names {named}, which does not stand above it", room.name);
             }
         }
     }
 
     #[test]
     fn a_core_that_gains_a_dependency_is_refused() {
-        let bad = in_room(
-            "core",
-            "[dependencies]\nserde.workspace = true\ntokio.workspace = true\n",
-        );
+        let bad =
+            in_room("core", "[dependencies]\nserde.workspace = true\ntokio.workspace = true\n");
         assert_eq!(fenced_dependencies(&bad).len(), 2);
         let fine = in_room(
             "core",
@@ -236,17 +195,9 @@ mod tests {
 
     #[test]
     fn fences_hold() {
-        for (room, package) in [
-            ("web", "rusqlite"),
-            ("runner", "tokio"),
-            ("local", "secrecy"),
-        ] {
+        for (room, package) in [("web", "rusqlite"), ("runner", "tokio"), ("local", "secrecy")] {
             let manifest = format!("[dependencies]\n{package}.workspace = true\n");
-            assert_eq!(
-                fenced_dependencies(&in_room(room, &manifest)).len(),
-                1,
-                "{room} {package}"
-            );
+            assert_eq!(fenced_dependencies(&in_room(room, &manifest)).len(), 1, "{room} {package}");
         }
         let own = in_room("local", "[dependencies]\nrusqlite.workspace = true\n");
         assert_eq!(fenced_dependencies(&own), []);

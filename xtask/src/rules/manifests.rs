@@ -33,9 +33,7 @@ impl Manifest<'_> {
     pub fn dependencies(&self) -> Vec<Dependency> {
         let platforms = self.table.get("target").and_then(toml::Value::as_table);
         let tables = platforms.into_iter().flat_map(toml::Table::values);
-        let tables = tables
-            .filter_map(toml::Value::as_table)
-            .chain([&self.table]);
+        let tables = tables.filter_map(toml::Value::as_table).chain([&self.table]);
         let mut found = Vec::new();
         for table in tables {
             for section in DEPENDENCY_SECTIONS {
@@ -60,11 +58,7 @@ pub fn all(repository: &Repository) -> (Vec<Manifest<'_>>, Vec<Finding>) {
     let (mut manifests, mut findings) = (Vec::new(), Vec::new());
     for folder in repository.crate_folders() {
         let path = format!("{folder}/Cargo.toml");
-        match repository
-            .file(&path)
-            .unwrap_or_default()
-            .parse::<toml::Table>()
-        {
+        match repository.file(&path).unwrap_or_default().parse::<toml::Table>() {
             Ok(table) => {
                 let room = folder.rsplit('/').next().unwrap_or(folder);
                 manifests.push(Manifest { path, room, table });
@@ -81,24 +75,15 @@ pub fn only_known_rooms(repository: &Repository) -> Vec<Finding> {
     for manifest in manifests {
         let Manifest { path, room, table } = manifest;
         let Some(known) = ROOMS.iter().find(|known| known.name == room) else {
-            findings.push(Finding::about(
-                &path,
-                "is no room of the house: see xtask's table",
-            ));
+            findings.push(Finding::about(&path, "is no room of the house: see xtask's table"));
             continue;
         };
         if path != format!("{}/Cargo.toml", known.folder()) {
-            findings.push(Finding::about(
-                &path,
-                format!("belongs into {}", known.folder()),
-            ));
+            findings.push(Finding::about(&path, format!("belongs into {}", known.folder())));
         }
         let name = table.get("package").and_then(|package| package.get("name"));
         if name.and_then(toml::Value::as_str) != Some(&known.package()) {
-            findings.push(Finding::about(
-                &path,
-                format!("must be called {}", known.package()),
-            ));
+            findings.push(Finding::about(&path, format!("must be called {}", known.package())));
         }
     }
     findings
@@ -108,15 +93,9 @@ pub fn only_known_rooms(repository: &Repository) -> Vec<Finding> {
 pub fn follow_the_workspace(repository: &Repository) -> Vec<Finding> {
     let mut findings = Vec::new();
     for manifest in all(repository).0 {
-        let lints = manifest
-            .table
-            .get("lints")
-            .and_then(|lints| lints.get("workspace"));
+        let lints = manifest.table.get("lints").and_then(|lints| lints.get("workspace"));
         if lints.and_then(toml::Value::as_bool) != Some(true) {
-            findings.push(Finding::about(
-                &manifest.path,
-                "lacks `[lints] workspace = true`",
-            ));
+            findings.push(Finding::about(&manifest.path, "lacks `[lints] workspace = true`"));
         }
         for dependency in manifest.dependencies() {
             if !dependency.from_workspace {
@@ -136,11 +115,7 @@ mod tests {
     use super::*;
 
     fn whats(findings: &[Finding]) -> String {
-        findings
-            .iter()
-            .map(Finding::to_string)
-            .collect::<Vec<_>>()
-            .join("\n")
+        findings.iter().map(Finding::to_string).collect::<Vec<_>>().join("\n")
     }
 
     #[test]
@@ -149,10 +124,7 @@ mod tests {
         let fine = Repository::of(&[("crates/core/Cargo.toml", good)]);
         assert_eq!(only_known_rooms(&fine), []);
         let bad = Repository::of(&[
-            (
-                "crates/attic/Cargo.toml",
-                "[package]\nname = \"midwatch-attic\"\n",
-            ),
+            ("crates/attic/Cargo.toml", "[package]\nname = \"midwatch-attic\"\n"),
             ("crates/git/Cargo.toml", "[package]\nname = \"git\"\n"),
             ("crates/broken/Cargo.toml", "[package\n"),
             ("tools/core/Cargo.toml", good),
@@ -175,10 +147,7 @@ mod tests {
             "[dependencies]\nserde.workspace = true\n[target.'cfg(unix)'.dev-dependencies]\nrand = \"1\"\n",
         )]);
         let found = whats(&follow_the_workspace(&bad));
-        assert!(
-            found.contains("`rand`") && found.contains("lints"),
-            "{found}"
-        );
+        assert!(found.contains("`rand`") && found.contains("lints"), "{found}");
         assert!(!found.contains("serde"), "{found}");
     }
 }

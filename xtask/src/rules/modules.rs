@@ -4,9 +4,8 @@ use crate::repository::Repository;
 use crate::rules::Finding;
 
 /// Names that say nothing about what is inside.
-const CATCH_ALL: [&str; 8] = [
-    "utils", "util", "helpers", "helper", "common", "manager", "misc", "mod",
-];
+const CATCH_ALL: [&str; 8] =
+    ["utils", "util", "helpers", "helper", "common", "manager", "misc", "mod"];
 
 /// A file or folder of source is called after what it holds; `foo.rs` stands beside `foo/`.
 pub fn file_names(repository: &Repository) -> Vec<Finding> {
@@ -45,10 +44,10 @@ pub fn no_orphan(repository: &Repository) -> Vec<Finding> {
 
 /// The crate's folder and the path inside it, for files below `src/` and `tests/`.
 fn place_in_crate<'a>(repository: &'a Repository, path: &'a str) -> Option<(&'a str, &'a str)> {
-    let folder = repository.crate_folders().into_iter().find(|folder| {
-        path.strip_prefix(*folder)
-            .is_some_and(|rest| rest.starts_with('/'))
-    })?;
+    let folder = repository
+        .crate_folders()
+        .into_iter()
+        .find(|folder| path.strip_prefix(*folder).is_some_and(|rest| rest.starts_with('/')))?;
     let place = &path[folder.len() + 1..];
     let in_target = place.starts_with("src/") || place.starts_with("tests/");
     (in_target && !place.contains("/fixtures/")).then_some((folder, place))
@@ -71,9 +70,7 @@ fn declares(text: &str, module: &str) -> bool {
     text.lines().any(|line| {
         let line = line.trim_start();
         line == declaration
-            || line
-                .strip_suffix(&declaration)
-                .is_some_and(|before| before.starts_with("pub"))
+            || line.strip_suffix(&declaration).is_some_and(|before| before.starts_with("pub"))
     })
 }
 
@@ -98,10 +95,7 @@ mod tests {
         let repository = Repository::of(&[
             ("crates/git/Cargo.toml", ""),
             ("crates/git/src/lib.rs", "pub mod mirror;\nmod gates;\n"),
-            (
-                "crates/git/src/mirror.rs",
-                "pub(crate) mod fetch;\n// mod lost;\n",
-            ),
+            ("crates/git/src/mirror.rs", "pub(crate) mod fetch;\n// mod lost;\n"),
             ("crates/git/src/gates.rs", ""),
             ("crates/git/src/mirror/fetch.rs", ""),
             ("crates/git/src/mirror/lost.rs", ""),
@@ -111,16 +105,8 @@ mod tests {
             ("crates/git/tests/it/forgotten.rs", ""),
             ("crates/git/src/fixtures/sample/src/any.rs", ""),
         ]);
-        let found: Vec<_> = no_orphan(&repository)
-            .into_iter()
-            .map(|finding| finding.path)
-            .collect();
-        assert_eq!(
-            found,
-            [
-                "crates/git/src/mirror/lost.rs",
-                "crates/git/tests/it/forgotten.rs"
-            ]
-        );
+        let found: Vec<_> =
+            no_orphan(&repository).into_iter().map(|finding| finding.path).collect();
+        assert_eq!(found, ["crates/git/src/mirror/lost.rs", "crates/git/tests/it/forgotten.rs"]);
     }
 }

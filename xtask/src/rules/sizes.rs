@@ -27,10 +27,8 @@ mod tests {
     #[test]
     fn a_long_file_is_found_and_long_tests_are_not_counted() {
         let long = "fn a() {}\n".repeat(LONGEST + 1);
-        let tested = format!(
-            "{}#[cfg(test)]\nmod tests {{\n{long}}}\n",
-            "fn a() {}\n".repeat(LONGEST)
-        );
+        let tested =
+            format!("{}#[cfg(test)]\nmod tests {{\n{long}}}\n", "fn a() {}\n".repeat(LONGEST));
         let repository = Repository::of(&[("a.rs", &long), ("b.rs", &tested), ("c.md", &long)]);
         let found = no_long_file(&repository);
         assert_eq!(found.len(), 1);

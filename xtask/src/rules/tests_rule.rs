@@ -23,10 +23,8 @@ pub fn one_binary(repository: &Repository) -> Vec<Finding> {
             }
         }
         for extra in binaries.iter().skip(1) {
-            findings.push(Finding::about(
-                extra,
-                "is a second test binary: make it a module of `it`",
-            ));
+            findings
+                .push(Finding::about(extra, "is a second test binary: make it a module of `it`"));
         }
     }
     findings
@@ -48,11 +46,7 @@ pub fn no_sleep(repository: &Repository) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (path, text) in repository.rust_files() {
         let all_tests = path.contains("/tests/") || path.ends_with("/tests.rs");
-        let (code, tests) = if all_tests {
-            ("", text)
-        } else {
-            split_tests(text)
-        };
+        let (code, tests) = if all_tests { ("", text) } else { split_tests(text) };
         let lines: Vec<_> = tests.lines().collect();
         for (number, line) in lines.iter().enumerate() {
             let polls = line.contains(POLLS) || number > 0 && lines[number - 1].contains(POLLS);
@@ -78,9 +72,7 @@ fn lines_with<'a>(
 ) -> impl Iterator<Item = (&'a str, usize)> {
     files.flat_map(move |(path, text)| {
         let numbered = text.lines().enumerate();
-        numbered
-            .filter(move |(_, line)| line.contains(word))
-            .map(move |(at, _)| (path, at + 1))
+        numbered.filter(move |(_, line)| line.contains(word)).map(move |(at, _)| (path, at + 1))
     })
 }
 
@@ -115,10 +107,7 @@ mod tests {
         ]);
         let found = testkit_stays_outside(&repository);
         assert_eq!(found.len(), 1);
-        assert_eq!(
-            (found[0].path.as_str(), found[0].line),
-            ("crates/git/src/gates.rs", 3)
-        );
+        assert_eq!((found[0].path.as_str(), found[0].line), ("crates/git/src/gates.rs", 3));
     }
 
     #[test]
@@ -133,14 +122,8 @@ mod tests {
             ("crates/git/tests/it/polling.rs", &polling),
             ("crates/git/tests/it/sleepy.rs", sleep),
         ]);
-        let found: Vec<_> = no_sleep(&repository)
-            .into_iter()
-            .map(|f| (f.path, f.line))
-            .collect();
-        let expected = [
-            ("crates/git/src/tested.rs", 5),
-            ("crates/git/tests/it/sleepy.rs", 1),
-        ];
+        let found: Vec<_> = no_sleep(&repository).into_iter().map(|f| (f.path, f.line)).collect();
+        let expected = [("crates/git/src/tested.rs", 5), ("crates/git/tests/it/sleepy.rs", 1)];
         assert_eq!(found, expected.map(|(path, line)| (path.to_owned(), line)));
     }
 

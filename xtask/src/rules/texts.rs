@@ -4,11 +4,8 @@ use crate::repository::{Repository, has_extension, split_tests};
 use crate::rules::Finding;
 
 /// Beginnings of paths that exist on somebody's machine only.
-const MACHINE_PATHS: [&str; 3] = [
-    concat!("/ro", "ot/"),
-    concat!("/wo", "rk/"),
-    concat!("/Us", "ers/"),
-];
+const MACHINE_PATHS: [&str; 3] =
+    [concat!("/ro", "ot/"), concat!("/wo", "rk/"), concat!("/Us", "ers/")];
 
 /// Words that make such a path acceptable from here to the next empty line: the path is what is
 /// tested or explained.
@@ -53,10 +50,7 @@ fn names_path(line: &str, path: &str) -> bool {
 /// A link in a page leads to a file of this repository, or to another site.
 pub fn links_lead_somewhere(repository: &Repository) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (path, text) in repository
-        .files()
-        .filter(|(path, _)| has_extension(path, "md"))
-    {
+    for (path, text) in repository.files().filter(|(path, _)| has_extension(path, "md")) {
         for (number, line) in text.lines().enumerate() {
             for target in link_targets(line) {
                 let file = target.split('#').next().unwrap_or_default();
@@ -75,9 +69,7 @@ pub fn links_lead_somewhere(repository: &Repository) -> Vec<Finding> {
 }
 
 fn link_targets(line: &str) -> impl Iterator<Item = &str> {
-    line.split("](")
-        .skip(1)
-        .filter_map(|rest| rest.split(')').next())
+    line.split("](").skip(1).filter_map(|rest| rest.split(')').next())
 }
 
 /// A relative link as a path from the root; none when it leaves the repository.
@@ -135,23 +127,11 @@ mod tests {
             (format!("see {root}notes"), 1),
             (format!("bind {root}.rustup"), 0),
             (format!("let path = \"{work}main\";"), 1),
-            (
-                format!("cat {root}keys // path meant: the attack reads it"),
-                0,
-            ),
-            (
-                format!("// path meant: an example\nlet a = 1;\ncat {root}keys"),
-                0,
-            ),
+            (format!("cat {root}keys // path meant: the attack reads it"), 0),
+            (format!("// path meant: an example\nlet a = 1;\ncat {root}keys"), 0),
             (format!("// path meant: an example\n\ncat {root}keys"), 1),
-            (
-                format!("a\n#[cfg(test)]\nmod tests {{\n\"{root}x\" \"{work}x\"\n}}\n"),
-                1,
-            ),
-            (
-                format!("target{root}x and {{home}}{work}x and $HOME{work}"),
-                0,
-            ),
+            (format!("a\n#[cfg(test)]\nmod tests {{\n\"{root}x\" \"{work}x\"\n}}\n"), 1),
+            (format!("target{root}x and {{home}}{work}x and $HOME{work}"), 0),
             ("the agent works in /workspace/src".to_owned(), 0),
         ] {
             let repository = Repository::of(&[("a.txt", &line)]);
@@ -169,10 +149,8 @@ mod tests {
             ("README.md", ""),
             ("crates/core/Cargo.toml", ""),
         ]);
-        let lines: Vec<_> = links_lead_somewhere(&repository)
-            .into_iter()
-            .map(|finding| finding.line)
-            .collect();
+        let lines: Vec<_> =
+            links_lead_somewhere(&repository).into_iter().map(|finding| finding.line).collect();
         assert_eq!(lines, [2, 3]);
     }
 
@@ -187,11 +165,7 @@ mod tests {
         ] {
             let repository =
                 Repository::of(&[("Cargo.toml", manifest), ("CHANGELOG.md", changelog)]);
-            assert_eq!(
-                changelog_names_the_version(&repository).len(),
-                expected,
-                "{changelog}"
-            );
+            assert_eq!(changelog_names_the_version(&repository).len(), expected, "{changelog}");
         }
     }
 }

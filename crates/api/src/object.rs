@@ -54,7 +54,7 @@ pub enum ReadError {
     Unexpected {
         /// The file.
         file: String,
-        /// `kind` or `apiVersion`.
+        /// `kind`, `apiVersion` or `metadata.name`.
         field: &'static str,
         /// What stands there.
         value: String,
@@ -70,7 +70,7 @@ pub fn read_yaml<T: for<'de> Deserialize<'de>>(file: &str, text: &str) -> Result
         return Err(ReadError::TooLarge { file: file.into(), bytes: text.len() });
     }
     serde_saphyr::from_str(text).map_err(|error| {
-        let detail: String = error.to_string().chars().take(400).collect();
+        let detail: String = plain(&error.to_string()).chars().take(400).collect();
         ReadError::Malformed { file: file.into(), detail }
     })
 }
@@ -96,5 +96,22 @@ pub fn read_object<S: for<'de> Deserialize<'de>>(
     };
     expect("apiVersion", &object.api_version, API_VERSION)?;
     expect("kind", &object.kind, kind)?;
+    let name = &object.metadata.name;
+    if midwatch_core::id::TaskName::parse(name).is_err() {
+        let rule = "lower-case ASCII letters, digits and '-', at most 63";
+        expect("metadata.name", name, rule)?;
+    }
     Ok(object)
+}
+
+/// The reader's sentences, without advice for programmers.
+fn plain(text: &str) -> String {
+    const WORDS: [(&str, &str); 5] = [
+        (", set DuplicateKeyPolicy in Options if acceptable", ""),
+        ("; use from_str_multiple or from_str_multiple_with_options", ""),
+        ("invalid u64", "a whole number is expected"),
+        ("invalid u32", "a whole number is expected"),
+        ("error: line", "line"),
+    ];
+    WORDS.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }

@@ -167,12 +167,26 @@ fn check(spec: &ProfileSpec) -> Result<(), InvalidInput> {
             let known = CredentialKind::ALL.map(CredentialKind::as_str).join(", ");
             return bad("credential.kind", kind, "is unknown", &format!("known: {known}"));
         }
+        if credential.variable.as_deref().is_some_and(|name| !is_variable(name)) {
+            // Somebody may have put the key itself there.
+            return Err(InvalidInput::unshown(
+                "spec.credential.variable",
+                "is no name of a variable (capital letters, digits and '_')",
+                "name the variable that holds the key, never the key",
+            ));
+        }
     }
     if spec.instructions.len() > INSTRUCTIONS_MAX {
         let rule = format!("has over {INSTRUCTIONS_MAX} bytes");
         return bad("instructions", "", &rule, "put them into a file of the repository");
     }
     check_limits(&spec.limits)
+}
+
+/// Capital letters, so that a key that was put in the place of a name is none.
+fn is_variable(name: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
+    name.bytes().all(inner) && !name.starts_with(|c: char| c.is_ascii_digit()) && !name.is_empty()
 }
 
 fn check_limits(limits: &LimitsSpec) -> Result<(), InvalidInput> {

@@ -33,11 +33,30 @@ pub struct CheckSpec {
 /// Reads `midwatch.yaml`: a whole object, or only its `spec`.
 pub fn read_file(text: &str) -> Result<RepositorySpec, ReadError> {
     let whole = text.lines().any(|line| line.starts_with("kind:"));
-    if whole {
+    let spec = if whole {
         let object: Object<RepositorySpec> = read_object(FILE, KIND, text)?;
-        return Ok(object.spec);
+        object.spec
+    } else {
+        read_yaml(FILE, text)?
+    };
+    let RepositorySpec { setup, checks } = &spec;
+    let bad = |field: &str, rule: &str| {
+        Err(ReadError::Malformed { file: FILE.into(), detail: format!("{field} {rule}") })
+    };
+    // An empty setup says that there is none.
+    if setup.as_ref().is_some_and(|command| command.contains('\0')) {
+        return bad("setup", "holds a NUL; remove it");
     }
-    read_yaml(FILE, text)
+    for (number, CheckSpec { run }) in checks.iter().enumerate() {
+        let field = format!("checks[{number}].run");
+        if run.trim().is_empty() {
+            return bad(&field, "is empty; give a command, or leave the check away");
+        }
+        if run.contains('\0') {
+            return bad(&field, "holds a NUL; remove it");
+        }
+    }
+    Ok(spec)
 }
 
 #[cfg(test)]
@@ -55,6 +74,8 @@ mod tests {
             ("cheks: []", "cheks"),
             ("setup: [1]", "setup"),
             ("setup: a\nsetup: b", "duplicate"),
+            ("checks: [{run: true}, {run: ' '}]", "checks[1].run is empty"),
+            ("setup: \"a\\0b\"", "NUL"),
             ("kind: Pod\napiVersion: v1\nmetadata: {name: x}\nspec: {}", "apiVersion"),
         ] {
             let error = read_file(bad).unwrap_err().to_string();

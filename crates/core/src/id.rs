@@ -80,6 +80,9 @@ impl TaskName {
                 &fix,
             );
         }
+        if is_device(text) {
+            return bad("is the name of a device on Windows", &format!("for example {text}-1"));
+        }
         Ok(Self(text.to_owned()))
     }
 
@@ -211,6 +214,14 @@ fn is_label(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
 }
 
+/// Names that no file may have on Windows: ours become branches, which people check out there.
+fn is_device(text: &str) -> bool {
+    let numbered = |stem: &str| {
+        text.strip_prefix(stem).is_some_and(|rest| matches!(rest.as_bytes(), [b'0'..=b'9']))
+    };
+    matches!(text, "con" | "prn" | "aux" | "nul") || numbered("com") || numbered("lpt")
+}
+
 fn to_label(text: &str) -> String {
     let mut label = String::new();
     for c in text.chars() {
@@ -232,7 +243,7 @@ mod tests {
         assert!(TaskName::parse("fix-login-2").is_ok());
         let error = TaskName::parse("Foo_Bar").unwrap_err();
         assert!(error.to_string().contains("foo-bar"), "{error}");
-        for bad in ["", "-x", "x-", "..", "a/b", "\u{202e}abc", &"a".repeat(64)] {
+        for bad in ["", "-x", "x-", "..", "a/b", "con", "lpt1", "\u{202e}abc", &"a".repeat(64)] {
             assert!(TaskName::parse(bad).is_err(), "{bad:?}");
         }
     }

@@ -131,10 +131,9 @@ fn origin(
             // `git clone` of a folder leaves its path, or a file URL.
             let path = text.strip_prefix("file://").unwrap_or(&text);
             let local = !path.contains("::") && !path.contains("://") && !path.starts_with('-');
-            match top.join(path).canonicalize() {
-                Ok(path) if local => Ok(Origin::Local(path)),
-                Ok(_) | Err(_) => Ok(Origin::Unfit(error.of("origin"))),
-            }
+            let there = top.join(path).canonicalize().ok();
+            let there = there.filter(|path| local && Checkout::find(git, path).is_ok());
+            Ok(there.map_or_else(|| Origin::Unfit(error.of("origin")), Origin::Local))
         }
     }
 }
@@ -163,6 +162,22 @@ impl Ordered {
             // Not ours, even when it stands at the base.
             Some(at) => Err(DeliverError::NotOurs { branch: branch.clone(), at }.into()),
             None => Ok(check(&self.git, &self.checkout, &delivery)?),
+        }
+    }
+
+    /// Refuses a branch that `origin` has already: as last fetched, and by looking where it is on
+    /// this machine. A server is not asked.
+    pub fn check_origin_branch(&self, branch: &BranchName) -> Result<(), OrderError> {
+        let known = format!("refs/remotes/origin/{branch}");
+        let known = self.checkout.resolve(&self.git, &known).ok();
+        let at = match &self.origin {
+            Origin::Local(path) => Checkout::find(&self.git, path)?.branch(&self.git, branch)?,
+            Origin::Url(_) => known,
+            Origin::None | Origin::Unfit(_) => None,
+        };
+        match at {
+            Some(at) => Err(DeliverError::NotOurs { branch: branch.clone(), at }.into()),
+            None => Ok(()),
         }
     }
 

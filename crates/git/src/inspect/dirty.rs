@@ -76,8 +76,7 @@ impl ShadowIndex {
         } else {
             "[core]\n\trepositoryformatversion = 0\n"
         };
-        let mut alternates = checkout.common_dir().join("objects").into_os_string();
-        alternates.push("\n");
+        let alternates = alternate(&checkout.common_dir().join("objects"));
         for folder in ["objects", "objects/info", "objects/pack", "refs", "info"] {
             let path = git_dir.join(folder);
             std::fs::create_dir(&path).map_err(GitError::io("could not create", &path))?;
@@ -90,7 +89,7 @@ impl ShadowIndex {
         };
         write("HEAD", b"ref: refs/heads/none\n")?;
         write("config", config.as_bytes())?;
-        write("objects/info/alternates", alternates.as_bytes())?;
+        write("objects/info/alternates", &alternates)?;
         for name in [checkout.git_dir().join("index")]
             .into_iter()
             .chain(shared_indexes(checkout.git_dir()))
@@ -174,6 +173,25 @@ impl ShadowIndex {
         }
         Ok(files)
     }
+}
+
+/// A line of `info/alternates`. Quoted where the path has a line break, which git unquotes since
+/// 2.11: bytes as C writes them.
+fn alternate(folder: &Path) -> Vec<u8> {
+    let bytes = folder.as_os_str().as_bytes();
+    if !bytes.contains(&b'\n') {
+        return [bytes, b"\n"].concat();
+    }
+    let mut line = vec![b'"'];
+    for byte in bytes {
+        match byte {
+            b'"' | b'\\' => line.extend([b'\\', *byte]),
+            0x20..=0x7e => line.push(*byte),
+            _ => line.extend(format!("\\{byte:03o}").bytes()),
+        }
+    }
+    line.extend(b"\"\n");
+    line
 }
 
 fn shared_indexes(git_dir: &Path) -> Vec<PathBuf> {

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+use crate::discover::nearest::nearest;
 use crate::environment::Environment;
 use crate::output::{Format, Output};
 use crate::problem::{Problem, exit};
@@ -86,7 +87,7 @@ pub(crate) fn main(words: Vec<OsString>) -> u8 {
     let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let cli = match Cli::try_parse_from(&words) {
         Ok(cli) => cli,
-        Err(error) => return misunderstood(&error, &words, no_colour),
+        Err(error) => return misunderstood(&offering(error), &words, no_colour),
     };
     let output = Output::new(cli.output, no_colour);
     let context = match Environment::read() {
@@ -103,6 +104,26 @@ pub(crate) fn main(words: Vec<OsString>) -> u8 {
 fn refuse(output: Output, problem: &Problem, task: Option<&str>) -> u8 {
     output.refuse(problem, task);
     problem.exit
+}
+
+/// Offers a command for people in the place of an unknown one.
+fn offering(mut error: clap::Error) -> clap::Error {
+    use clap::error::{ContextKind, ContextValue};
+    let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidSubcommand) else {
+        return error;
+    };
+    let root = Cli::command();
+    let names: Vec<&str> = root
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set())
+        .map(clap::Command::get_name)
+        .collect();
+    let near = nearest(typed, names).map(ToOwned::to_owned);
+    error.remove(ContextKind::SuggestedSubcommand);
+    if let Some(near) = near {
+        error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(vec![near]));
+    }
+    error
 }
 
 /// Help and version are no errors; everything else is wrong usage, and scripts get their line.
@@ -223,6 +244,15 @@ mod tests {
     #[test]
     fn the_command_line_holds_together() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_unknown_command_is_answered_with_one_for_people() {
+        for (typed, offered) in [("runn", "'run'"), ("cancle", "'cancel'"), ("rnu", "--help")] {
+            let error = Cli::try_parse_from(["midwatch", typed]).unwrap_err();
+            let text = offering(error).render().to_string();
+            assert!(text.contains(offered) && !text.contains("runner'"), "{text}");
+        }
     }
 
     #[test]

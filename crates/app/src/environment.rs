@@ -45,6 +45,19 @@ impl Environment {
         let home = home.filter(|home| home.is_absolute()).ok_or_else(|| {
             Problem::cannot("HOME is not set to an absolute path", "set HOME to your home folder")
         })?;
+        let state = variables.get("MIDWATCH_HOME").filter(|value| !value.is_empty());
+        if let Some(state) = state {
+            let text = state.to_string_lossy();
+            let fits = Path::new(state).is_absolute() && !text.contains(char::is_control);
+            if !fits {
+                return Err(Problem::usage(
+                    "MIDWATCH_HOME",
+                    &text,
+                    "is no absolute path without control characters",
+                    "give one such as /home/me/midwatch",
+                ));
+            }
+        }
         Ok(Self { variables, home, folder })
     }
 
@@ -139,11 +152,16 @@ pub(crate) mod tests {
             (vec![], "/home/u/.local/state/midwatch"),
             (vec![("XDG_STATE_HOME", "/x")], "/x/midwatch"),
             (vec![("MIDWATCH_HOME", "/m"), ("XDG_STATE_HOME", "/x")], "/m"),
-            (vec![("MIDWATCH_HOME", "m")], "/home/u/m"),
             (vec![("MIDWATCH_HOME", "")], "/home/u/.local/state/midwatch"),
         ] {
             assert_eq!(environment(home, &variables).state_folder(), Path::new(expected));
         }
         assert!(Environment::of(BTreeMap::new(), "/".into()).is_err());
+        for bad in ["state", "../x", "/a\nb"] {
+            let variables = [("HOME", "/home/u"), ("MIDWATCH_HOME", bad)];
+            let variables = variables.map(|(name, value)| (name.to_owned(), value.into()));
+            let problem = Environment::of(variables.into(), "/".into()).unwrap_err();
+            assert!(problem.exit == 2 && problem.message.contains("MIDWATCH_HOME"), "{problem:?}");
+        }
     }
 }

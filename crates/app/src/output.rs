@@ -92,7 +92,7 @@ impl Output {
     /// One JSON line on stdout.
     pub(crate) fn json(self, value: &impl Serialize) {
         match serde_json::to_string(value) {
-            Ok(line) => write(&mut io::stdout().lock(), &line),
+            Ok(line) => write(&mut io::stdout().lock(), &escape::json(&line)),
             Err(error) => self.say(&format!("a result could not be written as JSON: {error}")),
         }
     }

@@ -1,6 +1,7 @@
 //! What is shown of a task, from its events.
 
 use midwatch_api::control::{RunView, TaskView};
+use midwatch_api::pipeline::Kind as StepKind;
 use midwatch_api::view::{CheckLine, LINE_VERSION, Progress, ResultLine, UsageLine};
 use midwatch_core::event::{Action, EndKind, Event, RunResult, RunWork};
 use midwatch_core::evidence::{CheckOutcome, CheckResult, Evidence, Exit};
@@ -37,7 +38,7 @@ pub fn result(task: &Task, row: &TaskRow, folder: &StateFolder) -> ResultLine {
         checks: checks(task),
         // What landed needs no saved copy to be told of.
         rescue_ref: task.rescue_ref.clone().filter(|_| !done),
-        transcript: Some(folder.root().join("runs").to_string_lossy().into_owned()),
+        transcript: transcript(task, row, folder),
         usage: UsageLine {
             input_tokens: known.then_some(spent.input_tokens),
             output_tokens: known.then_some(spent.output_tokens),
@@ -45,6 +46,25 @@ pub fn result(task: &Task, row: &TaskRow, folder: &StateFolder) -> ResultLine {
         },
         diffstat: imported.map(|facts| facts.diffstat.clone()),
         notes: notes(task),
+    }
+}
+
+/// The folder of the newest agent run: its output, events and logs.
+fn transcript(task: &Task, row: &TaskRow, folder: &StateFolder) -> Option<String> {
+    let steps = &row.order.pipeline.spec.steps;
+    let runs = (1..=task.epoch.0).rev().flat_map(|epoch| {
+        steps.iter().filter(|step| has_agent(step.kind)).map(move |step| (step, epoch))
+    });
+    let mut folders =
+        runs.map(|(step, epoch)| folder.run(&format!("{}-{}-{epoch}", row.name, step.name)));
+    let newest = folders.find(|folder| folder.is_dir())?;
+    Some(newest.to_string_lossy().into_owned())
+}
+
+fn has_agent(kind: StepKind) -> bool {
+    match kind {
+        StepKind::Agent | StepKind::Review => true,
+        StepKind::Check | StepKind::Approval | StepKind::Publish => false,
     }
 }
 

@@ -96,7 +96,12 @@ impl Doctor {
             }
             return Ok(exit::FINE);
         }
-        Err(Problem::sandbox(format!("missing: {}", names.join(", ")), "see the rows above"))
+        let (message, hint) = (format!("missing: {}", names.join(", ")), "see the rows above");
+        Err(match names[..] {
+            // Everything is there but somebody to work as.
+            ["agent"] => Problem::login(message, hint),
+            _ => Problem::sandbox(message, hint),
+        })
     }
 }
 

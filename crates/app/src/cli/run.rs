@@ -36,7 +36,7 @@ pub(super) struct Run {
     goal_file: Option<PathBuf>,
 
     /// The task's name; the same name with the same order attaches to it [default: from the goal]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     pub(super) name: Option<String>,
 
     /// Who works: claude-code, codex, or a profile of yours [default: claude-code]
@@ -56,7 +56,7 @@ pub(super) struct Run {
     pipeline: String,
 
     /// The commit to start from: a branch, tag or id [default: HEAD]
-    #[arg(long, value_name = "REF")]
+    #[arg(long, value_name = "REF", allow_hyphen_values = true)]
     base: Option<String>,
 
     /// A command that judges the result; may be given more than once [default: midwatch.yaml, else
@@ -77,7 +77,7 @@ pub(super) struct Run {
     setup: Option<String>,
 
     /// The branch to leave the result in [default: midwatch/NAME]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     branch: Option<String>,
 
     /// Push the verified branch to origin
@@ -93,7 +93,7 @@ pub(super) struct Run {
     egress: Option<EgressMode>,
 
     /// The longest that one agent run may take, such as 30m; 10s to 24h [default: 60m]
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     timeout: Option<String>,
 
     /// Go without a layer of the sandbox: landlock, seccomp, cgroup, overlay

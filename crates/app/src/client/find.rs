@@ -142,7 +142,7 @@ fn spawn(client: &Client) -> Result<Child, Problem> {
     };
     StateFolder::new(client.state.clone())
         .make()
-        .map_err(|error| Problem::internal(error.to_string()))?;
+        .map_err(|error| Problem::cannot(error.to_string(), "set MIDWATCH_HOME"))?;
     let path = words(&client.state);
     let said = std::fs::File::create(&path)
         .map_err(|error| failed(&format!("{} cannot be written", path.display()), error))?;
@@ -174,7 +174,10 @@ fn last_words(state: &Path) -> Problem {
     if said.is_empty() {
         return unreachable(state, "it ended as soon as it was started");
     }
-    Problem::internal(format!("the server could not start: {said}"))
+    Problem::internal(format!("the server could not start: {said}")).with_hint(format!(
+        "mend it, or set MIDWATCH_HOME; the log is {}",
+        state.join("server.log").display()
+    ))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use midwatch_api::object::MAX_FILE_BYTES;
 use midwatch_api::profile::{ProfileSpec, read};
+use midwatch_broker::{Registries, Upstream};
 use midwatch_core::agent::AgentKind;
 
 use super::names_file;
@@ -116,6 +117,11 @@ fn from_file(flag: &str, path: &Path) -> Result<Chosen, Problem> {
     let text = text.map_err(|error| bad(&format!("cannot be read ({error})")))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let object = read(&name, &text).map_err(|error| bad(&format!("cannot be used ({error})")))?;
+    if let Some(url) = &object.spec.base_url {
+        Upstream::parse(url).map_err(|error| error.of("spec.baseUrl"))?;
+    }
+    Registries::parse(object.spec.registries.iter().map(String::as_str))
+        .map_err(|error| error.of("spec.registries"))?;
     Ok(Chosen { name: object.metadata.name, spec: object.spec })
 }
 
@@ -154,6 +160,9 @@ mod tests {
         };
         write("mine", "{agent: codex, model: m-1}");
         write("broken", "{agnet: x}");
+        write("wild", "{registries: ['*.com']}");
+        write("plain", "{baseUrl: 'http://llm.example.com'}");
+        write("leak", "{credential: {kind: AnthropicKey, variable: sk-canary}}");
         let choose = |agent, profile| choose(&environment, agent, profile);
         assert_eq!(choose(None, None).unwrap().kind(), AgentKind::ClaudeCode);
         let mine = choose(Some("mine"), None).unwrap();
@@ -167,11 +176,15 @@ mod tests {
             (Some("cladue-code"), None, "did you mean claude-code"),
             (Some("claude-code"), Some("mine"), "is not the agent"),
             (None, Some("broken"), "agnet"),
+            (None, Some("wild"), "spec.registries"),
+            (None, Some("plain"), "spec.baseUrl"),
+            (None, Some("leak"), "spec.credential.variable"),
             (None, Some("/nowhere/p.yaml"), "cannot be read"),
             (None, Some("custom"), "unknown"),
         ] {
             let problem = choose(agent, profile).unwrap_err();
             assert!(problem.exit == 2 && problem.message.contains(word), "{problem:?}");
+            assert!(!problem.message.contains("canary"), "{problem:?}");
         }
         for bad in ["--help", "", "a b", "m\u{202e}"] {
             assert!(model(&mine, Some(bad)).is_err(), "{bad}");

@@ -1,10 +1,15 @@
 //! "Did you mean ...": the nearest of some names.
 
-/// The name that differs by the fewest letters, when that is at most a third of it.
+/// The name that differs by the fewest letters, when that is at most a third of it; the first
+/// word of a name stands for it.
 pub(crate) fn nearest<'a>(text: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let measured = names.into_iter().map(|name| (distance(text, name), name));
-    let (far, name) = measured.min()?;
-    (far <= name.chars().count().div_ceil(3)).then_some(name)
+    let forms = names.into_iter().flat_map(|name| {
+        let first = name.split('-').next().unwrap_or(name);
+        [(name, name), (first, name)]
+    });
+    let measured = forms.map(|(form, name)| (distance(text, form), form.len(), name));
+    let (far, length, name) = measured.min()?;
+    (far <= length.div_ceil(3)).then_some(name)
 }
 
 /// Sentences for an unknown name: what is known, and what may have been meant.
@@ -41,6 +46,8 @@ mod tests {
         let names = ["claude-code", "codex", "custom"];
         assert_eq!(nearest("cladue-code", names), Some("claude-code"));
         assert_eq!(nearest("codx", names), Some("codex"));
+        assert_eq!(nearest("cladue", names), Some("claude-code"));
+        assert_eq!(nearest("claude", names), Some("claude-code"));
         assert_eq!(nearest("vim", names), None);
     }
 }

@@ -50,6 +50,7 @@ pub(super) fn find(
             Origin::Unfit(error) => return Err(error.clone().into()),
         }
     }
+    writable(&ordered.identity)?;
     let dirty = ordered.dirty(excludes(environment).as_deref()).map_err(problem)?;
     let dirty = dirty.iter().map(ToString::to_string).collect();
     Ok(Repository { ordered, push: wanted.push, dirty, taken: false })
@@ -60,6 +61,20 @@ fn excludes(environment: &Environment) -> Option<PathBuf> {
     let config = environment.path("XDG_CONFIG_HOME");
     let config = config.unwrap_or_else(|| environment.home().join(".config"));
     Some(config.join("git/ignore")).filter(|path| path.is_file())
+}
+
+/// The branch lands there, so it must be ours to write to; root writes as the owner.
+fn writable(common_dir: &Path) -> Result<(), Problem> {
+    use rustix::fs::{Access, access};
+    for folder in ["objects", "refs"].map(|name| common_dir.join(name)) {
+        access(&folder, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| {
+            Problem::cannot(
+                format!("the repository cannot be written: {}: {error}", folder.display()),
+                "run it as the repository's owner, or in a clone of your own",
+            )
+        })?;
+    }
+    Ok(())
 }
 
 fn unreadable(error: impl std::fmt::Display) -> Problem {
@@ -115,12 +130,16 @@ impl Repository {
         Ok(())
     }
 
-    /// Refuses a branch that could not be set. Nothing is asked of a remote.
+    /// Refuses a branch that could not be set. No server is asked.
     pub(super) fn check_branch(&self, branch: &BranchName) -> Result<(), Problem> {
         let head = self.ordered.head_branch.as_deref();
         let protected: Vec<BranchName> =
             head.and_then(|name| BranchName::parse(name).ok()).into_iter().collect();
-        self.ordered.check_branch(branch, &protected).map_err(problem)
+        self.ordered.check_branch(branch, &protected).map_err(problem)?;
+        if self.push {
+            self.ordered.check_origin_branch(branch).map_err(problem)?;
+        }
+        Ok(())
     }
 
     pub(super) fn reference(&self, environment: &Environment) -> RepositoryRef {

@@ -70,7 +70,7 @@ fn head(output: Output, result: &ResultLine) -> String {
         "Done" | "Answered" => (Ink::Good, state.to_lowercase()),
         "NoChange" => (Ink::Good, "no change needed".to_owned()),
         "Failed" => (Ink::Bad, "failed".to_owned()),
-        "Unverified" => (Ink::Notable, "UNVERIFIED: no check was run".to_owned()),
+        "Unverified" => (Ink::Notable, "UNVERIFIED (no check was run)".to_owned()),
         other => (Ink::Notable, other.to_lowercase()),
     };
     if result.rehearsal && result.verified {

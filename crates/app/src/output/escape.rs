@@ -23,6 +23,21 @@ pub(crate) fn shortened(text: &str, most: usize) -> String {
     shown.chars().take(most.saturating_sub(1)).chain(['…']).collect()
 }
 
+/// A line of JSON, where such characters stand in strings only: the same value in other letters.
+pub(crate) fn json(line: &str) -> String {
+    let mut out = String::with_capacity(line.len());
+    for c in line.chars() {
+        if is_invisible(c) {
+            let mut units = [0; 2];
+            let units = c.encode_utf16(&mut units).iter();
+            out.extend(units.map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
 fn escape(text: &str, lines: bool) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -39,6 +54,14 @@ fn escape(text: &str, lines: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_keeps_its_value() {
+        let value = serde_json::json!({"a": "x\u{202e}y\u{e0041}z\u{9b}\u{1b}"});
+        let shown = json(&value.to_string());
+        assert!(!shown.chars().any(is_invisible), "{shown:?}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
+    }
 
     #[test]
     fn nothing_that_moves_a_terminal_gets_through() {

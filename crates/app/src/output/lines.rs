@@ -27,6 +27,7 @@ pub(crate) fn line(line: &ProgressLine) -> Option<String> {
         }
         Progress::RunStarted { run: _, kind, step, command } => Some(match command {
             Some(command) => format!("{step}: {command}"),
+            None if kind.eq_ignore_ascii_case(step) => format!("{step} begins"),
             None => format!("{step}: {} begins", kind.to_lowercase()),
         }),
         Progress::RunEnded { run, ok: true, detail: _ } => Some(format!("{run} is done")),

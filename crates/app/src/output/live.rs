@@ -48,6 +48,7 @@ impl Live {
             Progress::RunStarted { step, kind, command, run: _ } => {
                 self.step = match command {
                     Some(command) => format!("{step}: {command}"),
+                    None if kind.eq_ignore_ascii_case(step) => step.clone(),
                     None => format!("{step} ({})", kind.to_lowercase()),
                 };
                 self.tool.clear();

@@ -1,5 +1,6 @@
 //! Stories of the program, told through its front door.
 
+mod bad_inputs;
 mod checks;
 mod contract;
 mod crash;

@@ -149,7 +149,9 @@ pub fn carry_out(
             Ok(exit.code())
         }
         Job::Agent(job) => agent_job::carry_out(job, places, stop),
-        Job::Rescue { base, exclude } => agent_job::rescue(base, exclude, places),
+        Job::Rescue { base, commit, exclude } => {
+            agent_job::rescue(base, commit.as_deref(), exclude, places)
+        }
     }
 }
 

@@ -47,6 +47,9 @@ pub enum Job {
     Rescue {
         /// Commits that need not be bundled again.
         base: String,
+        /// The commit on top of it that the agent began with, where there was one.
+        #[serde(default)]
+        commit: Option<String>,
         /// Untracked top-level paths that belong to deps.
         exclude: Vec<String>,
     },

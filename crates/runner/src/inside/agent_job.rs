@@ -164,11 +164,16 @@ fn save(
 }
 
 /// Saves what an earlier run left in the workspace.
-pub(super) fn rescue(base: &str, exclude: &[String], places: &Places) -> Result<i32, InsideError> {
+pub(super) fn rescue(
+    base: &str,
+    commit: Option<&str>,
+    exclude: &[String],
+    places: &Places,
+) -> Result<i32, InsideError> {
     let foreign = opened(&places.workspace);
     let dir = places.out.join(SIDE);
     let done = Side::make(&dir, &places.workspace, &foreign, base, exclude).and_then(|mut side| {
-        let claim = rescuing::rescue(&mut side, &foreign, base, &places.out)?;
+        let claim = rescuing::rescue(&mut side, &foreign, (base, commit), &places.out)?;
         list_ignored(&side, rescuing::checked_out_at(&places.workspace), &places.out);
         Ok(claim)
     });

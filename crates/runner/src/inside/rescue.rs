@@ -16,6 +16,8 @@ use super::side::Side;
 
 /// The snapshot's ref.
 pub(crate) const SNAPSHOT_REF: &str = "refs/rescue/snapshot";
+/// The snapshot's ref when the workspace was never made ready: kept, and nothing goes on from it.
+const UNREADY_REF: &str = "refs/rescue/unready";
 
 /// Refs, stash entries and reflog entries that are saved at most; the importing side keeps 500
 /// refs of one rescue.
@@ -30,9 +32,10 @@ const SKIPPED_TOLD: usize = 50;
 pub(super) fn rescue(
     side: &mut Side,
     foreign: &Foreign,
-    base: &str,
+    (base, commit): (&str, Option<&str>),
     out: &Path,
 ) -> Result<BundleClaim, GitError> {
+    let (base, name) = stood_on(side, foreign, base, commit);
     let mut work = Work::default();
     let tree = commit::tree(side, foreign, &Start::unseen(base), out, &mut work)?;
     let base_tree = side.git().line(["rev-parse", "--verify", "-q", &format!("{base}^{{tree}}")]);
@@ -44,7 +47,7 @@ pub(super) fn rescue(
 
     let mut saved = Saved::new(side, base);
     if let Some(snapshot) = &snapshot {
-        saved.refs.push((SNAPSHOT_REF.to_owned(), snapshot.id().to_owned()));
+        saved.refs.push((name.to_owned(), snapshot.id().to_owned()));
     }
     saved.heads(foreign);
     saved.stashes(foreign);
@@ -62,6 +65,29 @@ pub(super) fn rescue(
         set_aside: work.set_aside,
         error: (!work.notes.is_empty()).then(|| work.notes.join("; ")),
     })
+}
+
+/// The commit that the snapshot stands on, and the name of its ref. It is the commit that the
+/// agent began with: whoever goes on from the snapshot has to descend from that. Where HEAD still
+/// is the base and never was the commit, the checkout before the agent was cut off, and half of
+/// a checkout looks like a change that takes the commit back.
+fn stood_on<'a>(
+    side: &Side,
+    foreign: &Foreign,
+    base: &'a str,
+    commit: Option<&'a str>,
+) -> (&'a str, &'static str) {
+    let Some(commit) = commit else { return (base, SNAPSHOT_REF) };
+    let head = foreign.head();
+    let was_there =
+        head.as_deref() == Some(commit) || foreign.reflog("HEAD").iter().any(|id| id == commit);
+    if was_there && side.has_commit(commit) {
+        (commit, SNAPSHOT_REF)
+    } else if !was_there && head.as_deref() == Some(base) {
+        (base, UNREADY_REF)
+    } else {
+        (base, SNAPSHOT_REF)
+    }
 }
 
 /// When the base was checked out, by the time of a file that only the checkout wrote.

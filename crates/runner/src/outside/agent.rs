@@ -138,7 +138,11 @@ pub(super) fn rescue(
         run.follow(site.entered.resolve(&folders.out));
         let job = InsideOrder {
             forward: Vec::new(),
-            job: Job::Rescue { base: workspace.base_commit.clone(), exclude },
+            job: Job::Rescue {
+                base: workspace.base_commit.clone(),
+                commit: workspace.commit.as_ref().map(|commit| commit.id.clone()),
+                exclude,
+            },
         };
         let watched = run.inside(&mut site, &room.policy(), &job, Idle::Ignored)?;
         Ok(ours(run, &watched))

@@ -5,7 +5,12 @@ use midwatch_runner::inside_order::Job;
 use super::world::{World, line, sh};
 
 fn rescue(world: &World) {
-    let job = Job::Rescue { base: world.base.clone(), exclude: vec!["node_modules".to_owned()] };
+    rescue_on(world, None);
+}
+
+fn rescue_on(world: &World, commit: Option<String>) {
+    let exclude = vec!["node_modules".to_owned()];
+    let job = Job::Rescue { base: world.base.clone(), commit, exclude };
     assert_eq!(world.carry_out(job), 0, "{:?}", world.claim());
 }
 
@@ -87,4 +92,47 @@ fn a_new_repository_in_the_place_of_ours_gives_its_commits_too() {
     let imported = world.import("rescue.bundle");
     assert_eq!(imported.refs.get("refs/rescue/heads/other"), Some(&own));
     assert_eq!(imported.text_of(imported.refs.get("refs/rescue/snapshot").unwrap(), "b"), "b\n");
+}
+
+/// Whoever goes on from the snapshot of a repair has to descend from what is being repaired.
+#[test]
+fn a_snapshot_stands_on_the_commit_that_the_agent_began_with() {
+    let world = World::new();
+    let folder = &world.places.workspace;
+    sh(folder, "echo 1 > a; git add a; git commit -q -m first; echo 2 > b");
+    let began = line(folder, "git rev-parse HEAD");
+    rescue_on(&world, Some(began.clone()));
+    let header = header(&world);
+    assert!(header.contains(&format!("\n-{began}")), "{header}");
+    assert!(header.contains("refs/rescue/snapshot"), "{header}");
+
+    // The agent went elsewhere: it still began there.
+    sh(folder, "git checkout -q --detach HEAD~1");
+    rescue_on(&world, Some(began.clone()));
+    assert!(self::header(&world).contains(&format!("\n-{began}")));
+
+    // Without it the base is all there is to stand on.
+    rescue(&world);
+    assert!(self::header(&world).contains(&format!("\n-{}", world.base)));
+}
+
+/// A checkout that was cut off half way is no work of the agent's to go on from.
+#[test]
+fn half_a_checkout_is_kept_under_another_name() {
+    let world = World::new();
+    let folder = &world.places.workspace;
+    sh(folder, "git commit -q --allow-empty -m first; git rev-parse HEAD > ../began");
+    let began = line(folder, "cat ../began");
+    sh(folder, "git reset -q --hard HEAD~1; rm -rf .git/logs; echo half > half");
+    rescue_on(&world, Some(began));
+    let header = header(&world);
+    assert!(header.contains("refs/rescue/unready"), "{header}");
+    assert!(!header.contains("refs/rescue/snapshot"), "{header}");
+}
+
+/// What a bundle says of itself before its pack.
+fn header(world: &World) -> String {
+    let bytes = std::fs::read(world.places.out.join("rescue.bundle")).unwrap();
+    let end = bytes.windows(2).position(|two| two == b"\n\n").unwrap();
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
 }

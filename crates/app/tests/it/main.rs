@@ -5,6 +5,7 @@ mod checks;
 mod contract;
 mod crash;
 mod deps;
+mod hostile;
 mod house;
 mod inputs;
 mod logins;

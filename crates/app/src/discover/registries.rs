@@ -83,18 +83,30 @@ pub(crate) fn ask(environment: &Environment) -> Clients {
     if let Some(clients) = cache::read(environment, &fingerprint) {
         return clients;
     }
-    let clients: [fn(&Environment) -> Option<Clients>; 5] =
-        [npm::ask, |all| Some(pip::ask(all)), go::ask, |all| Some(cargo::ask(all)), maven::ask];
+    let clients: [(&str, fn(&Environment) -> Option<Clients>); 5] = [
+        ("npm", npm::ask),
+        ("pip", |all| Some(pip::ask(all))),
+        ("go", go::ask),
+        ("cargo", |all| Some(cargo::ask(all))),
+        ("maven", maven::ask),
+    ];
     let mut all = Clients::default();
     let mut whole = true;
     std::thread::scope(|scope| {
-        let asked: Vec<_> =
-            clients.into_iter().map(|ask| scope.spawn(move || ask(environment))).collect();
-        for one in asked {
+        let asked: Vec<_> = clients
+            .into_iter()
+            .map(|(name, ask)| (name, scope.spawn(move || ask(environment))))
+            .collect();
+        for (name, one) in asked {
             match one.join() {
                 Ok(Some(clients)) => all.merge(clients),
-                // Not installed, or no answer in time: the next command asks again.
-                Ok(None) | Err(_) => whole = false,
+                // The next command asks again.
+                Ok(None) | Err(_) => {
+                    whole = false;
+                    all.left_out.push(format!(
+                        "{name} did not say which registry it uses; sandboxes cannot reach it"
+                    ));
+                }
             }
         }
     });

@@ -73,6 +73,12 @@ impl House {
         self
     }
 
+    /// The user without a variable.
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.environment.remove(name);
+        self
+    }
+
     pub(crate) fn home(&self) -> PathBuf {
         self.root.path().join("home")
     }

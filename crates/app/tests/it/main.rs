@@ -1,6 +1,8 @@
 //! Stories of the program, told through its front door.
 
+mod agents;
 mod bad_inputs;
+mod canary;
 mod checks;
 mod contract;
 mod crash;

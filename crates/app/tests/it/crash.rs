@@ -9,6 +9,8 @@
 //! The points are the server's own (`wire/crash.rs`); a release build has none. With
 //! `MIDWATCH_SOAK=1` every passing of every point is tried, not just the first and the last.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where it is wrong")]
+
 mod leaks;
 mod place;
 mod runner;
@@ -16,7 +18,6 @@ mod server;
 mod story;
 mod world;
 
-use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -24,7 +25,7 @@ use std::time::{Duration, Instant};
 /// most of a case is waiting.
 const AT_ONCE: usize = 3;
 /// The longest that anything here may take; machines under load take long.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Whether everything is wanted, however long it takes.
 fn soak() -> bool {
@@ -32,8 +33,9 @@ fn soak() -> bool {
 }
 
 /// Says a figure.
+#[expect(clippy::print_stderr, reason = "a figure is for whoever runs the tests")]
 fn tell(text: &str) {
-    writeln!(std::io::stderr(), "{text}").unwrap();
+    eprintln!("{text}");
 }
 
 /// Waits for a condition, looking often: what is waited for may be there for a moment only.
@@ -44,6 +46,7 @@ fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
             return found;
         }
         assert!(began.elapsed() < PATIENCE, "waited in vain for {what}");
+        // polls: another process, with a deadline
         std::thread::sleep(Duration::from_millis(1));
     }
 }

@@ -30,6 +30,16 @@ pub(super) fn words_of(pid: i32) -> Option<Vec<String>> {
     Some(words.collect())
 }
 
+/// Every runner of a run's folder.
+pub(super) fn runners_of(folder: &Path) -> Vec<i32> {
+    let all = command_lines().into_iter();
+    let ours = all.filter(|(_, words)| {
+        words.get(1).is_some_and(|word| word == "runner")
+            && words.get(2).is_some_and(|word| Path::new(word) == folder)
+    });
+    ours.map(|(pid, _)| pid).collect()
+}
+
 /// Everything of a place that is still there though nothing goes on in it.
 pub(super) fn left(place: &Place) -> Vec<String> {
     let mut left = Vec::new();

@@ -19,7 +19,7 @@ pub(super) const BRANCH: &str = "midwatch/t";
 /// Begins the names of programs kept for a test process.
 const KEPT: &str = "midwatch-crash-";
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
-const PROFILE: &str = r#"
+const PROFILE: &str = r"
 apiVersion: midwatch.dev/v1alpha1
 kind: AgentProfile
 metadata: {name: scripted}
@@ -27,7 +27,7 @@ spec:
   agent: custom
   credential: {kind: None}
   custom: {argv: [sh, agent.sh]}
-"#;
+";
 
 /// The program under test, under a name of our own: building it again beside a long test would
 /// take it away.
@@ -178,17 +178,6 @@ impl Place {
     pub(super) fn identity(&self, run: &str) -> Option<RunnerIdentity> {
         let bytes = std::fs::read(self.run_folder(run).join(IDENTITY_FILE)).ok()?;
         serde_json::from_slice(&bytes).ok()
-    }
-
-    /// Every runner of a folder.
-    pub(super) fn runners_of(&self, folder: &Path) -> Vec<i32> {
-        let all = super::leaks::command_lines().into_iter();
-        all.filter(|(_, words)| {
-            words.get(1).is_some_and(|word| word == "runner")
-                && words.get(2).is_some_and(|word| Path::new(word) == folder)
-        })
-        .map(|(pid, _)| pid)
-        .collect()
     }
 
     /// Ends the server that a client started, and waits until the state folder is free.

@@ -8,9 +8,10 @@
 pub(super) const REPAIRED: Story = Story {
     goal: "answer the question\n\
            do: run echo started >> \"$HOME/starts\"\n\
-           do@implement/1: write early yes\n\
+           do: write early yes\n\
            do@implement/1: write answer 41\n\
-           do@implement/2: write answer 42\n",
+           do@implement/2: write answer 42\n\
+           do@implement/3: write answer 42\n",
     done: true,
 };
 
@@ -27,20 +28,24 @@ pub(super) const BLOCKED: Story = Story {
 pub(super) const SLOW: Story = Story {
     goal: "answer the question\n\
            do: run echo started >> \"$HOME/starts\"\n\
-           do@implement/1: write early yes\n\
+           do: write early yes\n\
            do@implement/1: run sleep 1\n\
            do@implement/1: write answer 41\n\
-           do@implement/2: write answer 42\n",
+           do@implement/2: write answer 42\n\
+           do@implement/3: write answer 42\n",
     done: true,
 };
 
-/// An agent that never ends its first run, and answers in the second.
+/// An agent that never ends its first run, and answers in the second. What only the first run
+/// writes, `first`, can come from nowhere else.
 pub(super) const HANGING: Story = Story {
     goal: "answer the question\n\
            do: run echo started >> \"$HOME/starts\"\n\
-           do@implement/1: write early yes\n\
+           do: write early yes\n\
+           do@implement/1: write first yes\n\
            do@implement/1: hang\n\
-           do@implement/2: write answer 42\n",
+           do@implement/2: write answer 42\n\
+           do@implement/3: write answer 42\n",
     done: true,
 };
 
@@ -48,12 +53,14 @@ pub(super) const HANGING: Story = Story {
 pub(super) const BULKY: Story = Story {
     goal: "answer the question\n\
            do: run echo started >> \"$HOME/starts\"\n\
-           do@implement/1: write early yes\n\
+           do: write early yes\n\
+           do@implement/1: write first yes\n\
            do@implement/1: run mkdir bulk\n\
            do@implement/1: run head -c 6000000 /dev/urandom | split -b 4000 -a 3 - bulk/f\n\
            do@implement/1: run sleep 0.3\n\
            do@implement/2: run rm -rf bulk\n\
-           do@implement/2: write answer 42\n",
+           do@implement/2: write answer 42\n\
+           do@implement/3: write answer 42\n",
     done: true,
 };
 

@@ -85,6 +85,8 @@ impl<A: Access> Act<RunOrder> for Launcher<A> {
             }
         };
         self.access.close(order.run.as_str()).await;
+        // Empty by now; most runs never had one.
+        let _ = std::fs::remove_dir(self.folder.door(order.run.as_str()));
         event
     }
 }

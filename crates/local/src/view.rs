@@ -12,6 +12,9 @@ use midwatch_core::task::{Outcome, State, Task, Wake};
 use crate::folder::StateFolder;
 use crate::store::TaskRow;
 
+/// How the note begins that says where a branch was pushed.
+pub const PUSHED: &str = "pushed to ";
+
 /// How a task stands or ended.
 pub fn result(task: &Task, row: &TaskRow, folder: &StateFolder) -> ResultLine {
     let (reason, detail, hint) = why(task);
@@ -139,6 +142,9 @@ fn notes(task: &Task) -> Vec<String> {
         say("protected paths", &facts.hard_paths);
         say("manifests and lock files", &facts.soft_paths);
         say("checkDefinitionChanged", &facts.check_definitions);
+    }
+    if let Some(read_back) = task.read_back.as_ref().filter(|_| task.spec.push) {
+        notes.push(format!("{PUSHED}{}", read_back.target));
     }
     if let Some((commit, by)) = &task.approved {
         notes.push(format!("{} was approved by {by}", commit.short()));

@@ -77,13 +77,16 @@ impl Clients {
     }
 }
 
+/// What one client says of itself; none when it did not answer.
+type Asked = fn(&Environment) -> Option<Clients>;
+
 /// Asks every client that is installed, at the same time.
 pub(crate) fn ask(environment: &Environment) -> Clients {
     let fingerprint = cache::fingerprint(environment);
     if let Some(clients) = cache::read(environment, &fingerprint) {
         return clients;
     }
-    let clients: [(&str, fn(&Environment) -> Option<Clients>); 5] = [
+    let clients: [(&str, Asked); 5] = [
         ("npm", npm::ask),
         ("pip", |all| Some(pip::ask(all))),
         ("go", go::ask),
@@ -98,15 +101,14 @@ pub(crate) fn ask(environment: &Environment) -> Clients {
             .map(|(name, ask)| (name, scope.spawn(move || ask(environment))))
             .collect();
         for (name, one) in asked {
-            match one.join() {
-                Ok(Some(clients)) => all.merge(clients),
+            if let Ok(Some(clients)) = one.join() {
+                all.merge(clients);
+            } else {
                 // The next command asks again.
-                Ok(None) | Err(_) => {
-                    whole = false;
-                    all.left_out.push(format!(
-                        "{name} did not say which registry it uses; sandboxes cannot reach it"
-                    ));
-                }
+                whole = false;
+                all.left_out.push(format!(
+                    "{name} did not say which registry it uses; sandboxes cannot reach it"
+                ));
             }
         }
     });

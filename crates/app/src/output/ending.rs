@@ -1,6 +1,7 @@
 //! How a task ended, for people: what there is now, the evidence for it, and the next command.
 
 use midwatch_api::view::{CheckLine, ResultLine};
+use midwatch_local::view::PUSHED;
 
 use super::lines::verdict;
 use super::quantity::{dollars, tokens};
@@ -95,7 +96,10 @@ fn next(result: &ResultLine) -> Vec<String> {
     };
     match (result.state.as_deref(), &result.branch) {
         (Some("Done" | "Unverified"), Some(branch)) => {
-            vec![format!("midwatch diff {task}"), format!("git merge {branch}")]
+            // A pushed branch is at the remote only.
+            let pushed = result.notes.iter().any(|note| note.starts_with(PUSHED));
+            let verb = if pushed { "git fetch origin" } else { "git merge" };
+            vec![format!("midwatch diff {task}"), format!("{verb} {branch}")]
         }
         (Some("Held"), _) => vec![format!("midwatch explain {task}")],
         (Some("Failed" | "Cancelled"), _)

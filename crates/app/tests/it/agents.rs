@@ -168,7 +168,7 @@ struct Gate {
 impl Gate {
     fn pass(&self) {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.changed.wait_timeout_while(open, Duration::from_secs(120), |open| !*open);
+        let waited = self.changed.wait_timeout_while(open, Duration::from_mins(2), |open| !*open);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 

@@ -32,7 +32,7 @@ fn secret(name: &str) -> String {
     let mut bytes = [0_u8; 16];
     let mut random = std::fs::File::open("/dev/urandom").unwrap();
     std::io::Read::read_exact(&mut random, &mut bytes).unwrap();
-    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits = search::hex(&bytes);
     match name {
         "ANTHROPIC_API_KEY" => format!("sk-ant-api03-{digits}"),
         "CLAUDE_CODE_OAUTH_TOKEN" | "claude login" => format!("sk-ant-oat01-{digits}"),

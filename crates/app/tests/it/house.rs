@@ -196,9 +196,8 @@ impl Drop for House {
             }
             left.is_empty()
         });
-        if !ended && !std::thread::panicking() {
-            panic!("processes of the test are still there: {:?}", self.processes());
-        }
+        let clean = ended || std::thread::panicking();
+        assert!(clean, "processes of the test are still there: {:?}", self.processes());
     }
 }
 
@@ -218,7 +217,7 @@ fn system_path() -> String {
 
 /// Says a figure, or why something did not run, past the harness's capture.
 pub(crate) fn tell(text: &str) {
-    writeln!(std::io::stderr(), "{text}").unwrap();
+    std::io::stderr().write_all(format!("{text}\n").as_bytes()).unwrap();
 }
 
 /// All processes.

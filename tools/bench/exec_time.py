@@ -1,7 +1,7 @@
 """From an order to the first word of its agent, beside `git worktree add`."""
 
 import copy
-import shutil
+import os
 import time
 
 from measure import Table, both, milliseconds, p50, ratio, tell, timed
@@ -12,19 +12,25 @@ FILES = 10_000
 # A working agent's commit: how many files it changes.
 CHANGED = 50
 # Cold samples take seconds each.
-COLD_ROUNDS = 10
+COLD_ROUNDS = 6
 
 # When the agent began; when the self-test began and ended, which is when the inside half made
 # the file of its phases and wrote its second line.
 AGENT = "echo $EPOCHREALTIME $(stat -c '%.W %.Y' /midwatch/out/progress.jsonl) > started"
 
 
+def settle():
+    """What was written before is on disk: nobody pays for the one before them."""
+    os.sync()
+
+
 def worktree(repository, commit, *settings):
     """Seconds of `git worktree add`."""
-    folder = repository.parent / "worktree"
+    folder = repository.parent / f"worktree-{time.monotonic_ns()}"
     words = ["git", "-C", str(repository), *settings, "worktree", "add", "-q", "--detach"]
+    settle()
     taken = timed([*words, str(folder), commit])
-    git(repository, "worktree", "remove", "--force", str(folder))
+    # Left until the end: ext4 is slow to make files where as many were just removed.
     tell(f"worktree {' '.join(settings)}: {milliseconds(taken)}")
     return taken
 
@@ -38,6 +44,7 @@ def two_workers(repository, commit):
 def submitted(state, order, name):
     """Gives an order; seconds to its agent's start, and how many of them the self-test took."""
     body = {"name": name, "order": order, "secret": None}
+    settle()
     began = time.time()
     state.ask("POST", "/v1/tasks", body)
     result = state.ended(name)
@@ -58,8 +65,8 @@ def found(state, repository):
 
 
 def warm(place, program, repository, rounds):
-    """Base cached: totals, self-tests, and the worktrees between them; the order."""
-    totals, tests, worktrees = [], [], []
+    """Base cached: totals, self-tests, and some worktrees; the order."""
+    totals, tests = [], []
     head = git(repository, "rev-parse", "HEAD")
     with State(program, place.path / "warm") as state:
         order = found(state, repository)
@@ -67,7 +74,8 @@ def warm(place, program, repository, rounds):
             total, test = submitted(state, order, f"warm-{number}")
             totals.append(total)
             tests.append(test)
-            worktrees.append(worktree(repository, head))
+    # For the scale. Not in turn: ten thousand files are no neighbours for what takes so little.
+    worktrees = [worktree(repository, head) for _ in range(3)]
     return totals, tests, worktrees, order
 
 
@@ -96,7 +104,6 @@ def cold_state(place, program, repository, order, rounds):
         folder = place.path / f"cold-{number}"
         with State(program, folder) as state:
             total, test = submitted(state, order, f"new-{number}")
-        shutil.rmtree(folder)
         totals.append(total)
         tests.append(test)
         worktrees.append(worktree(repository, head))
@@ -118,6 +125,7 @@ def other_commit(place, program, repository, rounds):
     times, worktrees, parallel = [], [], []
     for _ in range(rounds):
         folder = orders.give(work)
+        settle()
         began = time.time()
         orders.start(folder).wait()
         times.append(float(printed(folder)) - began)

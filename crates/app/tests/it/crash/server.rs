@@ -41,10 +41,11 @@ fn dies(case: &Case, whole: &World) -> Result<(), String> {
     let mut server = place.serve(&[("MIDWATCH_CRASH_AT", &at)]);
     // The client meets the crash, starts another server, and tells the end.
     let ended = place.run_to_end();
-    // A server that ends with a signal has no code.
-    match server.ended() {
-        Some(died) if died.code().is_none() => {}
-        other => return Err(format!("{at}: the server did not crash but {other:?}: {ended:?}")),
+    // The end may have been read in the moment before the server was gone. One that ends with a
+    // signal has no code.
+    let died = until("the crash", || server.ended());
+    if died.code().is_some() {
+        return Err(format!("{at}: the server did not crash but ended with {died}"));
     }
     place.settle();
     let told = wrong(&place, &ended).or_else(|| World::of(&place, &ended).differs(whole));

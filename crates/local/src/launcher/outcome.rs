@@ -231,7 +231,20 @@ fn verdict_in(text: &str) -> Option<Output> {
 
 #[cfg(test)]
 mod tests {
+    use midwatch_core::id::{Epoch, RunName, StepName, TaskName};
+
     use super::*;
+
+    #[test]
+    fn a_check_that_was_lost_says_nothing_of_the_commit() {
+        let (step, epoch) = (StepName::parse("check").unwrap(), Epoch(3));
+        let run = RunName::new(&TaskName::parse("t").unwrap(), &step, epoch);
+        let commit = CommitId::parse(&"a".repeat(40)).unwrap();
+        let work = RunWork::Check { commit, index: 0, command: "true".into(), deps: None };
+        let result = lost(&RunOrder { run, step, epoch, work });
+        let RunResult::Failed { reason, .. } = result else { panic!("it was judged: {result:?}") };
+        assert_eq!(reason.facts().retry, midwatch_core::reason::RetryRule::Charged);
+    }
 
     #[test]
     fn one_verdict_or_none() {

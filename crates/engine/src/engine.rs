@@ -1,6 +1,7 @@
 //! The engine's state: every open task folded from its log, and one lock around them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use midwatch_core::decide::decide;
@@ -90,6 +91,8 @@ pub(crate) struct Inner<S, R, L, C, E> {
     pub(crate) ports: Ports<S, R, L, C>,
     pub(crate) tasks: Mutex<BTreeMap<TaskName, Live>>,
     pub(crate) changes: broadcast::Sender<Change>,
+    /// How many changes were told so far.
+    pub(crate) told: AtomicU64,
     pub(crate) turn: Notify,
     /// The error that a task of ours met; the next turn ends with it.
     pub(crate) failed: Mutex<Option<E>>,
@@ -124,6 +127,7 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
             ports,
             tasks: Mutex::new(tasks),
             changes: broadcast::Sender::new(CHANGES_KEPT),
+            told: AtomicU64::new(0),
             turn: Notify::new(),
             failed: Mutex::new(None),
         };
@@ -164,6 +168,11 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
             State::Queued | State::Running(_) | State::Ended(_) => false,
         };
         self.tasks().values().filter(|live| !waits_for_somebody(&live.task)).count()
+    }
+
+    /// How many changes were told since this engine was made.
+    pub fn told(&self) -> u64 {
+        self.inner.told.load(Ordering::SeqCst)
     }
 
     /// Everything that is stored from now on.
@@ -287,6 +296,7 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
         for stored in stored {
             // Nobody may be watching.
             let _ = self.inner.changes.send(Change { before: Arc::clone(&before), stored });
+            self.inner.told.fetch_add(1, Ordering::SeqCst);
         }
         Ok(true)
     }

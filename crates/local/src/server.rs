@@ -1,5 +1,6 @@
 //! The server: takes orders and decisions, drives the engine, lets people watch.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use midwatch_api::control::{Command, Refusal, Submit, Submitted, TaskView};
@@ -43,6 +44,8 @@ pub struct Server<A: Access, L: ActOnLand> {
     shown: broadcast::Sender<Shown>,
     /// Held while a credential is kept or removed, until the task that names it is open.
     keeping: Mutex<()>,
+    /// How many of the engine's changes the clean-up has seen.
+    cleaned: AtomicU64,
 }
 
 /// What the operator, or a test, decides about a server.
@@ -94,13 +97,16 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         let engine = Engine::load(ports)?;
         let shown = broadcast::Sender::new(SHOWN_KEPT);
         let keeping = Mutex::new(());
-        let server = Arc::new(Self { engine, store, folder, shown, keeping });
+        // Before anything is stored, so that the clean-up sees every change.
+        let changes = engine.changes();
+        let cleaned = AtomicU64::new(0);
+        let server = Arc::new(Self { engine, store, folder, shown, keeping, cleaned });
         let driven = Arc::clone(&server);
         Ok((server, async move {
             tokio::select! {
                 fault = driven.engine.run() => fault,
                 fault = driven.observe(told) => fault,
-                fault = driven.clean_up() => fault,
+                fault = driven.clean_up(changes) => fault,
             }
         }))
     }
@@ -284,9 +290,11 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         self.engine.open()
     }
 
-    /// Tasks that something will happen to without anybody's help: a server with none may exit.
+    /// Tasks that something will happen to without anybody's help, and one more while there is
+    /// something to clean up: a server with none may exit.
     pub fn busy_tasks(&self) -> usize {
-        self.engine.busy()
+        let cleaning = self.engine.told() != self.cleaned.load(Ordering::SeqCst);
+        self.engine.busy() + usize::from(cleaning)
     }
 
     pub(crate) fn row(&self, name: &str) -> Result<TaskRow, Refusal> {

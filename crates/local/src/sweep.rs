@@ -114,6 +114,19 @@ fn open_up(path: &Path, depth: u32) -> io::Result<()> {
     Ok(())
 }
 
+/// Removes every layer that belonged to one task, but those in `used`.
+pub fn sweep_layers(folder: &StateFolder, used: &BTreeSet<PathBuf>) {
+    let layers = folders_in(&folder.root().join("deps")).unwrap_or_default();
+    let own = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("task-"))
+    };
+    for layer in layers.into_iter().filter(own).filter(|layer| !used.contains(layer)) {
+        if let Err(error) = remove_tree(&layer) {
+            tracing::warn!(path = %layer.display(), %error, "could not be removed");
+        }
+    }
+}
+
 /// Something shared, with what decides on its going.
 struct Shared {
     path: PathBuf,

@@ -4,49 +4,68 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 
 use midwatch_api::task::CredentialRef;
 use midwatch_core::event::{Event, RunResult};
 use midwatch_core::ports::ActOnLand;
+use midwatch_engine::Change;
+use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::{Fault, Server};
 use crate::access::Access;
-use crate::sweep::{Removable, SHARED_CAP, removable, remove, trim};
+use crate::sweep::{Removable, SHARED_CAP, removable, remove, sweep_layers, trim};
 
 impl<A: Access, L: ActOnLand> Server<A, L> {
-    /// Follows everything that is stored. What it misses when it lags is left to `gc`.
-    pub(super) async fn clean_up(&self) -> Fault {
-        let mut changes = self.engine.changes();
+    /// Follows everything that is stored. What it misses when it lags is left to the next start.
+    pub(super) async fn clean_up(&self, mut changes: broadcast::Receiver<Change>) -> Fault {
+        self.sweep().await;
         loop {
-            let change = match changes.recv().await {
-                Ok(change) => change,
-                Err(RecvError::Lagged(_)) => continue,
+            let passed = match changes.recv().await {
+                Ok(change) => {
+                    self.clean_after(change).await;
+                    1
+                }
+                Err(RecvError::Lagged(missed)) => missed,
                 Err(RecvError::Closed) => return std::future::pending().await,
             };
-            if matches!(change.stored.event, Event::Ended(_)) {
-                self.forget_credential(change.before.spec.name.as_str());
-            }
-            let gone = removable(&change.before, &change.stored.event);
-            let grown = matches!(
-                &change.stored.event,
-                Event::RunEnded { result: RunResult::BaseReady | RunResult::DepsReady { .. }, .. }
-            );
-            if gone == Removable::Nothing && !grown {
-                continue;
-            }
-            let folder = self.folder.clone();
-            let used = self.used();
-            let task = change.before.spec.name.clone();
-            let done = tokio::task::spawn_blocking(move || {
-                remove(&folder, &task, &gone);
-                if grown { trim(&folder, &used, SHARED_CAP).map(drop) } else { Ok(()) }
-            });
-            match done.await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(%error, "could not keep to the cap"),
-                Err(error) => tracing::error!(%error, "clean-up ended"),
-            }
+            self.cleaned.fetch_add(passed, Ordering::SeqCst);
+        }
+    }
+
+    /// Layers of tasks that are over: a server may have died before it removed them.
+    async fn sweep(&self) {
+        let (folder, used) = (self.folder.clone(), self.used());
+        let done = tokio::task::spawn_blocking(move || sweep_layers(&folder, &used));
+        if let Err(error) = done.await {
+            tracing::error!(%error, "the sweep ended");
+        }
+    }
+
+    async fn clean_after(&self, change: Change) {
+        if matches!(change.stored.event, Event::Ended(_)) {
+            self.forget_credential(change.before.spec.name.as_str());
+        }
+        let gone = removable(&change.before, &change.stored.event);
+        let grown = matches!(
+            &change.stored.event,
+            Event::RunEnded { result: RunResult::BaseReady | RunResult::DepsReady { .. }, .. }
+        );
+        if gone == Removable::Nothing && !grown {
+            return;
+        }
+        let folder = self.folder.clone();
+        let used = self.used();
+        let task = change.before.spec.name.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            remove(&folder, &task, &gone);
+            if grown { trim(&folder, &used, SHARED_CAP).map(drop) } else { Ok(()) }
+        });
+        match done.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "could not keep to the cap"),
+            Err(error) => tracing::error!(%error, "clean-up ended"),
         }
     }
 

@@ -1,8 +1,9 @@
-//! For tests only: scripted model server, scripted agent, repositories.
+//! For tests only: scripted model server, scripted agent, a forge.
 
 pub use midwatch_rehearsal as rehearsal;
 pub use midwatch_rehearsal::script;
 
 pub mod agent_clis;
+pub mod forge;
 pub mod model_server;
 pub mod scripted_agent;

@@ -50,6 +50,64 @@ const V6: &[(Ipv6Addr, u32, &str)] = &[
     (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16, "2002::/16"),
 ];
 
+/// What no model's provider and no proxy of the operator's is, in any network: link-local addresses, where
+/// clouds answer with credentials of the machine; the same at addresses elsewhere (Oracle's older
+/// one, Alibaba's, Azure's wire server); and what is no single machine at all.
+const NEVER_V4: &[(Ipv4Addr, u32, &str)] = &[
+    (Ipv4Addr::UNSPECIFIED, 8, "0.0.0.0/8"),
+    (Ipv4Addr::new(169, 254, 0, 0), 16, "169.254.0.0/16"),
+    (Ipv4Addr::new(192, 0, 0, 192), 32, "192.0.0.192"),
+    (Ipv4Addr::new(100, 100, 100, 200), 32, "100.100.100.200"),
+    (Ipv4Addr::new(168, 63, 129, 16), 32, "168.63.129.16"),
+    (Ipv4Addr::new(224, 0, 0, 0), 4, "224.0.0.0/4"),
+    (Ipv4Addr::new(240, 0, 0, 0), 4, "240.0.0.0/4"),
+];
+
+/// The same of IPv6: AWS's and Google's metadata besides link-local and multicast addresses.
+const NEVER_V6: &[(Ipv6Addr, u32, &str)] = &[
+    (Ipv6Addr::UNSPECIFIED, 128, "::"),
+    (Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), 128, "fd00:ec2::254"),
+    (Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254), 128, "fd20:ce::254"),
+    (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10, "fe80::/10"),
+    (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8, "ff00::/8"),
+];
+
+/// Names of cloud metadata services, refused whatever they resolve to.
+const METADATA_NAMES: [&str; 5] = [
+    "metadata",
+    "metadata.google.internal",
+    "metadata.goog",
+    "instance-data",
+    "instance-data.ec2.internal",
+];
+
+/// Whether a name, in lower case, is that of a metadata service.
+pub(crate) fn is_metadata_name(name: &str) -> bool {
+    METADATA_NAMES.contains(&name)
+}
+
+/// The range that keeps an address from being dialled even where the operator names it: for
+/// providers and proxies, which may be on private networks and on this machine.
+pub(crate) fn never_dialled(address: IpAddr) -> Option<&'static str> {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => in_v4(NEVER_V4, v4),
+        IpAddr::V6(v6) => in_v6(NEVER_V6, v6).or_else(|| in_v4(NEVER_V4, embedded(v6)?)),
+    }
+}
+
+/// The IPv4 address that a translator or a tunnel would reach by an IPv6 one: `64:ff9b::/96`,
+/// `2002::/16` and the old `::/96`.
+fn embedded(v6: Ipv6Addr) -> Option<Ipv4Addr> {
+    match v6.segments() {
+        [0x64, 0xff9b, 0, 0, 0, 0, a, b] | [0, 0, 0, 0, 0, 0, a, b] | [0x2002, a, b, ..] => {
+            Some(Ipv4Addr::from_bits(u32::from(a) << 16 | u32::from(b)))
+                // `::1` is this machine, and no address of the old form.
+                .filter(|_| v6 != Ipv6Addr::LOCALHOST)
+        }
+        _ => None,
+    }
+}
+
 /// The check of every address before it is dialled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AddressCheck {
@@ -60,6 +118,15 @@ pub enum AddressCheck {
 }
 
 impl AddressCheck {
+    /// The address of a provider or of the operator's proxy, unmapped, or the range that it is in.
+    /// Private addresses and this machine's own are theirs to use.
+    pub(crate) fn check_named(self, address: IpAddr) -> Result<IpAddr, &'static str> {
+        match (self, never_dialled(address)) {
+            (Self::Enforced, Some(range)) => Err(range),
+            (Self::Enforced, None) | (Self::Off, _) => Ok(address.to_canonical()),
+        }
+    }
+
     /// The address to dial, unmapped, or why not.
     pub fn check(self, address: IpAddr) -> Result<IpAddr, BlockedAddress> {
         let address = address.to_canonical();
@@ -82,15 +149,23 @@ impl AddressCheck {
 /// The blocked range that holds an address.
 fn blocked_range(address: IpAddr) -> Option<&'static str> {
     match address {
-        IpAddr::V4(v4) => V4
-            .iter()
-            .find(|(net, bits, _)| v4.to_bits() >> (32 - bits) == net.to_bits() >> (32 - bits))
-            .map(|(_, _, name)| *name),
-        IpAddr::V6(v6) => V6
-            .iter()
-            .find(|(net, bits, _)| v6.to_bits() >> (128 - bits) == net.to_bits() >> (128 - bits))
-            .map(|(_, _, name)| *name),
+        IpAddr::V4(v4) => in_v4(V4, v4),
+        IpAddr::V6(v6) => in_v6(V6, v6),
     }
+}
+
+fn in_v4(ranges: &[(Ipv4Addr, u32, &'static str)], v4: Ipv4Addr) -> Option<&'static str> {
+    ranges
+        .iter()
+        .find(|(net, bits, _)| v4.to_bits() >> (32 - bits) == net.to_bits() >> (32 - bits))
+        .map(|(_, _, name)| *name)
+}
+
+fn in_v6(ranges: &[(Ipv6Addr, u32, &'static str)], v6: Ipv6Addr) -> Option<&'static str> {
+    ranges
+        .iter()
+        .find(|(net, bits, _)| v6.to_bits() >> (128 - bits) == net.to_bits() >> (128 - bits))
+        .map(|(_, _, name)| *name)
 }
 
 /// Whether the kernel would deliver to this machine. Read at every dial: addresses come and go.
@@ -172,6 +247,45 @@ mod tests {
             for open in [before, after] {
                 assert!(open.is_empty() || range(open).is_none(), "{open}");
             }
+        }
+    }
+
+    #[test]
+    fn metadata_is_never_dialled_however_it_is_written_and_private_addresses_are() {
+        for never in [
+            "169.254.169.254",
+            "169.254.0.1",
+            "0.0.0.0",
+            "100.100.100.200",
+            "168.63.129.16",
+            "255.255.255.255",
+            "224.0.0.1",
+            "::",
+            "fe80::1",
+            "fd00:ec2::254",
+            "fd20:ce::254",
+            "ff02::1",
+            "::ffff:169.254.169.254",
+            "64:ff9b::a9fe:a9fe",
+            "2002:a9fe:a9fe::1",
+            "::169.254.169.254",
+        ] {
+            let address = never.parse().unwrap();
+            assert!(never_dialled(address).is_some(), "{never}");
+            assert!(AddressCheck::Enforced.check_named(address).is_err());
+            assert!(AddressCheck::Off.check_named(address).is_ok());
+        }
+        for open in [
+            "127.0.0.1",
+            "10.0.0.1",
+            "192.168.1.1",
+            "100.100.100.201",
+            "::1",
+            "fd00::1",
+            "2001:db8::1",
+            "64:ff9b::808:808",
+        ] {
+            assert_eq!(never_dialled(open.parse().unwrap()), None, "{open}");
         }
     }
 

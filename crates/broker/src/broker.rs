@@ -16,10 +16,12 @@ use crate::address::AddressCheck;
 use crate::gateway::{self, Client};
 use crate::grant::Grant;
 use crate::meter::{Meter, Record, Totals};
+use crate::operator_proxy::OperatorProxy;
 use crate::refusal::Refusal;
 use crate::resolve::{Resolve, SystemResolver};
 use crate::tls::{CaBundle, TlsError, client_config};
 use crate::token::ServerKey;
+use crate::way::Ways;
 use crate::{door, proxy, socket};
 
 /// The names of the two sockets in a run's folder.
@@ -32,20 +34,23 @@ pub struct BrokerConfig {
     pub server_key: ServerKey,
     /// Whom to trust when dialling providers.
     pub ca: CaBundle,
-    /// Resolves names for the proxy.
+    /// Resolves names, of providers too.
     pub resolver: Arc<dyn Resolve>,
-    /// The check of addresses that the proxy dials.
+    /// The check of addresses before they are dialled.
     pub addresses: AddressCheck,
+    /// The operator's own HTTP proxy, through which everything goes that it is set for.
+    pub operator_proxy: Option<OperatorProxy>,
 }
 
 impl BrokerConfig {
-    /// The machine's own CA bundle and resolver, addresses checked.
+    /// The machine's own CA bundle and resolver, addresses checked, no proxy.
     pub fn new(server_key: ServerKey) -> Self {
         Self {
             server_key,
             ca: CaBundle::System,
             resolver: Arc::new(SystemResolver),
             addresses: AddressCheck::Enforced,
+            operator_proxy: None,
         }
     }
 }
@@ -95,8 +100,7 @@ pub struct Broker(Arc<Shared>);
 pub(crate) struct Shared {
     pub(crate) key: ServerKey,
     pub(crate) client: Client,
-    pub(crate) resolver: Arc<dyn Resolve>,
-    pub(crate) addresses: AddressCheck,
+    pub(crate) ways: Arc<Ways>,
     runs: Mutex<HashMap<String, Opening>>,
 }
 
@@ -138,10 +142,11 @@ impl Run {
 impl Broker {
     /// Makes a broker. The CA bundle is read now.
     pub fn new(config: BrokerConfig) -> Result<Self, BrokerError> {
-        let BrokerConfig { server_key, ca, resolver, addresses } = config;
-        let client = gateway::client(client_config(&ca)?);
+        let BrokerConfig { server_key, ca, resolver, addresses, operator_proxy } = config;
+        let ways = Arc::new(Ways { resolver, addresses, operator: operator_proxy });
+        let client = gateway::client(client_config(&ca)?, ways.clone());
         let runs = Mutex::default();
-        Ok(Self(Arc::new(Shared { key: server_key, client, resolver, addresses, runs })))
+        Ok(Self(Arc::new(Shared { key: server_key, client, ways, runs })))
     }
 
     /// Makes the sockets of a run and serves them until [`Broker::close`], in the runtime of the

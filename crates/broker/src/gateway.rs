@@ -5,6 +5,7 @@
 //! directions, and a side that stops reading stops the other.
 
 mod answer;
+mod connect;
 mod headers;
 mod redact;
 mod relay;
@@ -20,12 +21,12 @@ use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ClientConfig;
 use tokio::net::UnixStream;
 
 use self::answer::Answer;
+use self::connect::{Connect, NotConnected};
 use self::redact::Redactor;
 use self::relay::Relay;
 use self::route::Route;
@@ -33,11 +34,12 @@ use crate::broker::{Run, Shared};
 use crate::door;
 use crate::grant::{Grant, ModelGrant, WireApi};
 use crate::intake::{self, Intake};
-use crate::refusal::{Door, Refusal, RefusalReason};
+use crate::refusal::{Door, No, Refusal, RefusalReason};
 use crate::usage::UsageScan;
+use crate::way::Ways;
 
 /// Dials providers and keeps their connections.
-pub(crate) type Client = legacy::Client<HttpsConnector<HttpConnector>, Intake>;
+pub(crate) type Client = legacy::Client<HttpsConnector<Connect>, Intake>;
 
 /// How long an unused connection to a provider is kept. Under the 60 s after which load
 /// balancers commonly drop theirs.
@@ -49,21 +51,14 @@ const IDLE_CONNECTIONS: usize = 32;
 /// The largest read from a provider, and so the largest head of an answer, in bytes.
 const READ_MAX: usize = 64 << 10;
 
-/// How long a dial to a provider may take, over all of its addresses.
-const DIAL_WAIT: Duration = Duration::from_secs(30);
-
 /// Makes the client that dials providers.
-pub(crate) fn client(tls: ClientConfig) -> Client {
-    let mut tcp = HttpConnector::new();
-    tcp.enforce_http(false);
-    tcp.set_nodelay(true);
-    tcp.set_connect_timeout(Some(DIAL_WAIT));
+pub(crate) fn client(tls: ClientConfig, ways: Arc<Ways>) -> Client {
     // Plain http is for loopback only, which `Upstream` has seen to.
     let connector = HttpsConnectorBuilder::new()
         .with_tls_config(tls)
         .https_or_http()
         .enable_http1()
-        .wrap_connector(tcp);
+        .wrap_connector(Connect(ways));
     legacy::Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE_KEPT)
@@ -110,9 +105,6 @@ async fn serve(shared: &Shared, run: Arc<Run>, request: Request<Incoming>) -> Re
         }
     }
 }
-
-/// A refusal before it has its target.
-type No = (RefusalReason, String);
 
 async fn forward(
     shared: &Shared,
@@ -249,9 +241,13 @@ fn acceptable(response: &Response<Incoming>, model: &ModelGrant) -> Result<(), N
 }
 
 fn unreachable(model: &ModelGrant, error: &legacy::Error) -> No {
-    let mut text = format!("{} cannot be reached: {error}", model.upstream.authority());
+    let host = model.upstream.authority();
+    let mut text = format!("{host} cannot be reached: {error}");
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
+        if let Some(NotConnected((reason, why))) = cause.downcast_ref() {
+            return (*reason, format!("{host} cannot be reached: {why}"));
+        }
         text.push_str(": ");
         text.push_str(&cause.to_string());
         source = cause.source();

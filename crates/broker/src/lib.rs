@@ -15,6 +15,7 @@
 mod address;
 mod broker;
 mod credential;
+mod dial;
 mod door;
 mod egress;
 mod gateway;
@@ -22,6 +23,7 @@ mod grant;
 mod hop;
 mod intake;
 mod meter;
+mod operator_proxy;
 mod proxy;
 mod refusal;
 mod resolve;
@@ -30,6 +32,7 @@ mod tls;
 mod token;
 mod upstream;
 mod usage;
+mod way;
 
 pub use address::{AddressCheck, BlockedAddress};
 pub use broker::{Broker, BrokerConfig, BrokerError, Opened};
@@ -39,6 +42,7 @@ pub use credential::{
 pub use egress::{Egress, Registries};
 pub use grant::{Grant, Limits, ModelGrant, Waits, WireApi};
 pub use meter::{LimitState, Record, Sink, Totals};
+pub use operator_proxy::{OperatorProxy, ProxyServer, UnknownNames};
 pub use proxy::host::{Host, HostError, Target};
 pub use refusal::{Door, Refusal, RefusalReason};
 pub use resolve::{Resolve, Resolving, SystemResolver};

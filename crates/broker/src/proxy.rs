@@ -9,7 +9,6 @@
 //! have others (domain fronting, encrypted greetings), because TLS is not opened here.
 
 mod answer;
-mod dial;
 mod hello;
 pub(crate) mod host;
 mod plain;
@@ -32,11 +31,10 @@ use self::host::Target;
 use self::tunnel::Tunnel;
 use crate::broker::{Run, Shared};
 use crate::door;
+use crate::egress::Egress;
 use crate::hop::is_trace;
-use crate::refusal::{Door, Refusal, RefusalReason};
-
-/// A refusal before it has its target.
-type No = (RefusalReason, String);
+use crate::refusal::{Door, No, Refusal, RefusalReason};
+use crate::way::NamedBy;
 
 /// Serves one connection from the sandbox.
 pub(crate) async fn connection(
@@ -109,7 +107,8 @@ async fn connect(
     let target = read_target(authority.as_str(), None)?;
     let grant = run.grant();
     policy::permit(&grant.egress, &target)?;
-    let server = dial::dial(shared, &target, grant.limits.waits.dial).await?;
+    let server =
+        shared.ways.to_tls(&target, named_by(&grant.egress), grant.limits.waits.dial).await?;
     let client = hyper::upgrade::on(&mut request);
     let tunnel = Tunnel { target, client, server, waits: grant.limits.waits };
     // One CONNECT ends the HTTP of a connection, so there is room.
@@ -130,6 +129,15 @@ async fn forward(
     let target = plain::target(&request)?;
     let grant = run.grant();
     policy::permit(&grant.egress, &target)?;
-    let server = dial::dial(shared, &target, grant.limits.waits.dial).await?;
-    plain::pass(run, target, server, &grant.limits, request).await
+    let wait = grant.limits.waits.dial;
+    let way = shared.ways.to_plain(&target, named_by(&grant.egress), wait).await?;
+    plain::pass(run, target, way, &grant.limits, request).await
+}
+
+/// Who named what the policy permits in a mode.
+fn named_by(egress: &Egress) -> NamedBy {
+    match egress {
+        Egress::Registries(_) => NamedBy::Operator,
+        Egress::Public | Egress::None => NamedBy::Sandbox,
+    }
 }

@@ -89,11 +89,16 @@ reasons! {
     Address => 403,
     /// The name has no address.
     Unresolved => 502,
+    /// The operator's own HTTP proxy does not let it through, or wants another login.
+    OperatorProxy => 502,
     /// TLS greeting or Host header names another host than the request.
     Mismatch => 421,
     /// A tunnel that does not begin with TLS.
     NotTls => 421,
 }
+
+/// A refusal before it has its target.
+pub(crate) type No = (RefusalReason, String);
 
 /// One refusal, as it is recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,26 +4,27 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::header::{HOST, HeaderValue};
+use http::header::{HOST, HeaderValue, PROXY_AUTHORIZATION};
 use http::uri::Scheme;
 use http::{Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::answer::Answer;
-use super::{No, read_target};
+use super::read_target;
 use crate::broker::Run;
 use crate::grant::Limits;
 use crate::hop::without_hop;
 use crate::intake::Intake;
 use crate::meter::Record;
+use crate::operator_proxy::{self, ProxyServer};
 use crate::proxy::host::Target;
-use crate::refusal::RefusalReason;
+use crate::refusal::{No, RefusalReason};
+use crate::way::PlainWay;
 
 /// The port of plain HTTP.
 const HTTP_PORT: u16 = 80;
@@ -57,21 +58,23 @@ pub(super) fn target(request: &Request<Incoming>) -> Result<Target, No> {
     }
 }
 
-/// Sends the request over a fresh connection and passes the answer on.
+/// Sends the request over a fresh connection, to its target or to the operator's proxy, and
+/// passes the answer on.
 pub(super) async fn pass(
     run: &Arc<Run>,
     target: Target,
-    server: TcpStream,
+    way: PlainWay<'_>,
     limits: &Limits,
     request: Request<Incoming>,
 ) -> Result<Response<Answer>, No> {
     let waits = limits.waits;
+    let PlainWay { stream, proxy } = way;
     let unreachable = |error: hyper::Error| {
         (RefusalReason::Unreachable, format!("it broke off before it answered: {error}"))
     };
     let (mut sender, driver) = http1::Builder::new()
         .max_buf_size(READ_MAX)
-        .handshake(TokioIo::new(server))
+        .handshake(TokioIo::new(stream))
         .await
         .map_err(unreachable)?;
     // Its errors are those of the request.
@@ -82,8 +85,15 @@ pub(super) async fn pass(
     let mut request = Request::new(body);
     *request.method_mut() = head.method;
     *request.headers_mut() = without_hop(&head.headers);
-    *request.uri_mut() = origin_form(&head.uri);
     request.headers_mut().insert(HOST, host_header(&target));
+    match proxy {
+        // A proxy takes the whole URL, as we do.
+        Some(_) => *request.uri_mut() = head.uri,
+        None => *request.uri_mut() = origin_form(&head.uri),
+    }
+    if let Some(authorization) = proxy.and_then(ProxyServer::authorization) {
+        request.headers_mut().insert(PROXY_AUTHORIZATION, authorization);
+    }
     let response = match timeout(waits.upstream, sender.send_request(request)).await {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => return Err(trouble.get().cloned().unwrap_or_else(|| unreachable(error))),
@@ -93,6 +103,9 @@ pub(super) async fn pass(
     };
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err((RefusalReason::Unreachable, "it switched to another protocol".into()));
+    }
+    if proxy.is_some() && response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+        return Err(operator_proxy::refused(response.status().as_u16()));
     }
     let (mut head, body) = response.into_parts();
     head.headers = without_hop(&head.headers);

@@ -1,27 +1,18 @@
 //! Whether a run's egress mode names a target. Addresses are checked later, at the dial.
 
+use crate::address::is_metadata_name;
 use crate::egress::Egress;
-use crate::proxy::No;
 use crate::proxy::host::{Host, Target};
-use crate::refusal::RefusalReason;
+use crate::refusal::{No, RefusalReason};
 
 /// The ports of the web.
 const WEB_PORTS: [u16; 2] = [80, 443];
-
-/// Names of cloud metadata services, refused in every mode whatever they resolve to.
-const METADATA: [&str; 5] = [
-    "metadata",
-    "metadata.google.internal",
-    "metadata.goog",
-    "instance-data",
-    "instance-data.ec2.internal",
-];
 
 /// Says yes, or why not and what to do.
 pub(super) fn permit(egress: &Egress, target: &Target) -> Result<(), No> {
     let Target { host, port } = target;
     if let Host::Name(name) = host
-        && METADATA.contains(&name.as_str())
+        && is_metadata_name(name)
     {
         return Err((RefusalReason::Address, "cloud metadata is never reachable".into()));
     }

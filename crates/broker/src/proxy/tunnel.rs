@@ -9,13 +9,12 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use super::No;
 use super::hello::{self, Hello, NoHello};
 use super::host::{Host, Target};
 use crate::broker::Run;
 use crate::grant::Waits;
 use crate::meter::Record;
-use crate::refusal::{Door, Refusal, RefusalReason};
+use crate::refusal::{Door, No, Refusal, RefusalReason};
 
 /// The buffer of each direction, in bytes: one TLS record.
 const BUFFER: usize = 16 << 10;

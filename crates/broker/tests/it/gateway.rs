@@ -1,5 +1,6 @@
 //! The model gateway.
 
+mod address;
 mod attack;
 mod login;
 mod openai;

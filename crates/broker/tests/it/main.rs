@@ -5,5 +5,6 @@
 
 mod bypass;
 mod gateway;
+mod operator_proxy;
 mod proxy;
 mod world;

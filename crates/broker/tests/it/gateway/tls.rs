@@ -25,6 +25,11 @@ impl Authority {
         Self { pem, issuer: Issuer::new(params, key) }
     }
 
+    /// Its certificate.
+    pub(crate) fn pem(&self) -> &str {
+        &self.pem
+    }
+
     /// A client that trusts this authority and no other.
     pub(crate) fn connector(&self) -> TlsConnector {
         let mut roots = rustls::RootCertStore::empty();

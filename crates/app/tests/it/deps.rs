@@ -109,11 +109,14 @@ const GO: Project = Project {
             "module example.com/sample\n\ngo 1.18\n\nrequire github.com/kballard/go-shellquote v0.0.0-20180428030007-95032a82bc51\n",
         ),
         ("sample.go", "package sample\n\nimport _ \"github.com/kballard/go-shellquote\"\n"),
+        (
+            "sample_test.go",
+            "package sample\n\nimport \"testing\"\n\nfunc TestSample(t *testing.T) {}\n",
+        ),
     ],
     lock: &[&["go", "mod", "tidy"]],
     setup: "go mod download",
-    // A test would compile most of the standard library, in each fresh sandbox anew.
-    check: "go build ./...",
+    check: "go test -v ./...",
     add: "do: run printf 'package sample\\n\\nimport _ \"github.com/josharian/intern\"\\n' > more.go && go get github.com/josharian/intern@v1.0.0 && go mod tidy\n",
 };
 

@@ -8,7 +8,7 @@ export CARGO_TARGET_DIR ?= $(MIDWATCH_CACHE)/target
 export CARGO_INCREMENTAL ?= 0
 endif
 
-.PHONY: help demo test lint gen matrix bench
+.PHONY: help demo test lint gen matrix bench soak
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -33,3 +33,6 @@ matrix: ## drive the real CLIs through every failure; its output is kept under d
 bench: ## take the figures of docs/BENCHMARKS.md, and the counts of the last make test
 	@tools/bench/bench.py
 	@tools/bench/counts.sh
+
+soak: ## 2,000 tasks while the server and runs are killed 100 times, then an audit; half an hour or more
+	@tools/soak/soak.py

@@ -178,7 +178,10 @@ pub struct BundleClaim {
     pub head: Option<String>,
     /// Nested repositories that were set aside.
     pub set_aside: Vec<String>,
-    /// What went wrong while committing or bundling.
+    /// What was odd and is worth knowing, a sentence each: the work is saved all the same.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// What kept the work from being committed or bundled.
     pub error: Option<String>,
 }
 

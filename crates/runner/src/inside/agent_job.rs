@@ -159,7 +159,8 @@ fn save(
     Ok(BundleClaim {
         head: work.head.as_ref().map(Head::id).map(str::to_owned),
         set_aside: work.set_aside,
-        error: (!work.notes.is_empty()).then(|| work.notes.join("; ")),
+        notes: work.notes,
+        error: None,
     })
 }
 
@@ -191,7 +192,12 @@ fn list_ignored(side: &Side, since: Option<SystemTime>, out: &Path) {
 }
 
 fn failed(error: &GitError) -> BundleClaim {
-    BundleClaim { head: None, set_aside: Vec::new(), error: Some(error.to_string()) }
+    BundleClaim {
+        head: None,
+        set_aside: Vec::new(),
+        notes: Vec::new(),
+        error: Some(error.to_string()),
+    }
 }
 
 fn left_claim(places: &Places, claim: &BundleClaim) -> Result<(), InsideError> {

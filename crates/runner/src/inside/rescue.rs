@@ -63,7 +63,8 @@ pub(super) fn rescue(
     Ok(BundleClaim {
         head: snapshot.map(|head| head.id().to_owned()),
         set_aside: work.set_aside,
-        error: (!work.notes.is_empty()).then(|| work.notes.join("; ")),
+        notes: work.notes,
+        error: None,
     })
 }
 

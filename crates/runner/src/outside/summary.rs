@@ -125,11 +125,12 @@ fn of_agent(conversation: Conversation, ending: &Ending, facts: &Facts, out: &Pa
 
 fn claim(out: &Path) -> Option<BundleClaim> {
     let text = leftover::read_text(out, left::CLAIM, CLAIM_BYTES).ok()?;
-    let BundleClaim { head, set_aside, error } = serde_json::from_str(&text).ok()?;
+    let BundleClaim { head, set_aside, notes, error } = serde_json::from_str(&text).ok()?;
     let line = |text: &str| escape::line(text.as_bytes(), NAME_CHARACTERS);
     Some(BundleClaim {
         head: head.filter(|head| CommitId::parse(head).is_ok()),
         set_aside: set_aside.iter().take(NAMES).map(|name| line(name)).collect(),
+        notes: notes.iter().take(NAMES).map(|note| line(note)).collect(),
         error: error.as_deref().map(line),
     })
 }

@@ -3,16 +3,22 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use midwatch_api::report::BundleClaim;
 use midwatch_runner::inside::carry_out;
 use midwatch_runner::inside_order::{InsideOrder, Job};
 
 use super::world::{World, as_ordinary_user, sh};
 
+/// What the claim tells of the work.
+fn told(claim: &BundleClaim) -> String {
+    claim.notes.join("; ")
+}
+
 #[test]
 fn leftovers_become_one_commit_on_the_base() {
     let world = World::new();
     let claim = world.agent("echo new > new.txt; rm dir/deep/file.txt; echo x >> src/lib.rs");
-    assert_eq!((claim.error, claim.set_aside), (None, Vec::new()));
+    assert_eq!((claim.error, claim.notes, claim.set_aside), (None, vec![], vec![]));
     let imported = world.imported();
     assert_eq!(imported.files(), [".gitignore", "README.md", "kept.log", "new.txt", "src/lib.rs"]);
     assert_eq!(imported.text("src/lib.rs"), "fn one() {}\nx\n");
@@ -28,7 +34,7 @@ fn leftovers_become_one_commit_on_the_base() {
 fn nothing_done_is_no_head_and_no_bundle() {
     let world = World::new();
     let claim = world.agent("git status; touch README.md");
-    assert_eq!((claim.head, claim.error), (None, None));
+    assert_eq!((claim.head, claim.notes, claim.error), (None, vec![], None));
     assert!(!world.places.out.join("work.bundle").exists());
 }
 
@@ -38,7 +44,7 @@ fn the_agents_own_commits_are_kept_on_a_branch_or_detached() {
         let world = World::new();
         let script = "echo a > a && git add a && git commit -q -m 'add a' && echo b > b";
         let claim = world.agent(&format!("{begin}; {script}"));
-        assert_eq!(claim.error, None);
+        assert_eq!((claim.notes, claim.error), (vec![], None));
         let imported = world.imported();
         assert_eq!(imported.subjects(), ["Work that was left uncommitted", "add a"]);
         // The agent's own repository is as the agent left it.
@@ -63,7 +69,7 @@ fn rewritten_history_becomes_one_commit_on_the_base() {
     ] {
         let world = World::new();
         let claim = world.agent(script);
-        let told = claim.error.unwrap();
+        let told = told(&claim);
         assert!(told.contains("does not descend from the base"), "{script}: {told}");
         let imported = world.imported();
         assert_eq!(imported.subjects(), ["The workspace as it was left"]);
@@ -75,7 +81,7 @@ fn rewritten_history_becomes_one_commit_on_the_base() {
 fn an_unborn_head_keeps_the_tree() {
     let world = World::new();
     let claim = world.agent("git checkout -q --orphan fresh; echo a > a");
-    assert!(claim.error.unwrap().contains("HEAD names no commit"));
+    assert!(told(&claim).contains("HEAD names no commit"));
     assert_eq!(world.imported().text("a"), "a\n");
 }
 
@@ -83,7 +89,7 @@ fn an_unborn_head_keeps_the_tree() {
 fn a_deleted_git_folder_costs_history_and_no_file() {
     let world = World::new();
     let claim = world.agent("rm -rf .git; echo a > a; rm README.md");
-    assert!(claim.error.unwrap().contains("base's objects were gone"));
+    assert!(told(&claim).contains("base's objects were gone"));
     let imported = world.imported();
     assert_eq!(
         imported.files(),
@@ -97,7 +103,7 @@ fn a_deleted_git_folder_costs_history_and_no_file() {
 fn a_deleted_git_folder_with_nothing_done_is_still_nothing() {
     let world = World::new();
     let claim = world.agent("rm -rf .git");
-    assert_eq!((claim.head, claim.error), (None, None));
+    assert_eq!((claim.head, claim.notes, claim.error), (None, vec![], None));
 }
 
 #[test]
@@ -105,7 +111,7 @@ fn a_new_repository_in_the_place_of_ours_keeps_the_tree() {
     let world = World::new();
     let script = "rm -rf .git; git init -q; echo a > a; git add -A; git commit -q -m mine";
     let claim = world.agent(script);
-    assert!(claim.error.unwrap().contains("base's objects were gone"));
+    assert!(told(&claim).contains("base's objects were gone"));
     let imported = world.imported();
     assert_eq!(imported.text("a"), "a\n");
     assert!(imported.files().contains(&"kept.log".to_owned()));
@@ -118,7 +124,7 @@ fn a_merge_with_conflicts_in_progress_is_committed_as_it_is() {
         git switch -q -c two HEAD~1; echo 2 > README.md; git commit -q -am two; \
         git merge one || true; echo extra > extra";
     let claim = world.agent(script);
-    assert!(claim.error.unwrap().contains("a merge was in progress"));
+    assert!(told(&claim).contains("a merge was in progress"));
     let imported = world.imported();
     assert!(imported.text("README.md").contains("<<<<<<<"));
     assert_eq!(imported.text("extra"), "extra\n");
@@ -132,7 +138,7 @@ fn a_rebase_in_progress_is_committed_as_it_is() {
         git switch -q -c two HEAD~1; echo 2 > README.md; git commit -q -am two; \
         git rebase one || true";
     let claim = world.agent(script);
-    assert!(claim.error.unwrap().contains("a rebase was in progress"));
+    assert!(told(&claim).contains("a rebase was in progress"));
     assert!(world.imported().text("README.md").contains("<<<<<<<"));
 }
 
@@ -147,7 +153,7 @@ fn nested_repositories_are_set_aside_and_told() {
         git add full; git ls-files -s full | grep -q ^160000; git reset -q";
     let claim = world.agent(script);
     assert_eq!(claim.set_aside, ["full", "sub/empty", "full/inner"]);
-    assert_eq!(claim.error, None);
+    assert_eq!((claim.notes, claim.error), (vec![], None));
     let imported = world.imported();
     assert_eq!(imported.text("sub/empty/e"), "e\n");
     assert_eq!(imported.text("full/f"), "f\n");
@@ -162,7 +168,7 @@ fn a_nested_repository_that_was_committed_as_a_link_is_flattened() {
         git -C full commit -q -m f; git add full 2> /dev/null; git commit -q -m 'add a link'";
     let claim = world.agent(script);
     assert_eq!(claim.set_aside, ["full"]);
-    assert!(claim.error.unwrap().contains("nested repository as a link"));
+    assert!(told(&claim).contains("nested repository as a link"));
     let imported = world.imported();
     assert_eq!(imported.text("full/f"), "f\n");
     assert_eq!(imported.subjects(), ["The workspace as it was left"]);
@@ -179,7 +185,7 @@ fn deps_and_litter_stay_out_even_when_the_agent_adds_everything() {
     );
     job.exclude = vec!["node_modules".to_owned()];
     let claim = world.run(job);
-    assert_eq!(claim.error, None);
+    assert_eq!((claim.notes, claim.error), (vec![], None));
     let imported = world.imported();
     assert_eq!(imported.subjects(), ["everything"]);
     assert!(imported.files().contains(&"a".to_owned()));
@@ -213,14 +219,14 @@ fn odd_names_and_kinds_of_files_come_through() {
     let modes = String::from_utf8_lossy(&modes.stdout).into_owned();
     assert!(modes.contains("100755 blob") && modes.contains("120000 blob"));
     // A tracked file that became a FIFO cannot be added; it is told, and nothing else is lost.
-    assert!(claim.error.is_none_or(|told| told.contains("could not be added")));
+    assert!(claim.notes.iter().all(|note| note.contains("could not be added")), "{claim:?}");
 }
 
 #[test]
 fn a_file_of_many_megabytes_comes_and_a_core_dump_does_not() {
     let world = World::new();
     let claim = world.agent("head -c 40000000 /dev/zero > big; truncate -s 300M core; echo a > a");
-    assert!(claim.error.unwrap().contains("left out, too big or not movable: core"));
+    assert!(told(&claim).contains("left out, too big or not movable: core"));
     assert_eq!(
         world
             .imported()
@@ -271,7 +277,7 @@ fn modes_that_forbid_reading_and_writing_lose_nothing() {
     let script = "mkdir -p closed/in; echo c > closed/in/c; echo s > secret; chmod 000 secret; \
         chmod 000 closed; mkdir ro; echo r > ro/r; chmod 500 ro; echo x >> README.md";
     let claim = world.agent(script);
-    assert_eq!(claim.error, None);
+    assert_eq!((claim.notes, claim.error), (vec![], None));
     let imported = world.imported();
     for (file, text) in [("closed/in/c", "c\n"), ("secret", "s\n"), ("ro/r", "r\n")] {
         assert_eq!(imported.text(file), text);

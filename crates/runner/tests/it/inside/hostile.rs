@@ -26,7 +26,7 @@ fn nothing_of_a_hostile_configuration_runs() {
     let world = World::new();
     let claim = world.agent(ARM);
     assert_eq!(world.imported().text("a"), "a\n");
-    assert_eq!(claim.error, None);
+    assert_eq!((claim.notes, claim.error), (vec![], None));
     let mark = world.folder.path().join("mark");
     assert!(!mark.exists(), "{}", std::fs::read_to_string(&mark).unwrap());
 
@@ -58,7 +58,8 @@ fn a_broken_git_folder_costs_no_work() {
         assert_eq!(imported.text("README.md"), "hello\nmore\n", "{breaking}");
         assert!(imported.files().contains(&"kept.log".to_owned()), "{breaking}");
         assert_eq!(imported.subjects().len(), if history_kept { 2 } else { 1 }, "{breaking}");
-        assert_eq!(claim.error.is_none(), history_kept, "{breaking}: {:?}", claim.error);
+        assert_eq!(claim.notes.is_empty(), history_kept, "{breaking}: {:?}", claim.notes);
+        assert_eq!(claim.error, None, "{breaking}");
     }
 }
 
@@ -68,7 +69,7 @@ fn missing_objects_of_the_agents_own_commits_cost_history_only() {
     let script = "echo a > a; git add a; git commit -q -m a; echo c > c; git add c; \
         find .git/objects -type f -path '*/[0-9a-f][0-9a-f]/*' -delete";
     let claim = world.agent(script);
-    assert!(claim.error.is_some());
+    assert!(!claim.notes.is_empty() && claim.error.is_none(), "{claim:?}");
     let imported = world.imported();
     assert_eq!(imported.text("a"), "a\n");
     assert_eq!(imported.text("c"), "c\n");
@@ -83,7 +84,7 @@ fn an_unreadable_configuration_costs_no_work() {
         let world = World::new();
         let script = format!("echo a > a; git add a; git commit -q -m a; chmod 000 {files}");
         let claim = world.agent(&script);
-        assert_eq!(world.imported().subjects(), ["a"], "{files}: {:?}", claim.error);
+        assert_eq!(world.imported().subjects(), ["a"], "{files}: {:?}", claim.notes);
     }
 }
 
@@ -93,7 +94,7 @@ fn a_git_file_that_points_elsewhere_is_followed() {
     let script = "echo a > a; git add a; git commit -q -m a; mv .git ../moved; \
         echo 'gitdir: ../moved' > .git; echo b > b";
     let claim = world.agent(script);
-    assert_eq!(claim.error, None);
+    assert_eq!((claim.notes, claim.error), (vec![], None));
     assert_eq!(world.imported().subjects(), ["Work that was left uncommitted", "a"]);
 }
 

@@ -43,7 +43,7 @@ fn heads_stashes_and_forgotten_commits_are_saved_with_the_tree() {
     });
     assert!(lost, "{names:?}");
     assert_eq!(world.out_text("ignored.jsonl"), "\"build/o\"\n");
-    assert_eq!(world.claim().error, None);
+    assert_eq!((world.claim().notes, world.claim().error), (vec![], None));
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn broken_refs_are_skipped_and_told() {
          printf '[alias\\n' > .git/config",
     );
     rescue(&world);
-    let told = world.claim().error.unwrap();
+    let told = world.claim().notes.join("; ");
     assert!(told.contains("refs/heads/bad") && told.contains("refs/heads/gone"), "{told}");
     let imported = world.import("rescue.bundle");
     assert_eq!(imported.text_of(imported.refs.get("refs/rescue/heads/good").unwrap(), "a"), "a\n");

@@ -30,6 +30,14 @@ pub struct Object<S> {
     pub spec: S,
 }
 
+/// As much of a file as says what it is.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Head {
+    api_version: Option<String>,
+    kind: Option<String>,
+}
+
 /// YAML that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
@@ -81,7 +89,6 @@ pub fn read_object<S: for<'de> Deserialize<'de>>(
     kind: &str,
     text: &str,
 ) -> Result<Object<S>, ReadError> {
-    let object: Object<S> = read_yaml(file, text)?;
     let expect = |field, value: &str, expected: &str| {
         if value == expected {
             Ok(())
@@ -94,8 +101,13 @@ pub fn read_object<S: for<'de> Deserialize<'de>>(
             })
         }
     };
-    expect("apiVersion", &object.api_version, API_VERSION)?;
-    expect("kind", &object.kind, kind)?;
+    // Another kind's fields are no news to somebody who gave the wrong file; where the head itself
+    // cannot be read, the whole says why.
+    if let Ok(Head { api_version, kind: found }) = read_yaml(file, text) {
+        expect("kind", found.as_deref().unwrap_or(kind), kind)?;
+        expect("apiVersion", api_version.as_deref().unwrap_or(API_VERSION), API_VERSION)?;
+    }
+    let object: Object<S> = read_yaml(file, text)?;
     let name = &object.metadata.name;
     if midwatch_core::id::TaskName::parse(name).is_err() {
         let rule = "lower-case ASCII letters, digits and '-', at most 63";

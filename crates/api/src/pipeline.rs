@@ -181,6 +181,14 @@ mod tests {
     }
 
     #[test]
+    fn another_kind_is_told_as_such() {
+        let head = "apiVersion: midwatch.dev/v1alpha1\nkind: AgentProfile\nmetadata: {name: p}\n";
+        let text = format!("{head}spec: {{agent: codex}}\n");
+        let error = read_object::<PipelineSpec>("p.yaml", KIND, &text).unwrap_err().to_string();
+        assert_eq!(error, "p.yaml: kind is 'AgentProfile', expected 'AgentPipeline'");
+    }
+
+    #[test]
     fn faults_name_field_and_fix() {
         let read = |steps: &str| {
             let text = format!(

@@ -10,7 +10,7 @@ use core::agent::{AgentKind, CredentialKind};
 use core::input::InvalidInput;
 
 use crate::object::{Object, ReadError, read_object};
-use crate::order::CustomAgent;
+use crate::order::{CustomAgent, PromptBy};
 use crate::task::Egress;
 
 /// The kind's name.
@@ -156,10 +156,8 @@ fn check(spec: &ProfileSpec) -> Result<(), InvalidInput> {
         Some(_) if !custom => {
             return bad("custom", "", "is only for agent: custom", "leave it away");
         }
-        Some(declared) if declared.argv.is_empty() => {
-            return bad("custom.argv", "", "is empty", "give the command");
-        }
-        Some(_) | None => {}
+        Some(declared) => check_custom(declared)?,
+        None => {}
     }
     if let Some(credential) = &spec.credential {
         let kind = &credential.kind;
@@ -181,6 +179,35 @@ fn check(spec: &ProfileSpec) -> Result<(), InvalidInput> {
         return bad("instructions", "", &rule, "put them into a file of the repository");
     }
     check_limits(&spec.limits)
+}
+
+/// A command that can be started, and a prompt that has its place in it.
+fn check_custom(declared: &CustomAgent) -> Result<(), InvalidInput> {
+    // Somebody may have put a key into it: the words are not repeated.
+    let bad = |rule: &str, fix: &str| Err(InvalidInput::unshown("spec.custom.argv", rule, fix));
+    match declared.argv.first() {
+        None => return bad("is empty", "give the command"),
+        Some(first) if first.is_empty() => {
+            return bad("begins with an empty word", "begin with the program");
+        }
+        Some(_) => {}
+    }
+    if declared.argv.iter().any(|word| word.contains('\0')) {
+        return bad("holds a NUL", "remove it");
+    }
+    for (place, way) in [("{prompt}", PromptBy::Argument), ("{prompt_file}", PromptBy::File)] {
+        let named = declared.argv.iter().any(|word| word.contains(place));
+        if declared.prompt_by == way && !named {
+            let rule = format!("has no {place}, and promptBy is {way:?}");
+            let fix = format!("put {place} where the prompt goes, or leave promptBy away: stdin");
+            return bad(&rule, &fix);
+        }
+        if declared.prompt_by != way && named {
+            let rule = format!("has {place}, and promptBy is {:?}", declared.prompt_by);
+            return bad(&rule, &format!("say promptBy: {way:?}"));
+        }
+    }
+    Ok(())
 }
 
 /// Capital letters, so that a key that was put in the place of a name is none.
@@ -249,6 +276,11 @@ mod tests {
             ("{agent: custom}", "custom.argv"),
             ("{custom: {argv: [x]}}", "only for"),
             ("{agent: custom, custom: {argv: []}}", "empty"),
+            ("{agent: custom, custom: {argv: ['', x]}}", "spec.custom.argv"),
+            ("{agent: custom, custom: {argv: [x], promptBy: Argument}}", "has no {prompt},"),
+            ("{agent: custom, custom: {argv: [x], promptBy: File}}", "has no {prompt_file}"),
+            ("{agent: custom, custom: {argv: [x, '{prompt}']}}", "say promptBy: Argument"),
+            ("{agent: custom, custom: {argv: [x, '{prompt_file}']}}", "say promptBy: File"),
             ("{modle: x}", "modle"),
             ("{model: [x]}", "model"),
             ("{credential: {kind: Key}}", "AnthropicKey"),

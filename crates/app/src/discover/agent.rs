@@ -129,6 +129,11 @@ fn from_file(flag: &str, path: &Path) -> Result<Chosen, Problem> {
 pub(super) fn model(chosen: &Chosen, flag: Option<&str>) -> Result<Option<String>, Problem> {
     let named = flag.or(chosen.spec.model.as_deref());
     let Some(model) = named.or(default_model(chosen.kind())) else {
+        let argv = chosen.spec.custom.iter().flat_map(|custom| &custom.argv);
+        if argv.into_iter().any(|word| word.contains("{model}")) {
+            let rule = "is needed: spec.custom.argv names {model}";
+            return Err(Problem::usage("--model", "", rule, "pass it, or set spec.model"));
+        }
         return Ok(None);
     };
     let fits = !model.is_empty()
@@ -186,6 +191,11 @@ mod tests {
             assert!(problem.exit == 2 && problem.message.contains(word), "{problem:?}");
             assert!(!problem.message.contains("canary"), "{problem:?}");
         }
+        write("models", "{agent: custom, custom: {argv: [x, '--model={model}']}}");
+        let models = choose(None, Some("models")).unwrap();
+        assert_eq!(model(&models, Some("m-1")).unwrap().as_deref(), Some("m-1"));
+        let problem = model(&models, None).unwrap_err();
+        assert!(problem.exit == 2 && problem.message.contains("{model}"), "{problem:?}");
         for bad in ["--help", "", "a b", "m\u{202e}"] {
             assert!(model(&mine, Some(bad)).is_err(), "{bad}");
         }

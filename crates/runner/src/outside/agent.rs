@@ -164,7 +164,10 @@ fn agent_job(
     exclude: Vec<String>,
     gateway: bool,
 ) -> Result<AgentJob, Stopped> {
-    let command = conversation.command()?;
+    // The order asks for what this CLI cannot take: no layer of the sandbox is missing.
+    let command = conversation
+        .command()
+        .map_err(|detail| Ending::SelfTest { what: "agent".into(), detail })?;
     let mut env = command.env;
     env.insert(OUTPUTS_VARIABLE.to_owned(), format!("{}/{OUTPUTS_FILE}", inside::OUT));
     Ok(AgentJob {

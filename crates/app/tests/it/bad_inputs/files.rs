@@ -53,16 +53,31 @@ pub(super) fn profiles_and_pipelines(place: &Place) -> Vec<Row> {
         (64, profile("{registries: ['a.com%00.b.com']}"), vec!["spec.registries", "a.com%00.b"]),
         (65, profile("{agent: cladue}"), vec!["spec.agent", "cladue", "known: claude-code"]),
         (65, profile("{agent: custom}"), vec!["spec.custom", "is required", "give custom.argv"]),
+        (
+            65,
+            profile("{agent: custom, custom: {argv: [x, sk-canary], promptBy: Argument}}"),
+            vec!["spec.custom.argv", "has no {prompt}", "where the prompt goes"],
+        ),
         (65, profile("{agent: \"\\e[31mx\"}"), vec!["\\u{1b}[31mx", "known:"]),
         (7, profile("{baseUrl: 'http://llm.example'}"), vec!["spec.baseUrl", "http", "use https"]),
         (42, profile("{}").replace("v1alpha1", "v9"), vec!["apiVersion", "v9", "v1alpha1"]),
         (42, object("Pod", "p", "{}"), vec!["kind", "Pod", "AgentProfile"]),
+        (
+            42,
+            object("AgentPipeline", "p", "{steps: []}"),
+            vec!["kind is 'AgentPipeline', expected 'AgentProfile'"],
+        ),
     ];
     let pipeline = |spec: &str| object("AgentPipeline", "p", spec);
     let pipelines: Vec<(u8, String, Vec<&str>)> = vec![
         (40, pipeline("{stesp: []}"), vec!["stesp", "steps"]),
         (40, pipeline("{steps: []}"), vec!["steps", "implement"]),
         (41, pipeline("{steps: [{name: a, kind: agnet}]}"), vec!["agnet", "agent, check"]),
+        (
+            42,
+            object("AgentProfile", "p", "{agent: codex}"),
+            vec!["kind is 'AgentProfile', expected 'AgentPipeline'"],
+        ),
         (49, pipeline("{maxRepairs: -1, steps: []}"), vec!["-1", whole]),
     ];
     let folder = place.house.folder("written");

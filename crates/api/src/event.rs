@@ -308,6 +308,8 @@ enum RunResultDef {
     BaseReady,
     DepsReady {
         layer: String,
+        #[serde(default)]
+        kept: bool,
     },
     Checked(#[serde(with = "CheckResultDef")] CheckResult),
     #[serde(with = "agent_result")]
@@ -434,7 +436,14 @@ struct ImportFactsDef {
     base: CommitId,
     diffstat: String,
     hard_paths: Vec<String>,
+    // Rows of 0.1.0 have the next two among the hard paths, and the last among the soft ones.
+    #[serde(default)]
+    secret_shapes: Vec<String>,
+    #[serde(default)]
+    reserved_names: Vec<String>,
     soft_paths: Vec<String>,
+    #[serde(default)]
+    invisible_text: Vec<String>,
     check_definitions: Vec<String>,
     lock_hash: String,
     empty: bool,

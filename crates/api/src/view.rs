@@ -130,6 +130,12 @@ pub enum Progress {
         run: String,
         /// Whether it did what it was for.
         ok: bool,
+        /// It was stopped because the task is cancelled.
+        #[serde(default)]
+        stopped: bool,
+        /// What it would have made was there already: nothing was run, and no start is told.
+        #[serde(default)]
+        kept: bool,
         /// One sentence.
         detail: Option<String>,
     },

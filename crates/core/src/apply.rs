@@ -205,7 +205,7 @@ impl Task {
     fn run_ended(&mut self, order: &RunOrder, result: &RunResult) {
         match (&order.work, result) {
             (RunWork::Checkout { .. }, RunResult::BaseReady) => self.base_ready = true,
-            (RunWork::Setup { origin, lock_hash, .. }, RunResult::DepsReady { layer }) => {
+            (RunWork::Setup { origin, lock_hash, .. }, RunResult::DepsReady { layer, .. }) => {
                 let deps = Deps { origin: origin.clone(), layer: layer.clone() };
                 self.deps.insert(lock_hash.clone(), deps);
             }
@@ -431,10 +431,22 @@ impl Task {
                 self.review = Some(format!("- {feedback}"));
             }
             Some(_) | None => {
-                let detail = "somebody rejected the change".to_owned();
-                let reason = FailReason::ReviewRejected;
+                let (reason, detail) = self.rejection();
                 self.ending = Some(Ending::Fail(reason, detail));
             }
+        }
+    }
+
+    /// What somebody's no means. A shape alone is no proof of a secret; a person who looked at it
+    /// and said no is.
+    fn rejection(&self) -> (FailReason, String) {
+        let shapes = self.imported.as_ref().map(|imported| &imported.facts().secret_shapes);
+        match shapes.filter(|shapes| !shapes.is_empty()) {
+            Some(shapes) => (
+                FailReason::SecretFound,
+                format!("somebody rejected the change with {}", shapes.join(", ")),
+            ),
+            None => (FailReason::ReviewRejected, "somebody rejected the change".to_owned()),
         }
     }
 

@@ -309,6 +309,8 @@ pub enum RunResult {
     DepsReady {
         /// Its name.
         layer: String,
+        /// It was there already: nothing was run.
+        kept: bool,
     },
     /// A check said something.
     Checked(CheckResult),

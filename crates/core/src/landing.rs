@@ -19,10 +19,17 @@ pub struct ImportFacts {
     pub base: CommitId,
     /// `3 files changed, ...`, for people.
     pub diffstat: String,
-    /// What needs an approval: path and rule, one line each.
+    /// Protected paths that change, which needs an approval: path and rule, one line each.
     pub hard_paths: Vec<String>,
-    /// What is allowed and said in the evidence.
+    /// What has the shape of a secret and is none that we know, one line each: somebody has to
+    /// look. One that we know is never imported.
+    pub secret_shapes: Vec<String>,
+    /// New paths with a name that some system reserves, which needs an approval.
+    pub reserved_names: Vec<String>,
+    /// Manifests and lock files that change: allowed, and said in the evidence.
     pub soft_paths: Vec<String>,
+    /// Invisible or direction-changing characters that are new: allowed, and said.
+    pub invisible_text: Vec<String>,
     /// Paths that define a check and were changed.
     pub check_definitions: Vec<String>,
     /// Identifies the lock files of the commit's tree.

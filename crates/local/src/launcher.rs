@@ -191,7 +191,7 @@ impl<A: Access> Launcher<A> {
                 let path = self.folder.deps(&layer);
                 touch(&path);
                 let there = path.is_dir();
-                there.then(|| ended(order, RunResult::DepsReady { layer }))
+                there.then(|| ended(order, RunResult::DepsReady { layer, kept: true }))
             }
             RunWork::Check { .. } => check_cache::find(self, task, order),
             RunWork::Agent(_) | RunWork::Rescue { .. } => None,

@@ -3,10 +3,11 @@
 use midwatch_api::control::{RunView, TaskView};
 use midwatch_api::pipeline::Kind as StepKind;
 use midwatch_api::view::{CheckLine, LINE_VERSION, Progress, ResultLine, UsageLine};
-use midwatch_core::event::{Action, EndKind, Event, RunResult, RunWork};
-use midwatch_core::evidence::{CheckOutcome, CheckResult, Evidence, Exit};
+use midwatch_core::event::{Action, EndKind, Event, RunOrder, RunResult, RunWork};
+use midwatch_core::evidence::{CheckOutcome, CheckResult, Evidence, Exit, NotItsOwn};
+use midwatch_core::id::{Epoch, RunName};
 use midwatch_core::ports::Stored;
-use midwatch_core::reason::HoldReason;
+use midwatch_core::reason::{FailReason, HoldReason};
 use midwatch_core::task::{Outcome, State, Task, Wake};
 
 use crate::folder::StateFolder;
@@ -139,8 +140,11 @@ fn notes(task: &Task) -> Vec<String> {
                 notes.push(format!("{what}: {}", paths.join(", ")));
             }
         };
+        say("secrets by their shape", &facts.secret_shapes);
         say("protected paths", &facts.hard_paths);
+        say("reserved names", &facts.reserved_names);
         say("manifests and lock files", &facts.soft_paths);
+        say("invisible characters", &facts.invisible_text);
         say("checkDefinitionChanged", &facts.check_definitions);
     }
     if let Some(read_back) = task.read_back.as_ref().filter(|_| task.spec.push) {
@@ -184,7 +188,17 @@ fn runs(task: &Task, events: &[Stored], folder: &StateFolder) -> Vec<RunView> {
         Event::Intended(Action::Run(order)) => Some(order),
         _ => None,
     });
+    // What was there already was not run.
+    let kept = |order: &RunOrder| {
+        events.iter().any(|stored| match &stored.event {
+            Event::RunEnded { run, result: RunResult::DepsReady { kept, .. }, .. } => {
+                *run == order.run && *kept
+            }
+            _ => false,
+        })
+    };
     orders
+        .filter(|order| !kept(order))
         .map(|order| RunView {
             run: order.run.as_str().to_owned(),
             kind: kind(&order.work).0.into(),
@@ -204,9 +218,11 @@ fn explain(task: &Task, waiting: Option<(HoldReason, usize)>) -> String {
             None => "is about to begin".to_owned(),
         },
         State::Running(runs) if !runs.is_empty() => {
-            let names: Vec<&str> = runs.iter().map(midwatch_core::id::RunName::as_str).collect();
-            format!("runs {}", names.join(", "))
+            let names: Vec<&str> = runs.iter().map(RunName::as_str).collect();
+            let does = if task.cancel { "is being cancelled, and still runs" } else { "runs" };
+            format!("{does} {}", names.join(", "))
         }
+        State::Running(_) if task.cancel => "is being cancelled: its work is saved".to_owned(),
         State::Running(_) => match task.retry_at {
             Some(_) => "pauses before the next attempt".to_owned(),
             None => "is between two runs".to_owned(),
@@ -259,7 +275,7 @@ pub fn progress(task: &Task, event: &Event) -> Option<Progress> {
                 command: command.map(ToOwned::to_owned),
             })
         }
-        Event::RunEnded { run, result, .. } => Some(run_ended(task, run.as_str(), result)),
+        Event::RunEnded { run, epoch, result } => Some(run_ended(task, run, *epoch, result)),
         Event::Imported { facts, .. } => Some(Progress::Imported {
             commit: facts.commit.as_str().into(),
             diffstat: facts.diffstat.clone(),
@@ -319,8 +335,20 @@ fn ended(kind: &EndKind) -> Progress {
     Progress::State { state: name.into(), reason, detail, until_ms: None }
 }
 
-fn run_ended(task: &Task, run: &str, result: &RunResult) -> Progress {
+fn run_ended(task: &Task, run: &RunName, epoch: Epoch, result: &RunResult) -> Progress {
+    let kept = matches!(result, RunResult::DepsReady { kept: true, .. });
+    // What a stopped run says of its end is not why it ended: somebody asked for it. What saves
+    // work is never stopped.
+    let saves = run.as_str() == format!("{}-rescue-{epoch}", task.spec.name);
+    let asked = task.cancel && !saves;
+    let failed = |reason: &FailReason, detail: &str| match reason {
+        FailReason::Internal if asked => (false, None),
+        reason => (false, Some(format!("{reason}: {detail}"))),
+    };
     let (ok, detail) = match result {
+        RunResult::Checked(check) if asked && check.exit == Exit::NotItsOwn(NotItsOwn::Lost) => {
+            (false, None)
+        }
         RunResult::Checked(check) => {
             let on_base = check.commit == task.spec.base;
             let check = check_line(check, None);
@@ -330,11 +358,12 @@ fn run_ended(task: &Task, run: &str, result: &RunResult) -> Progress {
         RunResult::Agent(agent) => match &agent.outcome {
             midwatch_core::agent::AgentOutcome::Completed => (true, None),
             midwatch_core::agent::AgentOutcome::Failed { reason, detail, .. } => {
-                (false, Some(format!("{reason}: {detail}")))
+                failed(reason, detail)
             }
         },
-        RunResult::Failed { reason, detail } => (false, Some(format!("{reason}: {detail}"))),
+        RunResult::Failed { reason, detail } => failed(reason, detail),
         RunResult::SandboxUnavailable { detail } => (false, Some(detail.clone())),
     };
-    Progress::RunEnded { run: run.into(), ok, detail }
+    let stopped = !ok && detail.is_none();
+    Progress::RunEnded { run: run.as_str().into(), ok, stopped, kept, detail }
 }

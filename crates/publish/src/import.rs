@@ -70,10 +70,12 @@ fn taken(ground: &Ground, epoch: Epoch, work: ImportedWork) -> Result<Event, Tro
         pack_of(&ground.mirror, &work.base, &work.commit)?;
         ground.mirror.remember(&saved_import(&ground.job.task, epoch), &work.commit)?;
     }
-    let lines = |findings: &[Finding]| findings.iter().map(ToString::to_string).collect();
-    let facts = ImportFacts {
-        hard_paths: lines(&work.holds),
-        soft_paths: lines(&work.tells),
+    let mut facts = ImportFacts {
+        hard_paths: vec![],
+        secret_shapes: vec![],
+        reserved_names: vec![],
+        soft_paths: vec![],
+        invisible_text: vec![],
         commit: work.commit,
         base: work.base,
         diffstat: work.diffstat,
@@ -81,6 +83,25 @@ fn taken(ground: &Ground, epoch: Epoch, work: ImportedWork) -> Result<Event, Tro
         lock_hash: work.lock_hash,
         empty: work.empty,
     };
+    for finding in work.holds.iter().chain(&work.tells) {
+        let kind = match finding.rule {
+            Rule::SecretShape => &mut facts.secret_shapes,
+            Rule::ReservedName => &mut facts.reserved_names,
+            Rule::Manifest => &mut facts.soft_paths,
+            Rule::InvisibleText => &mut facts.invisible_text,
+            Rule::ProtectedPath => &mut facts.hard_paths,
+            // Refused before this; should one ever come here, somebody has to look.
+            Rule::KnownSecret
+            | Rule::Gitlink
+            | Rule::Link
+            | Rule::GitLookAlike
+            | Rule::PathBytes
+            | Rule::FileSize
+            | Rule::TotalSize
+            | Rule::FileCount => &mut facts.hard_paths,
+        };
+        kind.push(finding.to_string());
+    }
     Ok(Event::Imported { epoch, facts })
 }
 

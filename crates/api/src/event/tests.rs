@@ -85,7 +85,7 @@ fn every_shape_is_read_back() {
     };
     for result in [
         RunResult::BaseReady,
-        RunResult::DepsReady { layer: "l".into() },
+        RunResult::DepsReady { layer: "l".into(), kept: true },
         RunResult::Checked(check),
         RunResult::Agent(Box::new(agent)),
         RunResult::Bundled,

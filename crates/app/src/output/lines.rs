@@ -30,8 +30,10 @@ pub(crate) fn line(line: &ProgressLine) -> Option<String> {
             None if kind.eq_ignore_ascii_case(step) => format!("{step} begins"),
             None => format!("{step}: {} begins", kind.to_lowercase()),
         }),
-        Progress::RunEnded { run, ok: true, detail: _ } => Some(format!("{run} is done")),
-        Progress::RunEnded { run, ok: false, detail } => {
+        Progress::RunEnded { kept: true, .. } => Some("setup: kept from before".to_owned()),
+        Progress::RunEnded { run, stopped: true, .. } => Some(format!("{run} was stopped")),
+        Progress::RunEnded { run, ok: true, .. } => Some(format!("{run} is done")),
+        Progress::RunEnded { run, ok: false, detail, .. } => {
             Some(format!("{run} failed: {}", detail.as_deref().unwrap_or("no reason was given")))
         }
         Progress::Check { on_base, check } => {

@@ -149,8 +149,27 @@ fn gates_hold_protected_paths_and_refuse_secrets() {
     let goal = format!("do: write token.txt {secret}\ndo: append README more");
     let told = house.run(&repository, &goal, &check);
     told.is("Held", Some("Approval"), 5);
-    assert!(told.result["detail"].as_str().unwrap().contains("looks like a secret"));
+    let detail = told.result["detail"].as_str().unwrap();
+    assert!(detail.starts_with("there may be a secret, by its shape: token.txt"), "{detail}");
+    assert!(!detail.contains("protected path"), "{detail}");
     assert_eq!(told.result["detail"].as_str().unwrap().find(&secret), None);
+
+    // The gate says what it found by its kind, and somebody's no makes a secret of it.
+    let notes = told.result["notes"].to_string();
+    assert!(notes.contains("secrets by their shape: token.txt"), "{notes}");
+    let rejected = house.midwatch(&repository, &["reject", told.task()]);
+    assert_eq!(rejected.code, Some(0), "{}", rejected.stderr);
+    let ended = house.midwatch(&repository, &["wait", told.task()]);
+    ended.is("Failed", Some("SecretFound"), 3);
+    assert!(ended.result["detail"].as_str().unwrap().contains("rejected"), "{}", ended.result);
+
+    // What is only told has labels of its own, too.
+    let goal = "do: write Cargo.lock version\ndo: append README a\u{202e}b";
+    let told = house.run(&repository, goal, &check);
+    told.is_done();
+    let notes = told.result["notes"].to_string();
+    assert!(notes.contains("manifests and lock files: Cargo.lock"), "{notes}");
+    assert!(notes.contains("invisible characters: README"), "{notes}");
 
     // One that is known to be a secret goes nowhere, whoever says yes.
     let known = "sk-ant-api03-the-users-own-key-0123456789";

@@ -347,8 +347,14 @@ fn concerns(task: &Task, fewer_tests: &[usize]) -> Vec<String> {
     };
     let facts = imported.facts();
     let mut concerns = Vec::new();
-    if !facts.hard_paths.is_empty() {
-        concerns.push(format!("protected paths change: {}", facts.hard_paths.join(", ")));
+    for (what, found) in [
+        ("there may be a secret, by its shape", &facts.secret_shapes),
+        ("protected paths change", &facts.hard_paths),
+        ("a reserved name is new", &facts.reserved_names),
+    ] {
+        if !found.is_empty() {
+            concerns.push(format!("{what}: {}", found.join(", ")));
+        }
     }
     if !facts.check_definitions.is_empty() && !task.spec.checks.is_empty() {
         concerns

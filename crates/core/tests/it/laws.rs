@@ -268,6 +268,8 @@ impl Laws {
         let facts = before.imported.as_ref().map(midwatch_core::landing::Imported::facts);
         let concerns = facts.is_some_and(|facts| {
             !facts.hard_paths.is_empty()
+                || !facts.secret_shapes.is_empty()
+                || !facts.reserved_names.is_empty()
                 || (!facts.check_definitions.is_empty() && !before.spec.checks.is_empty())
         });
         let implement = before.spec.pipeline.implement_at();

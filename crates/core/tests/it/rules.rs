@@ -304,6 +304,26 @@ fn a_rejection_by_somebody_reaches_the_agent_and_the_reviewer_judges_the_new_com
 }
 
 #[test]
+fn a_shape_of_a_secret_waits_for_somebody_whose_no_makes_it_one() {
+    let held = |story: &mut Story| {
+        story.import(|facts| facts.secret_shapes = vec!["t.txt: looks like a secret".to_owned()]);
+        while story.held().is_none() {
+            story.go_on();
+        }
+        assert_eq!(story.held(), Some(HoldReason::Approval));
+    };
+    let mut story = Story::of("ic");
+    held(&mut story);
+    story.approve(1);
+    assert!(matches!(story.end(), Outcome::Done(_)));
+
+    let mut story = Story::of("ic");
+    held(&mut story);
+    story.reject("");
+    assert_eq!(failed(&story.end()), FailReason::SecretFound);
+}
+
+#[test]
 fn an_approval_is_of_the_commit_that_was_seen() {
     let mut story = Story::of("ic");
     story.import(|facts| facts.hard_paths = vec![".github".to_owned()]);

@@ -152,7 +152,7 @@ impl World {
             let check = check_result(of, "wrong", Exit::Code(0), None);
             return choose.of(&[
                 RunResult::BaseReady,
-                RunResult::DepsReady { layer },
+                RunResult::DepsReady { layer, kept: false },
                 RunResult::Checked(check),
                 RunResult::Bundled,
                 RunResult::Agent(Box::new(agent_result(AgentOutcome::Completed, vec![]))),
@@ -161,7 +161,7 @@ impl World {
         match &order.work {
             RunWork::Checkout { .. } => RunResult::BaseReady,
             RunWork::Setup { lock_hash, .. } => {
-                RunResult::DepsReady { layer: format!("layer-{lock_hash}") }
+                RunResult::DepsReady { layer: format!("layer-{lock_hash}"), kept: false }
             }
             RunWork::Check { commit, index, command, .. } => {
                 RunResult::Checked(self.check(task, commit, *index, command, choose))
@@ -256,7 +256,10 @@ impl World {
                         base: base.clone(),
                         diffstat: "1 file changed".to_owned(),
                         hard_paths: paths(self.fault(choose, 6)),
+                        secret_shapes: paths(self.fault(choose, 20)),
+                        reserved_names: paths(self.fault(choose, 30)),
                         soft_paths: vec![],
+                        invisible_text: vec![],
                         check_definitions: paths(self.fault(choose, 6)),
                         lock_hash: if changed {
                             format!("lock-{}", self.commits)

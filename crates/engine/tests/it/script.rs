@@ -104,7 +104,9 @@ impl Script {
     fn run(&self, order: &RunOrder, nth: u32, now_seconds: i64) -> RunResult {
         match &order.work {
             RunWork::Checkout { .. } => RunResult::BaseReady,
-            RunWork::Setup { lock_hash, .. } => RunResult::DepsReady { layer: lock_hash.clone() },
+            RunWork::Setup { lock_hash, .. } => {
+                RunResult::DepsReady { layer: lock_hash.clone(), kept: false }
+            }
             RunWork::Check { commit: of, command, .. } => {
                 let number = u32::from_str_radix(&of.as_str()[32..], 16).unwrap();
                 let red = number > 0 && number <= self.red;
@@ -175,7 +177,10 @@ impl Script {
             base,
             diffstat: "1 file changed".to_owned(),
             hard_paths: if self.hard_path { vec![".github/x".to_owned()] } else { vec![] },
+            secret_shapes: vec![],
+            reserved_names: vec![],
             soft_paths: vec![],
+            invisible_text: vec![],
             check_definitions: vec![],
             lock_hash: "lock".to_owned(),
             empty: false,

@@ -16,7 +16,10 @@ pub fn result_of(order: &RunOrder, report: &Report, layer: Option<String>) -> Ru
     match &order.work {
         RunWork::Checkout { .. } => done_or(report, FailReason::Internal, RunResult::BaseReady),
         RunWork::Setup { .. } => match layer {
-            Some(layer) => done_or(report, FailReason::SetupFailed, RunResult::DepsReady { layer }),
+            Some(layer) => {
+                let ready = RunResult::DepsReady { layer, kept: false };
+                done_or(report, FailReason::SetupFailed, ready)
+            }
             None => failed(FailReason::Internal, "the layer's name is unknown"),
         },
         RunWork::Check { commit, command, .. } => {

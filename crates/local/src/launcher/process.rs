@@ -70,7 +70,7 @@ pub(crate) fn kill(folder: &Path) -> io::Result<bool> {
 }
 
 /// Whether a runner of this folder got as far as saying who it is.
-pub(super) fn was_started(folder: &Path) -> bool {
+pub(crate) fn was_started(folder: &Path) -> bool {
     folder.join(IDENTITY_FILE).exists()
 }
 

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use midwatch_api::control::Refusal;
 use midwatch_api::view::{LINE_VERSION, Progress, ProgressLine, ResultLine};
+use midwatch_core::event::{Action, Event, RunWork};
+use midwatch_core::id::RunName;
 use midwatch_core::ports::{ActOnLand, Clock as _, Stored};
 use midwatch_core::task::{State, Task};
 use tokio::sync::broadcast::error::RecvError;
@@ -11,6 +13,7 @@ use tokio::sync::mpsc;
 
 use super::{Server, internal, refused};
 use crate::access::Access;
+use crate::launcher::process::was_started;
 use crate::launcher::{Shown, SystemClock};
 use crate::store::TaskRow;
 use crate::view;
@@ -33,6 +36,9 @@ struct Watcher {
     /// The task up to `seq`, so that each event is shown in its time's words.
     task: Task,
     seq: u64,
+    /// The start of a setup, which is told when something is seen of it: a layer that was kept
+    /// from before is found a moment after the run was wanted, and then there is no run.
+    start: Option<(RunName, Box<ProgressLine>)>,
     lines: mpsc::Sender<Line>,
 }
 
@@ -46,7 +52,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         let row = self.row(name)?;
         let spec = row.order.to_spec(&row.name).map_err(refused)?;
         let (lines, receiver) = mpsc::channel(LINES_AHEAD);
-        let watcher = Watcher { row, task: Task::new(spec), seq: 0, lines };
+        let watcher = Watcher { row, task: Task::new(spec), seq: 0, start: None, lines };
         let server = Arc::clone(self);
         tokio::spawn(async move {
             if let Err(error) = server.watch(watcher, after).await {
@@ -62,6 +68,10 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         let mut shown = self.shown.subscribe();
         loop {
             if !self.catch_up(&mut watcher, after).await? {
+                return Ok(());
+            }
+            let begun = |run: &RunName| was_started(&self.folder.run(run.as_str()));
+            if watcher.start.as_ref().is_some_and(|(run, _)| begun(run)) && !watcher.begin().await {
                 return Ok(());
             }
             if matches!(watcher.task.state, State::Ended(_) | State::Held(_)) {
@@ -109,27 +119,48 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
 }
 
 impl Watcher {
-    async fn tell(&self, stored: &Stored) -> bool {
-        match view::progress(&self.task, &stored.event) {
-            Some(progress) => self.send(stored.seq, stored.at.0, progress).await,
+    async fn tell(&mut self, stored: &Stored) -> bool {
+        let Some(progress) = view::progress(&self.task, &stored.event) else {
+            return true;
+        };
+        if let Event::Intended(Action::Run(order)) = &stored.event
+            && matches!(order.work, RunWork::Setup { .. })
+        {
+            let line = self.line(stored.seq, stored.at.0, progress);
+            return match self.start.replace((order.run.clone(), line)) {
+                Some((_, before)) => self.send(before).await,
+                None => true,
+            };
+        }
+        if matches!(progress, Progress::RunEnded { kept: true, .. }) {
+            self.start = None;
+        }
+        self.begin().await && self.send(self.line(stored.seq, stored.at.0, progress)).await
+    }
+
+    /// Tells the start that was held back, if there is one.
+    async fn begin(&mut self) -> bool {
+        match self.start.take() {
+            Some((_, line)) => self.send(line).await,
             None => true,
         }
     }
 
-    async fn show(&self, shown: Shown) -> bool {
+    async fn show(&mut self, shown: Shown) -> bool {
+        if !self.begin().await {
+            return false;
+        }
         let run = shown.run.as_str().to_owned();
         let progress = Progress::Agent { run, event: shown.event };
-        self.send(self.seq, SystemClock.now().0, progress).await
+        self.send(self.line(self.seq, SystemClock.now().0, progress)).await
     }
 
-    async fn send(&self, seq: u64, at_ms: i64, progress: Progress) -> bool {
-        let line = ProgressLine {
-            version: LINE_VERSION,
-            task: self.row.name.clone(),
-            seq,
-            at_ms,
-            progress,
-        };
-        self.lines.send(Line::Progress(Box::new(line))).await.is_ok()
+    fn line(&self, seq: u64, at_ms: i64, progress: Progress) -> Box<ProgressLine> {
+        let task = self.row.name.clone();
+        Box::new(ProgressLine { version: LINE_VERSION, task, seq, at_ms, progress })
+    }
+
+    async fn send(&self, line: Box<ProgressLine>) -> bool {
+        self.lines.send(Line::Progress(line)).await.is_ok()
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use midwatch_api::control::{Command, Submit, Submitted, TaskView};
 use midwatch_api::task::TaskOrder;
 use midwatch_api::view::{ProgressLine, ResultLine};
+use midwatch_local::folder::StateFolder;
 use midwatch_web::{Opened, Patch, PatchForm};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -38,6 +39,11 @@ impl Client {
     /// Names the state folder. Nothing is started yet.
     pub(crate) fn new(environment: &Environment) -> Self {
         Self { state: environment.state_folder(), variables: find::handed_on(environment) }
+    }
+
+    /// Whether there may be a task at all, without asking a server.
+    pub(crate) fn knows_tasks(&self) -> bool {
+        StateFolder::new(self.state.clone()).database().exists()
     }
 
     /// Makes sure that a server answers; see [`Start`].
@@ -113,8 +119,9 @@ impl Client {
         &self,
         name: &str,
         folder: &std::path::Path,
+        umask: Option<u32>,
     ) -> Result<Opened, Problem> {
-        let body = serde_json::json!({ "folder": folder });
+        let body = serde_json::json!({ "folder": folder, "umask": umask });
         self.ask("POST", &path_of(name, "/open")?, Some(&body)).await
     }
 

@@ -86,6 +86,7 @@ impl Git {
             cap: STDOUT_CAP,
             memory: None,
             owner: None,
+            umask: None,
         }
     }
 
@@ -137,6 +138,7 @@ pub(crate) struct Call {
     cap: u64,
     memory: Option<u64>,
     owner: Option<Owner>,
+    umask: Option<u32>,
 }
 
 /// How a call ended, whatever its code.
@@ -202,6 +204,13 @@ impl Call {
     /// Runs as somebody else; only root can, and `None` changes nothing.
     pub(crate) fn owner(mut self, owner: Option<Owner>) -> Self {
         self.owner = owner;
+        self
+    }
+
+    /// Makes files and folders with these bits left out of their modes, whatever ours are: what
+    /// is left in a user's repository is as the user's own, and not as our state folder.
+    pub(crate) fn umask(mut self, bits: u32) -> Self {
+        self.umask = Some(bits & 0o777);
         self
     }
 

@@ -60,6 +60,8 @@ pub struct Checkout {
     git_dir: PathBuf,
     common_dir: PathBuf,
     owner: Option<Owner>,
+    /// The bits that the modes of its files leave out.
+    umask: u32,
     sha256: bool,
 }
 
@@ -82,7 +84,8 @@ impl Checkout {
         let git_dir = git_dir.canonicalize().map_err(|_| none())?;
         let common_dir = common_dir(&git_dir).ok_or_else(none)?;
         let owner = owner_of(&common_dir)?;
-        let mut checkout = Self { top, git_dir, common_dir, owner, sha256: false };
+        let umask = umask_of(&common_dir);
+        let mut checkout = Self { top, git_dir, common_dir, owner, umask, sha256: false };
         let format = checkout.read(git, "rev-parse").arg("--show-object-format").text();
         checkout.sha256 = match format.as_deref() {
             Ok("sha1") => false,
@@ -125,9 +128,9 @@ impl Checkout {
         self.owner
     }
 
-    /// A call in this repository, as its owner. For plumbing only.
+    /// A call in this repository, as its owner and with its usual modes. For plumbing only.
     pub(crate) fn read(&self, git: &Git, subcommand: &'static str) -> Call {
-        git.at(&self.git_dir, subcommand).owner(self.owner)
+        git.at(&self.git_dir, subcommand).owner(self.owner).umask(self.umask)
     }
 
     /// Where HEAD stands.
@@ -328,6 +331,14 @@ fn common_dir(git_dir: &Path) -> Option<PathBuf> {
         }
         Err(_) => Some(git_dir.to_owned()),
     }
+}
+
+/// What the repository's own files leave out, by the folder of its objects: for `git init` that
+/// is the umask of then, or what `core.sharedRepository` made of it. The owner's own bits always
+/// stay.
+fn umask_of(common_dir: &Path) -> u32 {
+    let metadata = common_dir.join("objects").metadata();
+    metadata.map_or(0o077, |metadata| !metadata.mode() & 0o077)
 }
 
 /// The repository's owner, when we are root and it is not.

@@ -15,13 +15,15 @@ use crate::refs::{self, Before};
 /// `name` (a ref name part of our own) keeps the commit at `refs/midwatch/open/<name>`.
 ///
 /// What is checked out may be an agent's: no hook, monitor or filter runs, not even the user's
-/// own, because the commit says which files would be given to them.
+/// own, because the commit says which files would be given to them. `umask` holds the bits that
+/// the modes of its files leave out; none takes those of the repository.
 pub fn open(
     mirror: &Mirror,
     repository: &Checkout,
     commit: &CommitId,
     name: &str,
     folder: &Path,
+    umask: Option<u32>,
 ) -> Result<(), GitError> {
     let git = mirror.git();
     send(mirror, repository, commit)?;
@@ -35,6 +37,9 @@ pub fn open(
         .config("core.symlinks", "true")
         .config("core.autocrlf", "false")
         .timeout(LONG);
+    if let Some(bits) = umask {
+        call = call.umask(bits);
+    }
     for filter in filters(mirror, repository)? {
         for key in ["smudge", "clean", "process"] {
             call = call.config(&format!("filter.{filter}.{key}"), "");

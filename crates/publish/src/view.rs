@@ -55,13 +55,16 @@ impl View {
         Ok(diff::stat(&self.mirror, base, commit)?)
     }
 
-    /// Puts a commit into a new worktree of the user's repository, on no branch.
+    /// Puts a commit into a new worktree of the user's repository, on no branch. `umask` is the
+    /// user's; none takes the modes that the repository's own files have.
     pub fn worktree(
         &self,
         commit: &CommitId,
         task: &TaskName,
         folder: &Path,
+        umask: Option<u32>,
     ) -> Result<(), ViewError> {
-        Ok(worktree::open(&self.mirror, &self.checkout, commit, task.as_str(), folder)?)
+        let name = task.as_str();
+        Ok(worktree::open(&self.mirror, &self.checkout, commit, name, folder, umask)?)
     }
 }

@@ -100,11 +100,12 @@ pub trait Desk: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Patch, Refusal>> + Send;
 
     /// Puts a task's result, or what was saved of it, into a worktree at a folder that must not
-    /// exist.
+    /// exist. `umask` holds the bits that the modes of its files leave out.
     fn open(
         &self,
         name: &str,
         folder: PathBuf,
+        umask: Option<u32>,
     ) -> impl Future<Output = Result<Opened, Refusal>> + Send;
 
     /// Ends the server, if nothing goes on that needs it.

@@ -15,4 +15,4 @@ mod stream;
 
 pub use desk::{CLOSING, Desk, Line, Lines, Opened, Patch, PatchForm};
 pub use routes::router;
-pub use socket::{ControlSocket, SocketError, serve};
+pub use socket::{ControlSocket, SocketError, address_of, serve};

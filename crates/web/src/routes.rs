@@ -145,6 +145,8 @@ async fn patch<D: Desk>(
 #[serde(deny_unknown_fields)]
 struct OpenBody {
     folder: PathBuf,
+    #[serde(default)]
+    umask: Option<u32>,
 }
 
 async fn open<D: Desk>(
@@ -152,5 +154,6 @@ async fn open<D: Desk>(
     name: Name,
     body: Result<Json<OpenBody>, JsonRejection>,
 ) -> Answer<Opened> {
-    Ok(Json(desk.open(&name?.0, body?.0.folder).await?))
+    let OpenBody { folder, umask } = body?.0;
+    Ok(Json(desk.open(&name?.0, folder, umask).await?))
 }

@@ -1,7 +1,9 @@
 //! The socket itself: 0600, and the peer's uid asked of the kernel, since a mode can be changed
 //! and a folder opened.
 
+use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,12 +24,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Why there is no control socket.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
-    /// The path does not fit a socket's address.
-    #[error(
-        "{} is too long for a socket ({} bytes, {PATH_MAX} at most); set MIDWATCH_HOME to a shorter folder",
-        .0.display(), .0.as_os_str().len()
-    )]
-    TooLong(PathBuf),
     /// The system said no.
     #[error("the control socket {}: {error}", path.display())]
     Io {
@@ -36,6 +32,23 @@ pub enum SocketError {
         /// What it said.
         error: io::Error,
     },
+}
+
+/// The path by which a socket is reached, whatever its length: a long one does not fit into an
+/// address, and is named by way of its open folder, which lives as long as what is returned.
+///
+/// # Errors
+/// The folder cannot be opened.
+pub fn address_of(path: &Path) -> io::Result<(PathBuf, Option<File>)> {
+    if path.as_os_str().len() <= PATH_MAX {
+        return Ok((path.to_owned(), None));
+    }
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    let folder = File::open(parent)?;
+    let short = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name);
+    Ok((short, Some(folder)))
 }
 
 /// A listening control socket. Only its owner and root are let in.
@@ -50,9 +63,6 @@ impl ControlSocket {
     /// Listens. A socket file that is left over is replaced: whoever calls this holds the lock
     /// of the state folder, so nobody listens there.
     pub fn listen(path: &Path) -> Result<Self, SocketError> {
-        if path.as_os_str().len() > PATH_MAX {
-            return Err(SocketError::TooLong(path.to_owned()));
-        }
         let failed = |error| SocketError::Io { path: path.to_owned(), error };
         // Made under another name and renamed, so that nobody ever meets it with another mode.
         let new = path.with_extension("new");
@@ -60,7 +70,8 @@ impl ControlSocket {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
             Ok(()) | Err(_) => {}
         }
-        let listener = UnixListener::bind(&new).map_err(failed)?;
+        let (address, _folder) = address_of(&new).map_err(failed)?;
+        let listener = UnixListener::bind(address).map_err(failed)?;
         std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
         std::fs::rename(&new, path).map_err(failed)?;
         Ok(Self { listener, path: path.to_owned(), us: rustix::process::geteuid().as_raw() })

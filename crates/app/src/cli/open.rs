@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use midwatch_api::view::LINE_VERSION;
+
 use super::Context;
 use crate::client::Client;
 use crate::output::Ink;
@@ -39,7 +41,15 @@ impl Open {
             })?,
             None => beside(&client.order(&self.name).await?.repository.path, &self.name)?,
         };
-        if folder.exists() {
+        if folder.to_str().is_none() {
+            return Err(Problem::usage(
+                "FOLDER",
+                &folder.to_string_lossy(),
+                "is not UTF-8",
+                "give another",
+            ));
+        }
+        if folder.symlink_metadata().is_ok() {
             return Err(Problem::usage(
                 "FOLDER",
                 &folder.to_string_lossy(),
@@ -47,9 +57,13 @@ impl Open {
                 "name one that does not, or remove it with `git worktree remove`",
             ));
         }
-        let opened = client.open(&self.name, &folder).await?;
+        let opened = client.open(&self.name, &folder, umask()).await?;
         if context.output.is_json() {
-            context.output.json(&opened);
+            context.output.json(&serde_json::json!({
+                "type": "opened", "version": LINE_VERSION, "task": self.name, "seq": 0,
+                "folder": opened.folder, "commit": opened.commit, "from": opened.from,
+            }));
+            context.output.json(&client.get(&self.name).await?.result);
         } else {
             let from = format!("{} ({})", opened.from, opened.commit);
             context.output.say_marked(Ink::Good, "open:", &from);
@@ -57,6 +71,14 @@ impl Open {
         }
         Ok(exit::FINE)
     }
+}
+
+/// What this process leaves out of modes, as the system tells it: asking the usual way would
+/// change it.
+fn umask() -> Option<u32> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Umask:"))?;
+    u32::from_str_radix(line.trim(), 8).ok()
 }
 
 fn beside(repository: &std::path::Path, task: &str) -> Result<PathBuf, Problem> {

@@ -9,6 +9,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper_util::rt::TokioIo;
 use midwatch_api::control::Refusal;
 use midwatch_api::view::{ProgressLine, ResultLine};
+use midwatch_web::address_of;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -40,13 +41,18 @@ fn gone(error: impl std::fmt::Display) -> Failure {
     Failure::Gone(error.to_string())
 }
 
+async fn connect(socket: &Path) -> std::io::Result<UnixStream> {
+    let (address, _folder) = address_of(socket)?;
+    UnixStream::connect(address).await
+}
+
 async fn send(
     socket: &Path,
     method: &str,
     path: &str,
     body: Vec<u8>,
 ) -> Result<Response<Incoming>, Failure> {
-    let stream = UnixStream::connect(socket).await.map_err(gone)?;
+    let stream = connect(socket).await.map_err(gone)?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(gone)?;
     // Ends with the connection; its errors reach us through the request.
@@ -107,7 +113,7 @@ pub(crate) async fn exchange(
     body: &serde_json::Value,
 ) -> Result<(u16, String), String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
-    let stream = UnixStream::connect(socket).await.map_err(|error| text(&error))?;
+    let stream = connect(socket).await.map_err(|error| text(&error))?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|error| text(&error))?;

@@ -84,7 +84,7 @@ impl LocalDesk {
         if let Some(fault) = &self.git_fault {
             return Err(refusal(exit::CANNOT, fault.clone()));
         }
-        if let CredentialRef::Stored { id } = &order.agent.credential
+        if let CredentialRef::Stored { id, .. } = &order.agent.credential
             && !has_secret
             && !self.folder.credential(id).is_file()
         {
@@ -239,7 +239,12 @@ impl Desk for LocalDesk {
         .await
     }
 
-    async fn open(&self, name: &str, folder: PathBuf) -> Result<Opened, Refusal> {
+    async fn open(
+        &self,
+        name: &str,
+        folder: PathBuf,
+        umask: Option<u32>,
+    ) -> Result<Opened, Refusal> {
         self.touch().await;
         if !folder.is_absolute() || folder.symlink_metadata().is_ok() {
             let shown = midwatch_core::input::shown(&folder.to_string_lossy());
@@ -249,7 +254,7 @@ impl Desk for LocalDesk {
             });
         }
         self.view(name, move |view, task, _, found| {
-            view.worktree(&found.commit, task, &folder).map_err(internal)?;
+            view.worktree(&found.commit, task, &folder, umask).map_err(internal)?;
             Ok(Opened { folder, commit: found.commit.as_str().into(), from: found.from })
         })
         .await

@@ -9,7 +9,7 @@ use midwatch_local::folder::{FolderError, FolderLock, StateFolder};
 use midwatch_local::server::{Server, Settings};
 use midwatch_local::store::SqliteStore;
 use midwatch_publish::{Git, Publisher, self_test};
-use midwatch_web::{ControlSocket, serve};
+use midwatch_web::{ControlSocket, address_of, serve};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, RwLock, watch};
 
@@ -60,7 +60,9 @@ pub(crate) fn lock(folder: &StateFolder) -> Result<Option<FolderLock>, Problem> 
 
 /// Whether somebody listens at the socket: then the lock will not become free soon.
 fn answers(folder: &StateFolder) -> bool {
-    std::os::unix::net::UnixStream::connect(folder.socket()).is_ok()
+    let connected = address_of(&folder.socket())
+        .and_then(|(address, _folder)| std::os::unix::net::UnixStream::connect(address));
+    connected.is_ok()
 }
 
 /// Runs a server until its end. Whoever calls this holds the lock.

@@ -119,8 +119,24 @@ fn command(call: &Call) -> Command {
     if let Some(owner) = call.owner {
         command.gid(owner.gid).uid(owner.uid);
     }
+    if let Some(bits) = call.umask {
+        set_umask(&mut command, bits);
+    }
     command.stderr(Stdio::piped());
     command
+}
+
+#[expect(unsafe_code, reason = "a umask is the whole process's: only the child may change it")]
+fn set_umask(command: &mut Command, bits: u32) {
+    let set = move || {
+        rustix::process::umask(rustix::fs::Mode::from_bits_truncate(bits));
+        Ok(())
+    };
+    // SAFETY: between fork and exec only what is safe in a signal handler may be called, and
+    // this is one system call, which allocates nothing and cannot fail.
+    unsafe {
+        command.pre_exec(set);
+    }
 }
 
 fn spawn(call: &Call, stdin: Stdio) -> Result<Spawned, GitError> {

@@ -99,8 +99,24 @@ fn a_result_is_opened_in_a_worktree() {
     let commit = work(&sandbox, "one\n");
     let folder = sandbox.world.path().join("opened");
     let checkout = sandbox.world.checkout();
-    midwatch_git::worktree::open(&sandbox.mirror, &checkout, &commit, "task", &folder).unwrap();
+    let open = |folder: &std::path::Path, umask| {
+        midwatch_git::worktree::open(&sandbox.mirror, &checkout, &commit, "task", folder, umask)
+    };
+    open(&folder, Some(0o022)).unwrap();
     assert_eq!(std::fs::read_to_string(folder.join("work")).unwrap(), "one\n");
     assert_eq!(sandbox.world.head(&folder), commit);
     assert_eq!(sandbox.world.git_ok(&folder, &["status", "--porcelain"]), "");
+    // Files for the user's own eyes where the user says so, and otherwise as in the repository.
+    let mode = |path: &std::path::Path| {
+        std::os::unix::fs::PermissionsExt::mode(&path.metadata().unwrap().permissions()) & 0o777
+    };
+    let modes = |folder: &std::path::Path| (mode(folder), mode(&folder.join("work")));
+    assert_eq!(modes(&folder), (0o755, 0o644));
+    for (name, umask, expected) in
+        [("private", Some(0o077), (0o700, 0o600)), ("shared", Some(0o002), (0o775, 0o664))]
+    {
+        let folder = sandbox.world.path().join(name);
+        open(&folder, umask).unwrap();
+        assert_eq!(modes(&folder), expected, "{name}");
+    }
 }

@@ -130,5 +130,5 @@ pub(crate) fn tour(sandbox: &Sandbox) -> Result<(), String> {
         Delivery { commit: &work.commit, branch: &branch, ours_at: None, protected: &[] };
     deliver(mirror, &checkout, &delivery).map_err(|e| text(&e))?;
     let folder = world.path().join("opened");
-    worktree::open(mirror, &checkout, &work.commit, "t", &folder).map_err(|e| text(&e))
+    worktree::open(mirror, &checkout, &work.commit, "t", &folder, None).map_err(|e| text(&e))
 }

@@ -49,7 +49,8 @@ fn as_root_the_repository_of_somebody_else_stays_theirs() {
         Delivery { commit: &work.commit, branch: &branch, ours_at: None, protected: &[] };
     deliver(&sandbox.mirror, &checkout, &delivery).unwrap();
     let folder = own.join("opened");
-    midwatch_git::worktree::open(&sandbox.mirror, &checkout, &work.commit, "t", &folder).unwrap();
+    midwatch_git::worktree::open(&sandbox.mirror, &checkout, &work.commit, "t", &folder, None)
+        .unwrap();
     for top in [world.repo(), own] {
         each(&top, &|path| {
             assert_eq!(path.symlink_metadata().unwrap().uid(), SOMEBODY, "{}", path.display());

@@ -126,7 +126,7 @@ async fn uncommitted_work_becomes_the_base_and_is_never_pushed() {
     );
     let folder = world.path().join("opened");
     let commit = view.commit("refs/midwatch/import/fix/1").unwrap();
-    view.worktree(&commit, &task, &folder).unwrap();
+    view.worktree(&commit, &task, &folder, None).unwrap();
     assert_eq!(std::fs::read_to_string(folder.join("README")).unwrap(), "changed\n");
 }
 

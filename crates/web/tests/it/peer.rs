@@ -79,7 +79,12 @@ impl Desk for Clerk {
         Err(Refusal { exit: 6, ..nobody(name) })
     }
 
-    async fn open(&self, name: &str, folder: PathBuf) -> Result<Opened, Refusal> {
+    async fn open(
+        &self,
+        name: &str,
+        folder: PathBuf,
+        _umask: Option<u32>,
+    ) -> Result<Opened, Refusal> {
         self.note(format!("open {name} {}", folder.display()));
         Err(Refusal { exit: 1, ..nobody(name) })
     }

@@ -131,6 +131,9 @@ pub enum CredentialRef {
     Stored {
         /// The id: a digest, so that the same key is stored once.
         id: String,
+        /// The variable that it stood in, for the next time.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        variable: Option<String>,
     },
     /// Claude Code's own login file, read afresh.
     ClaudeLogin {

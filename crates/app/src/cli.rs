@@ -3,11 +3,13 @@
 use std::ffi::OsString;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
+use midwatch_api::view::LINE_VERSION;
 
 use crate::discover::nearest::nearest;
 use crate::environment::Environment;
-use crate::output::{Format, Output};
+use crate::output::{self, Format, Output, Terminal};
 use crate::problem::{Problem, exit};
+use signals::Signals;
 
 mod decide;
 mod demo;
@@ -23,6 +25,7 @@ mod reference;
 mod retry;
 mod run;
 pub(crate) mod serve;
+mod signals;
 mod timeout;
 
 #[derive(Debug, Parser)]
@@ -80,24 +83,42 @@ struct Runner {
 pub(crate) struct Context {
     pub(crate) environment: Environment,
     pub(crate) output: Output,
+    /// What ends it before its time.
+    pub(crate) signals: Signals,
 }
 
 /// Runs a command line, its own name first. Returns the exit code.
 pub(crate) fn main(words: Vec<OsString>) -> u8 {
-    let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let code = answer(words);
+    match output::lost() {
+        // Whoever asked has got nothing: that is no success.
+        Some(error) if code == exit::FINE => {
+            Output::new(Format::Text, Terminal::Plain)
+                .say(&format!("error: stdout cannot be written: {error}"));
+            exit::INTERNAL
+        }
+        Some(_) | None => code,
+    }
+}
+
+fn answer(words: Vec<OsString>) -> u8 {
+    let terminal = Terminal::of_environment();
     let cli = match Cli::try_parse_from(&words) {
         Ok(cli) => cli,
-        Err(error) => return misunderstood(&offering(error), &words, no_colour),
+        Err(error) => return misunderstood(&offering(error), &words, terminal),
     };
-    let output = Output::new(cli.output, no_colour);
+    let output = Output::new(cli.output, terminal);
     let context = match Environment::read() {
-        Ok(environment) => Context { environment, output },
+        Ok(environment) => Context { environment, output, signals: Signals::default() },
         Err(problem) => return refuse(output, &problem, cli.verb.task()),
     };
     let task = cli.verb.task().map(ToOwned::to_owned);
     match cli.verb.carry_out(&context) {
         Ok(code) => code,
-        Err(problem) => refuse(output, &problem, task.as_deref()),
+        Err(problem) => {
+            let task = context.signals.task().or(task);
+            refuse(output, &problem, task.as_deref())
+        }
     }
 }
 
@@ -127,14 +148,21 @@ fn offering(mut error: clap::Error) -> clap::Error {
 }
 
 /// Help and version are no errors; everything else is wrong usage, and scripts get their line.
-fn misunderstood(error: &clap::Error, words: &[OsString], no_colour: bool) -> u8 {
+fn misunderstood(error: &clap::Error, words: &[OsString], terminal: Terminal) -> u8 {
+    let output = Output::new(format_of(words), terminal);
+    let text = error.render().to_string();
     if !error.use_stderr() {
-        // Nobody may be reading any more.
-        let _ = error.print();
+        if output.is_json() {
+            output.json(&serde_json::json!({
+                "type": "help", "version": LINE_VERSION, "task": null, "seq": 0, "text": text,
+            }));
+            output.json(&Problem::nothing());
+        } else {
+            // Coloured where the terminal wants it; nobody may be reading any more.
+            let _ = error.print();
+        }
         return exit::FINE;
     }
-    let output = Output::new(format_of(words), no_colour);
-    let text = error.render().to_string();
     output.say(text.trim_end());
     if output.is_json() {
         let first = text.lines().next().unwrap_or_default();
@@ -151,7 +179,7 @@ fn wrong_usage(message: &str) -> Problem {
         message: message.into(),
         hint: Some("see `midwatch --help`".into()),
         exit: exit::USAGE,
-        reason,
+        reason: Some(reason),
     }
 }
 
@@ -201,21 +229,21 @@ impl Verb {
 
     fn carry_out(self, context: &Context) -> Result<u8, Problem> {
         match self {
-            Self::Run(run) => block_on(run.carry_out(context)),
-            Self::Get(get) => block_on(get.carry_out(context)),
-            Self::Describe(describe) => block_on(describe.carry_out(context)),
-            Self::Explain(explain) => block_on(explain.carry_out(context)),
-            Self::Wait(wait) => block_on(wait.carry_out(context)),
-            Self::Logs(logs) => block_on(logs.carry_out(context)),
-            Self::Diff(diff) => block_on(diff.carry_out(context)),
-            Self::Open(open) => block_on(open.carry_out(context)),
-            Self::Approve(approve) => block_on(approve.carry_out(context)),
-            Self::Reject(reject) => block_on(reject.carry_out(context)),
-            Self::Resume(resume) => block_on(resume.carry_out(context)),
-            Self::Retry(retry) => block_on(retry.carry_out(context)),
-            Self::Cancel(cancel) => block_on(cancel.carry_out(context)),
-            Self::Doctor(doctor) => block_on(doctor.carry_out(context)),
-            Self::Demo(demo) => block_on(demo.carry_out(context)),
+            Self::Run(run) => block_on(context, run.carry_out(context)),
+            Self::Get(get) => block_on(context, get.carry_out(context)),
+            Self::Describe(describe) => block_on(context, describe.carry_out(context)),
+            Self::Explain(explain) => block_on(context, explain.carry_out(context)),
+            Self::Wait(wait) => block_on(context, wait.carry_out(context)),
+            Self::Logs(logs) => block_on(context, logs.carry_out(context)),
+            Self::Diff(diff) => block_on(context, diff.carry_out(context)),
+            Self::Open(open) => block_on(context, open.carry_out(context)),
+            Self::Approve(approve) => block_on(context, approve.carry_out(context)),
+            Self::Reject(reject) => block_on(context, reject.carry_out(context)),
+            Self::Resume(resume) => block_on(context, resume.carry_out(context)),
+            Self::Retry(retry) => block_on(context, retry.carry_out(context)),
+            Self::Cancel(cancel) => block_on(context, cancel.carry_out(context)),
+            Self::Doctor(doctor) => block_on(context, doctor.carry_out(context)),
+            Self::Demo(demo) => block_on(context, demo.carry_out(context)),
             Self::Serve(serve) => serve.carry_out(context),
             Self::Runner(runner) => Err(Problem::usage(
                 "runner",
@@ -228,10 +256,19 @@ impl Verb {
     }
 }
 
-fn block_on(work: impl Future<Output = Result<u8, Problem>>) -> Result<u8, Problem> {
+fn block_on(
+    context: &Context,
+    work: impl Future<Output = Result<u8, Problem>>,
+) -> Result<u8, Problem> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Problem::internal(error.to_string()))?;
-    let result = runtime.block_on(work);
+    let result = runtime.block_on(async {
+        tokio::select! {
+            biased;
+            result = work => result,
+            cut = context.signals.cut() => Err(context.signals.problem(cut)),
+        }
+    });
     // A blocking read of a thread of ours must not keep the process.
     runtime.shutdown_background();
     result

@@ -2,6 +2,7 @@
 //! outside is escaped here, at the last moment, wherever it goes to a terminal.
 
 use std::io::{self, IsTerminal as _};
+use std::sync::OnceLock;
 
 use midwatch_api::view::ResultLine;
 use serde::Serialize;
@@ -20,6 +21,29 @@ pub(crate) enum Format {
     Text,
     /// JSON lines for scripts, the last one of type `result`.
     Json,
+}
+
+/// What a terminal is used for, where there is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Terminal {
+    /// Everything.
+    Whole,
+    /// No colours: `NO_COLOR` is set (<https://no-color.org>).
+    Plain,
+    /// Lines and nothing else: `TERM` says that it can do no more.
+    Dumb,
+}
+
+impl Terminal {
+    /// What the environment says of it.
+    pub(crate) fn of_environment() -> Self {
+        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        match (set("TERM").is_some_and(|term| term == "dumb"), set("NO_COLOR")) {
+            (true, _) => Self::Dumb,
+            (false, Some(_)) => Self::Plain,
+            (false, None) => Self::Whole,
+        }
+    }
 }
 
 /// The two ends of this process.
@@ -49,10 +73,12 @@ pub(crate) enum Ink {
 }
 
 impl Output {
-    /// Looks at the ends. `NO_COLOR` (<https://no-color.org>) is obeyed.
-    pub(crate) fn new(format: Format, no_colour: bool) -> Self {
+    /// Looks at the ends.
+    pub(crate) fn new(format: Format, terminal: Terminal) -> Self {
         let (out, err) = (io::stdout().is_terminal(), io::stderr().is_terminal());
-        Self { format, live: err, colour_out: out && !no_colour, colour_err: err && !no_colour }
+        let colour = terminal == Terminal::Whole;
+        let live = err && terminal != Terminal::Dumb;
+        Self { format, live, colour_out: out && colour, colour_err: err && colour }
     }
 
     /// Whether results are JSON lines.
@@ -63,25 +89,25 @@ impl Output {
     /// Lines of progress or error for people, escaped.
     #[expect(clippy::unused_self, reason = "an end of this process is reached through here only")]
     pub(crate) fn say(self, text: &str) {
-        write(&mut io::stderr().lock(), &escape::text(text));
+        write_err(&escape::text(text));
     }
 
     /// The same with a coloured first word.
     pub(crate) fn say_marked(self, ink: Ink, mark: &str, text: &str) {
         let mark = paint(self.colour_err, ink, &escape::line(mark));
-        write(&mut io::stderr().lock(), &format!("{mark} {}", escape::text(text)));
+        write_err(&format!("{mark} {}", escape::text(text)));
     }
 
     /// Lines of a result for people, escaped.
     #[expect(clippy::unused_self, reason = "as above")]
     pub(crate) fn tell(self, text: &str) {
-        write(&mut io::stdout().lock(), &escape::text(text));
+        write_out(&escape::text(text));
     }
 
     /// Text of ours with colours in it; parts from outside were escaped before.
     #[expect(clippy::unused_self, reason = "as above")]
     pub(crate) fn tell_painted(self, text: &str) {
-        write(&mut io::stdout().lock(), text);
+        write_out(text);
     }
 
     /// Colours a word for stdout.
@@ -92,7 +118,7 @@ impl Output {
     /// One JSON line on stdout.
     pub(crate) fn json(self, value: &impl Serialize) {
         match serde_json::to_string(value) {
-            Ok(line) => write(&mut io::stdout().lock(), &escape::json(&line)),
+            Ok(line) => write_out(&escape::json(&line)),
             Err(error) => self.say(&format!("a result could not be written as JSON: {error}")),
         }
     }
@@ -124,7 +150,31 @@ fn paint(colour: bool, ink: Ink, word: &str) -> String {
     }
 }
 
-/// Nobody may be reading any more, as in `midwatch get | head`: that is no error.
-fn write(to: &mut impl io::Write, line: &str) {
-    let _ = writeln!(to, "{line}").and_then(|()| to.flush());
+/// What became of stdout, when it took something no more.
+static LOST: OnceLock<io::Error> = OnceLock::new();
+
+/// Nobody reads stdout any more, as in `midwatch logs -f fix | head`.
+pub(crate) fn reader_is_gone() -> bool {
+    LOST.get().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Why a part of the result is lost, when that is an error: a full disk is one, a reader who has
+/// seen enough is not.
+pub(crate) fn lost() -> Option<&'static io::Error> {
+    LOST.get().filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
+}
+
+fn write_out(line: &str) {
+    if let Err(error) = write(&mut io::stdout().lock(), line) {
+        LOST.get_or_init(|| error);
+    }
+}
+
+/// What is for people only is lost without a word: there is no other place to say it.
+fn write_err(line: &str) {
+    let _ = write(&mut io::stderr().lock(), line);
+}
+
+fn write(to: &mut impl io::Write, line: &str) -> io::Result<()> {
+    writeln!(to, "{line}").and_then(|()| to.flush())
 }

@@ -23,6 +23,8 @@ pub(crate) mod exit {
     pub(crate) const CANNOT: u8 = 6;
     /// Cancelled.
     pub(crate) const CANCELLED: u8 = 130;
+    /// Whoever read what was being followed has gone: 128 + SIGPIPE, as a shell says it.
+    pub(crate) const UNREAD: u8 = 141;
 }
 
 /// An end without a task's result.
@@ -34,8 +36,8 @@ pub(crate) struct Problem {
     pub(crate) hint: Option<String>,
     /// One of [`exit`].
     pub(crate) exit: u8,
-    /// A name of the closed sets of reasons.
-    pub(crate) reason: &'static str,
+    /// A name of the closed sets of reasons; none where nothing was wrong.
+    pub(crate) reason: Option<&'static str>,
 }
 
 impl Problem {
@@ -50,7 +52,7 @@ impl Problem {
             message: sentence.into(),
             hint: None,
             exit: exit::USAGE,
-            reason: FailReason::InvalidInput.as_str(),
+            reason: Some(FailReason::InvalidInput.as_str()),
         }
     }
 
@@ -60,18 +62,21 @@ impl Problem {
             message: message.into(),
             hint: Some(hint.into()),
             exit: exit::CANNOT,
-            reason: FailReason::InvalidInput.as_str(),
+            reason: Some(FailReason::InvalidInput.as_str()),
         }
     }
 
     /// There is no login, or it is not good any more.
     pub(crate) fn login(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { reason: HoldReason::NeedsLogin.as_str(), ..Self::cannot(message, hint) }
+        Self { reason: Some(HoldReason::NeedsLogin.as_str()), ..Self::cannot(message, hint) }
     }
 
     /// A layer of the sandbox is missing.
     pub(crate) fn sandbox(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { reason: HoldReason::SandboxUnavailable.as_str(), ..Self::cannot(message, hint) }
+        Self {
+            reason: Some(HoldReason::SandboxUnavailable.as_str()),
+            ..Self::cannot(message, hint)
+        }
     }
 
     /// Our own fault, or the server cannot be reached.
@@ -80,7 +85,7 @@ impl Problem {
             message: message.into(),
             hint: None,
             exit: exit::INTERNAL,
-            reason: FailReason::Internal.as_str(),
+            reason: Some(FailReason::Internal.as_str()),
         }
     }
 
@@ -101,7 +106,7 @@ impl Problem {
             version: LINE_VERSION,
             task: task.map(ToOwned::to_owned),
             state: None,
-            reason: Some(self.reason.into()),
+            reason: self.reason.map(Into::into),
             hint: self.hint.clone(),
             detail: Some(self.message.clone()),
             verified: false,
@@ -133,7 +138,7 @@ impl From<Refusal> for Problem {
             exit::CANNOT => HoldReason::SandboxUnavailable.as_str(),
             _ => FailReason::Internal.as_str(),
         };
-        Self { message, hint, exit, reason }
+        Self { message, hint, exit, reason: Some(reason) }
     }
 }
 

@@ -174,8 +174,14 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         let _keeping = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(secret) = &submit.secret {
             let id = self.folder.keep_credential(secret).map_err(|e| internal(&e))?;
-            order.agent.credential = CredentialRef::Stored { id };
-        } else if let CredentialRef::Stored { id } = &order.agent.credential
+            let variable = match order.agent.credential {
+                CredentialRef::Stored { variable, .. } => variable,
+                CredentialRef::None
+                | CredentialRef::ClaudeLogin { .. }
+                | CredentialRef::CodexLogin { .. } => None,
+            };
+            order.agent.credential = CredentialRef::Stored { id, variable };
+        } else if let CredentialRef::Stored { id, .. } = &order.agent.credential
             && !self.folder.credential(id).exists()
         {
             return Err(Refusal {
@@ -339,7 +345,15 @@ fn names(asked: Option<&str>, order: &TaskOrder) -> Vec<String> {
 }
 
 fn attach(row: &TaskRow, order: &TaskOrder) -> Result<Submitted, Refusal> {
-    if row.order == *order {
+    // The same key from another variable is the same key.
+    let compared = |order: &TaskOrder| {
+        let mut order = order.clone();
+        if let CredentialRef::Stored { variable, .. } = &mut order.agent.credential {
+            *variable = None;
+        }
+        order
+    };
+    if compared(&row.order) == compared(order) {
         return Ok(Submitted { task: row.name.clone(), attached: true });
     }
     Err(refused(InvalidInput::new(

@@ -83,7 +83,7 @@ impl Demo {
         };
         let task = wanted.name.clone();
         let client = Client::new(&environment);
-        let here = Context { environment, output };
+        let here = Context { environment, output, signals: context.signals.clone() };
         let code = submit_and_watch(&here, &client, wanted, false).await?;
         if code == exit::FINE && !output.is_json() {
             let patch = client.patch(task.as_str(), PatchForm::Patch).await?;

@@ -1,5 +1,6 @@
 //! `midwatch diff`: what a task changed.
 
+use midwatch_api::view::LINE_VERSION;
 use midwatch_web::PatchForm;
 
 use super::Context;
@@ -23,9 +24,14 @@ pub(crate) struct Diff {
 impl Diff {
     pub(super) async fn carry_out(self, context: &Context) -> Result<u8, Problem> {
         let form = if self.stat { PatchForm::Stat } else { PatchForm::Patch };
-        let patch = Client::new(&context.environment).patch(&self.name, form).await?;
+        let client = Client::new(&context.environment);
+        let patch = client.patch(&self.name, form).await?;
         if context.output.is_json() {
-            context.output.json(&patch);
+            context.output.json(&serde_json::json!({
+                "type": "patch", "version": LINE_VERSION, "task": self.name, "seq": 0,
+                "base": patch.base, "commit": patch.commit, "text": patch.text,
+            }));
+            context.output.json(&client.get(&self.name).await?.result);
         } else {
             for line in patch.text.lines() {
                 context.output.tell_painted(&painted(context.output, line));

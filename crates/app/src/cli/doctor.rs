@@ -70,7 +70,8 @@ impl Doctor {
         let mut rows = Vec::new();
         let usable = match folder.make() {
             Ok(()) => {
-                rows.extend(layers(&folder));
+                let asked = folder.clone();
+                rows.extend(beside(move || layers(&asked)).await?);
                 rows.push(disk(&folder));
                 true
             }
@@ -80,9 +81,10 @@ impl Doctor {
                 false
             }
         };
-        rows.push(git());
+        rows.push(beside(git).await?);
         rows.extend(agents::rows(environment, &folder, usable && !self.offline).await);
-        rows.push(network(environment));
+        let asked = environment.clone();
+        rows.push(beside(move || network(&asked)).await?);
         for row in &rows {
             show(context, row);
         }
@@ -103,6 +105,13 @@ impl Doctor {
             _ => Problem::sandbox(message, hint),
         })
     }
+}
+
+/// Asks the machine, which takes its time, beside the work of this thread: a signal is heard
+/// meanwhile.
+async fn beside<T: Send + 'static>(ask: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    let asked = tokio::task::spawn_blocking(ask).await;
+    asked.map_err(|error| Problem::internal(error.to_string()))
 }
 
 fn show(context: &Context, row: &Row) {

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use midwatch_api::control::Command;
 use midwatch_api::view::{ProgressLine, ResultLine};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::Signal;
 
 use super::Context;
 use super::decide::whoever;
+use super::signals::{Cut, listen};
 use crate::client::Client;
 use crate::output::live::Live;
-use crate::output::{Ink, ending, lines};
+use crate::output::{Ink, ending, lines, reader_is_gone};
 use crate::problem::{Problem, exit, exit_of};
 
 /// How often a live line is drawn.
@@ -19,24 +20,27 @@ const DRAW: Duration = Duration::from_millis(200);
 
 /// What Ctrl-C means.
 #[derive(Debug)]
-pub(super) struct Interrupt(Option<Signal>);
+pub(super) struct Interrupt {
+    listener: Option<Signal>,
+    /// The command only watches: it ends when nobody reads it any more.
+    leaves: bool,
+}
 
 impl Interrupt {
     /// The first stops the task and saves its work, the second kills. Begin to listen before the
     /// task is submitted: from then on no Ctrl-C may end only the watching.
-    pub(super) fn stops() -> Result<Self, Problem> {
-        let listening = signal(SignalKind::interrupt());
-        listening.map(|signal| Self(Some(signal))).map_err(|e| Problem::internal(e.to_string()))
+    pub(super) fn stops() -> Self {
+        Self { listener: listen(Cut::Interrupt), leaves: false }
     }
 
     /// It only ends the watching.
     pub(super) const fn leaves() -> Self {
-        Self(None)
+        Self { listener: None, leaves: true }
     }
 
     /// Waits for the next one.
     async fn pressed(&mut self) {
-        match &mut self.0 {
+        match &mut self.listener {
             Some(signal) => {
                 signal.recv().await;
             }
@@ -84,6 +88,7 @@ pub(super) async fn watch(
     told: Told,
 ) -> Result<u8, Problem> {
     let output = context.output;
+    context.signals.about(name);
     let live = RefCell::new(Live::new(output.live && !output.is_json() && told == Told::All));
     let tell = |line: &ProgressLine| {
         if told == Told::Nothing {
@@ -108,7 +113,12 @@ pub(super) async fn watch(
     let result = loop {
         tokio::select! {
             result = &mut follow => break result,
-            _ = ticks.tick() => live.borrow_mut().draw(),
+            _ = ticks.tick() => {
+                if interrupt.leaves && reader_is_gone() {
+                    return Ok(exit::UNREAD);
+                }
+                live.borrow_mut().draw();
+            }
             () = interrupt.pressed() => {
                 interrupts += 1;
                 live.borrow_mut().clear();

@@ -1,12 +1,17 @@
 //! `midwatch reference`: this command line as Markdown, for the generated page.
 
+use midwatch_api::view::LINE_VERSION;
+
 use super::Context;
-use crate::problem::exit;
+use crate::problem::{Problem, exit};
 
 /// Prints the reference of the command line as Markdown
 #[derive(Debug, clap::Args)]
 #[command(hide = true)]
 pub(crate) struct Reference {}
+
+/// What scripts are told, which no help text has room for.
+const JSON_LINES: &str = include_str!("json-lines.md");
 
 impl Reference {
     #[expect(clippy::unused_self, reason = "every command has the same shape")]
@@ -26,7 +31,16 @@ impl Reference {
                 section(&mut page, command, &format!("midwatch {name}"));
             }
         }
-        context.output.tell_painted(page.trim_end());
+        page.push('\n');
+        page.push_str(JSON_LINES);
+        if context.output.is_json() {
+            context.output.json(&serde_json::json!({
+                "type": "help", "version": LINE_VERSION, "task": null, "seq": 0, "text": page,
+            }));
+            context.output.json(&Problem::nothing());
+        } else {
+            context.output.tell_painted(page.trim_end());
+        }
         exit::FINE
     }
 }

@@ -1,11 +1,12 @@
 //! `midwatch retry`: the same order under a new name.
 
 use midwatch_api::control::Submit;
-use midwatch_api::task::CredentialRef;
-use midwatch_core::agent::CredentialKind;
+use midwatch_api::task::TaskOrder;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Context;
 use crate::client::Client;
+use crate::discover::credential;
 use crate::environment::Environment;
 use crate::output::Ink;
 use crate::problem::{Problem, exit};
@@ -38,25 +39,33 @@ impl Retry {
                 "cancel it first, or `midwatch resume` it when it is held",
             ));
         }
-        let stem = stem(&self.name);
-        for number in 2..MOST {
-            let suffix = format!("-r{number}");
-            // Names have 63 characters at most.
-            let kept: String = stem.chars().take(63 - suffix.len()).collect();
-            let name = format!("{}{suffix}", kept.trim_end_matches('-'));
+        if order.agent.rehearsal {
+            return Err(Problem::usage(
+                "TASK",
+                &self.name,
+                "was a rehearsal, and its model is gone",
+                "`midwatch demo` begins another",
+            ));
+        }
+        let (order, secret, missing) = with_login(&context.environment, order);
+        for name in names(&self.name) {
             if client.get(&name).await.is_ok() {
                 continue;
             }
-            let secret = match &order.agent.credential {
-                CredentialRef::Stored { .. } => {
-                    variable(&context.environment, &order.agent.credential_kind)
-                }
-                CredentialRef::None
-                | CredentialRef::ClaudeLogin { .. }
-                | CredentialRef::CodexLogin { .. } => None,
+            let submit = Submit {
+                name: Some(name.clone()),
+                order,
+                secret: secret.map(|secret| secret.expose_secret().to_owned()),
             };
-            let submit = Submit { name: Some(name.clone()), order, secret };
-            client.submit(&submit).await?;
+            match (client.submit(&submit).await, missing) {
+                (Ok(_), _) => {}
+                // Without a login of now, the kept one was tried; it is gone, so what is missing
+                // is the login.
+                (Err(problem), Some(missing)) if problem.exit == exit::CANNOT => {
+                    return Err(missing);
+                }
+                (Err(problem), _) => return Err(problem),
+            }
             if context.output.is_json() {
                 context.output.json(&client.get(&name).await?.result);
             } else {
@@ -73,15 +82,30 @@ impl Retry {
     }
 }
 
-/// The key as it is now: a server forgets it with the last task that names it.
-fn variable(environment: &Environment, kind: &str) -> Option<String> {
-    let names: &[&str] = match CredentialKind::parse(kind)? {
-        CredentialKind::AnthropicKey => &["ANTHROPIC_API_KEY"],
-        CredentialKind::AnthropicSubscription => &["CLAUDE_CODE_OAUTH_TOKEN"],
-        CredentialKind::OpenAiKey => &["CODEX_API_KEY", "OPENAI_API_KEY"],
-        CredentialKind::None => &[],
+/// The order with the login as it is now, found as `run` finds it: a server forgets a key with
+/// the last task that names it. Where there is none now, the order as it was, and what is missing.
+fn with_login(
+    environment: &Environment,
+    mut order: TaskOrder,
+) -> (TaskOrder, Option<SecretString>, Option<Problem>) {
+    let login = match credential::again(environment, &order.agent) {
+        Ok(login) => login,
+        Err(problem) => return (order, None, Some(problem)),
     };
-    names.iter().find_map(|name| environment.text(name)).map(|text| text.trim().to_owned())
+    order.agent.credential_kind = login.kind.as_str().to_owned();
+    order.agent.credential = login.reference;
+    order.agent.upstream = login.upstream;
+    (order, login.secret, None)
+}
+
+/// The names that a retry may get, in order. Names have 63 characters at most.
+fn names(of: &str) -> impl Iterator<Item = String> {
+    let stem = stem(of);
+    (2..MOST).map(move |number| {
+        let suffix = format!("-r{number}");
+        let kept: String = stem.chars().take(63 - suffix.len()).collect();
+        format!("{}{suffix}", kept.trim_end_matches('-'))
+    })
 }
 
 /// The name without the mark of an earlier retry.

@@ -136,8 +136,13 @@ impl Run {
 
     /// Checks every flag before anything is looked for.
     async fn wanted(self, context: &Context, client: &Client) -> Result<Wanted, Problem> {
-        let goal =
-            goal::read(&context.environment, self.goal.as_deref(), self.goal_file.as_deref())?;
+        // Standard input may stay open for long: a signal is heard meanwhile.
+        let environment = context.environment.clone();
+        let (words, file) = (self.goal, self.goal_file);
+        let read = tokio::task::spawn_blocking(move || {
+            goal::read(&environment, words.as_deref(), file.as_deref())
+        });
+        let goal = read.await.map_err(|error| Problem::internal(error.to_string()))??;
         let wall_seconds = self.timeout.as_deref().map(|text| timeout::parse("--timeout", text));
         let wall_seconds = wall_seconds.transpose()?;
         let accept_missing = wire::accepted(&self.accept_missing)?;
@@ -146,8 +151,8 @@ impl Run {
             None => TaskName::from_goal(&goal, &suffix()?),
         };
         // A snapshot under the name of a task that goes on would take that task's base away.
-        let taken =
-            self.include_dirty && self.name.is_some() && client.get(name.as_str()).await.is_ok();
+        let asked = self.include_dirty && self.name.is_some() && client.knows_tasks();
+        let taken = asked && client.get(name.as_str()).await.is_ok();
         let snapshot = if taken { TaskName::from_goal(&goal, &suffix()?) } else { name.clone() };
         Ok(Wanted {
             goal,
@@ -197,8 +202,9 @@ pub(super) async fn submit_and_watch(
     let found = found.map_err(|error| Problem::internal(error.to_string()))??;
     let Discovery { order, secret, findings, taken } = found;
     if let Some(problem) = taken {
-        // The branch may be there because this very task left it: then the server compares.
-        if !named || client.get(name.as_str()).await.is_err() {
+        // The branch may be there because this very task left it: then the server compares. Where
+        // there was never a task, no server has to be started to know.
+        if !named || !client.knows_tasks() || client.get(name.as_str()).await.is_err() {
             return Err(problem);
         }
     }
@@ -208,9 +214,13 @@ pub(super) async fn submit_and_watch(
         order,
         secret: secret.map(|secret| secret.expose_secret().to_owned()),
     };
-    let interrupt = Interrupt::stops()?;
+    let interrupt = Interrupt::stops();
+    if !detach {
+        context.signals.leave_interrupts();
+    }
     let submitted = client.submit(&submit).await?;
     drop(submit);
+    context.signals.about(&submitted.task);
     let output = context.output;
     let text = if submitted.attached { "attached to task" } else { "task" };
     output.say_marked(Ink::Strong, text, &submitted.task);

@@ -43,9 +43,11 @@ impl Serve {
         let made = folder.make();
         made.map_err(|error| Problem::cannot(error.to_string(), "set MIDWATCH_HOME"))?;
         let Some(_lock) = lock(&folder)? else {
-            let root = folder.root().display();
-            context.output.say(&format!("another server has {root}"));
-            return Ok(if self.exit_when_idle { ALREADY } else { exit::INTERNAL });
+            let problem =
+                Problem::internal(format!("another server has {}", folder.root().display()))
+                    .with_hint("`midwatch get` talks to it; MIDWATCH_HOME names another folder");
+            let exit = if self.exit_when_idle { ALREADY } else { exit::INTERNAL };
+            return Err(Problem { exit, ..problem });
         };
         log_to(&folder.log(), environment.text("MIDWATCH_LOG").unwrap_or("info"))?;
         let exit = if self.exit_when_idle {
@@ -64,7 +66,11 @@ impl Serve {
         }
         // Threads that wait for a runner end with the process; the runner does not.
         runtime.shutdown_background();
-        result.map(|()| exit::FINE)
+        result?;
+        if context.output.is_json() {
+            context.output.json(&Problem::nothing());
+        }
+        Ok(exit::FINE)
     }
 }
 

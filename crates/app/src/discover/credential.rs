@@ -4,8 +4,8 @@
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use midwatch_api::profile::CredentialSpec;
-use midwatch_api::task::CredentialRef;
+use midwatch_api::profile::{CredentialSpec, ProfileSpec};
+use midwatch_api::task::{AgentRef, CredentialRef};
 use midwatch_broker::{CredentialError, CredentialSource, LoginKind, Upstream};
 use midwatch_core::agent::{AgentKind, CredentialKind};
 use secrecy::SecretString;
@@ -60,7 +60,7 @@ impl Login {
 pub(super) fn rehearsal(rehearsal: &Rehearsal) -> Login {
     Login {
         kind: CredentialKind::AnthropicKey,
-        reference: CredentialRef::Stored { id: String::new() },
+        reference: CredentialRef::Stored { id: String::new(), variable: None },
         secret: Some(rehearsal.key.clone()),
         upstream: Some(rehearsal.url.clone()),
         from: "the rehearsal".into(),
@@ -87,6 +87,34 @@ pub(crate) fn find(environment: &Environment, chosen: &Chosen) -> Result<Login, 
     if let Some((name, url)) = named {
         Upstream::parse(url).map_err(|error| error.of(name))?;
         login.upstream = Some(url.to_owned());
+    }
+    Ok(login)
+}
+
+/// Finds the login of an agent again, for another task with its order: in the variable where it
+/// was, else in the usual places. What is found may be of another kind than before.
+pub(crate) fn again(environment: &Environment, agent: &AgentRef) -> Result<Login, Problem> {
+    let variable = match &agent.credential {
+        CredentialRef::Stored { variable, .. } => variable.clone(),
+        CredentialRef::None
+        | CredentialRef::ClaudeLogin { .. }
+        | CredentialRef::CodexLogin { .. } => None,
+    };
+    let adapter = AgentKind::parse(&agent.adapter);
+    let usual = |name: &String| ANTHROPIC.iter().chain(&OPENAI).any(|(known, _)| known == name);
+    // A custom agent has no usual places, and a variable of the user's own is none.
+    let credential = match (adapter, &variable) {
+        (Some(AgentKind::Custom), variable) => Some(variable.clone()),
+        (_, Some(name)) if !usual(name) => Some(Some(name.clone())),
+        (_, _) => None,
+    };
+    let credential =
+        credential.map(|variable| CredentialSpec { kind: agent.credential_kind.clone(), variable });
+    let spec =
+        ProfileSpec { agent: Some(agent.adapter.clone()), credential, ..ProfileSpec::default() };
+    let mut login = find(environment, &Chosen { name: agent.profile.clone(), spec })?;
+    if login.upstream.is_none() && login.kind.as_str() == agent.credential_kind {
+        login.upstream.clone_from(&agent.upstream);
     }
     Ok(login)
 }
@@ -196,7 +224,7 @@ fn key(kind: CredentialKind, name: &str, text: &str) -> Result<Login, Problem> {
     })?;
     Ok(Login {
         kind,
-        reference: CredentialRef::Stored { id: String::new() },
+        reference: CredentialRef::Stored { id: String::new(), variable: Some(name.to_owned()) },
         secret: Some(secret),
         upstream: None,
         from: name.to_owned(),
@@ -236,8 +264,6 @@ fn file(
 
 #[cfg(test)]
 mod tests {
-    use midwatch_api::profile::ProfileSpec;
-
     use super::*;
     use crate::environment::tests::environment;
 
@@ -260,7 +286,7 @@ mod tests {
         assert_eq!(codex.from, "CODEX_API_KEY");
         for agent in ["claude-code", "codex"] {
             let problem = find(agent, &[]).unwrap_err();
-            assert_eq!((problem.exit, problem.reason), (6, "NeedsLogin"));
+            assert_eq!((problem.exit, problem.reason), (6, Some("NeedsLogin")));
         }
         let problem = find("claude-code", &[("ANTHROPIC_API_KEY", "a b canary")]).unwrap_err();
         assert!(problem.exit == 6 && !problem.message.contains("canary"), "{problem:?}");

@@ -136,7 +136,7 @@ mod tests {
     use midwatch_api::view::UsageLine;
 
     use super::*;
-    use crate::output::Format;
+    use crate::output::{Format, Terminal};
     use crate::problem::Problem;
 
     fn result(state: &str) -> ResultLine {
@@ -151,7 +151,7 @@ mod tests {
     }
 
     fn told(result: &ResultLine) -> String {
-        lines(Output::new(Format::Text, true), result).join("\n")
+        lines(Output::new(Format::Text, Terminal::Plain), result).join("\n")
     }
 
     #[test]

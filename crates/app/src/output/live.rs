@@ -117,6 +117,12 @@ impl Live {
     }
 }
 
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
 /// A display that cannot be written is no reason to stop.
 fn write(text: &str) {
     let mut end = io::stderr().lock();

@@ -21,7 +21,7 @@ pub(crate) fn source(
         CredentialRef::CodexLogin { path } => {
             return Ok(Some(CredentialSource::CodexLoginFile(path.clone())));
         }
-        CredentialRef::Stored { id } => id,
+        CredentialRef::Stored { id, .. } => id,
     };
     let secret = stored(folder, id)?;
     Ok(match kind {

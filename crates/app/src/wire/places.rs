@@ -51,7 +51,7 @@ impl StoredPlaces {
         let known = |name: &str, value: SecretString| KnownSecret { name: name.to_owned(), value };
         match credential {
             CredentialRef::None => vec![],
-            CredentialRef::Stored { id } => stored(&self.folder, id)
+            CredentialRef::Stored { id, .. } => stored(&self.folder, id)
                 .map(|value| vec![known("the model credential", value)])
                 .unwrap_or_default(),
             CredentialRef::ClaudeLogin { path } | CredentialRef::CodexLogin { path } => {

@@ -134,7 +134,7 @@ fn a_cancelled_agent_leaves_its_work() {
         let saved = told.result["rescueRef"].as_str().unwrap();
         assert!(saved.starts_with("refs/midwatch/rescue/"), "{saved}");
         let opened = house.midwatch(&repository, &["open", &task]);
-        let folder = PathBuf::from(opened.result["folder"].as_str().unwrap());
+        let folder = PathBuf::from(opened.of("opened")[0]["folder"].as_str().unwrap());
         assert_eq!(std::fs::read_to_string(folder.join("half.txt")).unwrap(), "half\n");
     }
 }

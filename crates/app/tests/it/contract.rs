@@ -9,6 +9,11 @@ use serde_json::Value;
 
 use crate::house::{House, Told, told, until, wait};
 
+mod keys;
+mod lines;
+mod signals;
+mod surroundings;
+
 const FILES: [(&str, &str); 1] = [("README", "x\n")];
 const CHECK: [&str; 2] = ["--check", "test -e README"];
 
@@ -153,9 +158,18 @@ fn the_first_interrupt_stops_and_saves() {
     ended.is("Cancelled", None, 130);
     let reference = ended.result["rescueRef"].as_str().expect("the work is saved");
     assert!(ended.stderr.contains("Ctrl-C again kills"), "{}", ended.stderr);
+    let agent = |line: &&Value| {
+        line["type"] == "runEnded" && line["run"].as_str().unwrap().contains("implement")
+    };
+    let agent = ended.lines.iter().find(agent).expect("the agent's run ended");
+    assert_eq!((&agent["ok"], &agent["stopped"]), (&false.into(), &true.into()), "{agent}");
+    let mut command = house.command(env!("CARGO_BIN_EXE_midwatch"), &repository);
+    let followed = command.args(["logs", "-f", "stopped"]).output().unwrap();
+    let said = String::from_utf8(followed.stderr).unwrap();
+    assert!(said.contains("was stopped") && !said.contains("Internal"), "{said}");
     let opened = house.midwatch(&repository, &["open", "stopped"]);
     assert_eq!(opened.code, Some(0), "{}", opened.stderr);
-    let line = &opened.result;
+    let line = opened.of("opened")[0];
     assert_eq!(line["from"].as_str(), Some(reference));
     let saved = Path::new(line["folder"].as_str().unwrap()).join("saved.txt");
     assert_eq!(std::fs::read_to_string(saved).unwrap(), "kept\n");

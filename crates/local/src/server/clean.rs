@@ -73,7 +73,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
     fn forget_credential(&self, ended: &str) {
         let id_of = |name: &str| match self.store.row(name) {
             Ok(Some(row)) => match row.order.agent.credential {
-                CredentialRef::Stored { id } => Some(id),
+                CredentialRef::Stored { id, .. } => Some(id),
                 CredentialRef::None
                 | CredentialRef::ClaudeLogin { .. }
                 | CredentialRef::CodexLogin { .. } => None,

@@ -19,12 +19,16 @@ pub const SHARED_CAP: u64 = 20 << 30;
 
 /// What a run's folder holds that is of no use once its work is saved.
 const HEAVY: [&str; 2] = ["upper", "out"];
+/// What a check writes to: workspace and HOME.
+const THROWN: [&str; 2] = ["upper", "home"];
 
 /// What an event makes removable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Removable {
     /// The workspace of a run whose work is in the mirror.
     Workspace(RunName),
+    /// What a check wrote. Its runner removes it, but for one that was killed.
+    Thrown(RunName),
     /// Layers that belonged to one task, which is over.
     Layers(Vec<String>),
     /// Nothing.
@@ -49,11 +53,11 @@ pub fn removable(before: &Task, event: &Event) -> Removable {
             Some(RunWork::Agent(agent)) if agent.role != midwatch_core::event::Role::Implement => {
                 Removable::Workspace(run.clone())
             }
+            Some(RunWork::Check { .. }) => Removable::Thrown(run.clone()),
             Some(
                 RunWork::Agent(_)
                 | RunWork::Checkout { .. }
                 | RunWork::Setup { .. }
-                | RunWork::Check { .. }
                 | RunWork::Rescue { .. },
             )
             | None => Removable::Nothing,
@@ -71,11 +75,13 @@ fn run_of(task: &Task, epoch: Epoch) -> Option<RunName> {
 
 /// Removes what may go. What cannot be removed is left and said; it is tried again by `gc`.
 pub fn remove(folder: &StateFolder, task: &TaskName, removable: &Removable) {
+    let inside = |run: &RunName, names: [&str; 2]| {
+        let run = folder.run(run.as_str());
+        names.map(|name| run.join(name)).to_vec()
+    };
     let paths: Vec<PathBuf> = match removable {
-        Removable::Workspace(run) => {
-            let run = folder.run(run.as_str());
-            HEAVY.iter().map(|name| run.join(name)).collect()
-        }
+        Removable::Workspace(run) => inside(run, HEAVY),
+        Removable::Thrown(run) => inside(run, THROWN),
         Removable::Layers(layers) => layers.iter().map(|layer| folder.deps(layer)).collect(),
         Removable::Nothing => return,
     };

@@ -12,6 +12,7 @@ use crate::error::GitError;
 use crate::inspect::Checkout;
 use crate::mirror::{Mirror, strict_but_for_the_past};
 use crate::refs::{self, Before};
+use crate::remote::RemoteError;
 use crate::revisions::Revisions;
 
 /// Why a branch was not set.
@@ -50,9 +51,12 @@ pub enum DeliverError {
         /// What it said, escaped.
         why: String,
     },
-    /// The remote did not take the credential.
-    #[error("the remote did not accept the credential: {0}")]
-    Authentication(String),
+    /// The remote called it taken, and does not have it.
+    #[error("the remote said that it took branch {0}, but does not have it")]
+    NotThere(BranchName),
+    /// The remote did not let us in, or did not answer.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
     /// Git failed.
     #[error(transparent)]
     Git(#[from] GitError),
@@ -72,6 +76,11 @@ pub struct Delivery<'a> {
 }
 
 impl Delivery<'_> {
+    /// Says whether the branch could be set beside these heads.
+    pub fn check(&self, heads: &[(String, CommitId)]) -> Result<(), DeliverError> {
+        self.before(heads).map(drop)
+    }
+
     /// What has to be in the branch's place, by the heads that exist: `Ok(None)` when it already
     /// holds the commit.
     pub(crate) fn before<'h>(

@@ -16,6 +16,7 @@ use midwatch_core::input::InvalidInput;
 
 use crate::command::{Call, Git, Owner};
 use crate::error::GitError;
+use crate::mirror::Mirror;
 use crate::url::Identity;
 
 pub(crate) use dirty::ShadowIndex;
@@ -263,14 +264,7 @@ impl Checkout {
         if self.is_partial(git)? {
             return Err(InspectError::Partial);
         }
-        let facts = self.tree_facts(git, commit)?;
-        if let Some(path) = facts.lfs.first() {
-            return Err(InspectError::Lfs(path.clone()));
-        }
-        if let Some(path) = facts.submodules.first() {
-            return Err(InspectError::Submodules(path.clone()));
-        }
-        Ok(facts)
+        supported(self.tree_facts(git, commit)?)
     }
 
     /// The id that a branch stands at; `None` when there is none.
@@ -287,6 +281,24 @@ impl Checkout {
         global_excludes: Option<&Path>,
     ) -> Result<Vec<DirtyFile>, InspectError> {
         dirty::files(git, self, global_excludes)
+    }
+}
+
+/// Refuses LFS and submodules.
+fn supported(facts: TreeFacts) -> Result<TreeFacts, InspectError> {
+    if let Some(path) = facts.lfs.first() {
+        return Err(InspectError::Lfs(path.clone()));
+    }
+    if let Some(path) = facts.submodules.first() {
+        return Err(InspectError::Submodules(path.clone()));
+    }
+    Ok(facts)
+}
+
+impl Mirror {
+    /// Refuses what is not supported yet in a fetched commit's tree: LFS and submodules.
+    pub fn supported(&self, commit: &CommitId) -> Result<TreeFacts, InspectError> {
+        supported(tree::facts(self.git(), &self.upstream(), None, commit)?)
     }
 }
 

@@ -27,6 +27,7 @@ pub mod pack;
 pub mod push;
 mod quarantine;
 pub mod refs;
+pub mod remote;
 mod revisions;
 mod scratch;
 pub mod self_test;

@@ -21,7 +21,6 @@ use crate::inspect::{CommitTree, lock_hash};
 use crate::refs;
 use crate::scratch::Scratch;
 
-pub use fetch::Access;
 pub(crate) use fetch::strict_but_for_the_past;
 
 /// The file in a store that says that it was made to its end.

@@ -4,24 +4,12 @@ use midwatch_core::id::{BranchName, CommitId};
 
 use crate::deliver::{DeliverError, Delivery};
 use crate::error::{GitError, escaped};
-use crate::mirror::{Access, Mirror};
+use crate::mirror::Mirror;
 use crate::refs::Before;
+use crate::remote::{Access, Advertised, RemoteError, advertised};
 
-/// The heads that a remote has.
-fn heads(mirror: &Mirror, access: Access<'_>) -> Result<Vec<(String, CommitId)>, DeliverError> {
-    let call = mirror.git().at(&mirror.work(), "ls-remote");
-    let (call, _helper) = access.prepare(call, &mirror.scratch_dir())?;
-    let out = call.args(["-q", "--heads", "--", &access.url.to_git()]).run().map_err(typed)?;
-    let mut heads = Vec::new();
-    for line in String::from_utf8_lossy(&out).lines() {
-        let Some((id, name)) = line.split_once('\t') else {
-            return Err(GitError::unexpected("ls-remote", line.as_bytes()).into());
-        };
-        if let Some(name) = name.strip_prefix("refs/heads/") {
-            heads.push((name.to_owned(), CommitId::parse(id).map_err(GitError::Input)?));
-        }
-    }
-    Ok(heads)
+fn list(mirror: &Mirror, access: Access<'_>) -> Result<Advertised, RemoteError> {
+    advertised(mirror.git(), &mirror.work(), &mirror.scratch_dir(), access)
 }
 
 /// The id that a remote's branch stands at; `None` when there is none.
@@ -30,8 +18,7 @@ pub fn remote_branch(
     access: Access<'_>,
     branch: &BranchName,
 ) -> Result<Option<CommitId>, DeliverError> {
-    let all = heads(mirror, access)?;
-    Ok(all.into_iter().find(|(name, _)| name == branch.as_str()).map(|(_, id)| id))
+    Ok(list(mirror, access)?.branch(branch).cloned())
 }
 
 /// Pushes a branch and reads it back. Doing it again changes nothing.
@@ -40,8 +27,8 @@ pub fn push(
     access: Access<'_>,
     delivery: &Delivery<'_>,
 ) -> Result<CommitId, DeliverError> {
-    let there = heads(mirror, access)?;
-    if let Some(before) = delivery.before(&there)? {
+    let there = list(mirror, access)?;
+    if let Some(before) = delivery.before(&there.branches)? {
         let lease = match before {
             Before::At(old) => old.as_str(),
             Before::Absent | Before::Any => "",
@@ -61,13 +48,17 @@ pub fn push(
     }
     match remote_branch(mirror, access, delivery.branch)? {
         Some(id) if id == *delivery.commit => Ok(id),
-        Some(_) | None => {
-            Err(GitError::unexpected("push", b"the remote does not hold what was pushed").into())
-        }
+        Some(_) | None => Err(DeliverError::NotThere(delivery.branch.clone())),
     }
 }
 
-fn refused(branch: &BranchName, stdout: &[u8], code: Option<i32>, stderr: String) -> DeliverError {
+/// Why a push ended with another code than 0.
+pub(crate) fn refused(
+    branch: &BranchName,
+    stdout: &[u8],
+    code: Option<i32>,
+    stderr: String,
+) -> DeliverError {
     // `!<tab>from:to<tab>[rejected] (stale info)` is the remote's answer; without it git did not
     // get that far.
     let said = String::from_utf8_lossy(stdout);
@@ -79,20 +70,6 @@ fn refused(branch: &BranchName, stdout: &[u8], code: Option<i32>, stderr: String
             let why = format!("{why} {}", remote.join("; "));
             DeliverError::Rejected { branch: branch.clone(), why: escaped(why.as_bytes()) }
         }
-        None => typed(GitError::Failed { what: "push", code, stderr }),
-    }
-}
-
-fn typed(error: GitError) -> DeliverError {
-    let asks = [
-        "Authentication failed",
-        "could not read Username",
-        "could not read Password",
-        "Permission denied (publickey",
-    ];
-    if asks.iter().any(|text| error.says(text)) {
-        DeliverError::Authentication(error.to_string())
-    } else {
-        DeliverError::Git(error)
+        None => RemoteError::from(GitError::Failed { what: "push", code, stderr }).into(),
     }
 }

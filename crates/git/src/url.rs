@@ -2,6 +2,7 @@
 //! given. Whoever filters bad forms instead forgets one.
 
 mod host;
+mod pinned;
 
 use std::path::{Path, PathBuf};
 
@@ -9,6 +10,8 @@ use midwatch_core::input::InvalidInput;
 use sha2::{Digest, Sha256};
 
 use crate::hex::hex;
+
+pub(crate) use pinned::Pinned;
 
 /// The longest URL, in bytes.
 pub const URL_MAX: usize = 2048;

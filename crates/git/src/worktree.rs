@@ -1,13 +1,14 @@
-//! `midwatch open`: a result, or rescued work, in a worktree of the user's repository.
+//! `midwatch open`: a result, or rescued work, in a worktree of the user's repository, or in a
+//! repository of its own.
 
 use std::path::Path;
 
 use midwatch_core::id::CommitId;
 
-use crate::command::LONG;
+use crate::command::{Call, LONG};
 use crate::deliver::send;
 use crate::error::GitError;
-use crate::inspect::Checkout;
+use crate::inspect::{Checkout, InspectError};
 use crate::mirror::Mirror;
 use crate::refs::{self, Before};
 
@@ -47,6 +48,35 @@ pub fn open(
         call = call.config(&format!("filter.{filter}.required"), "false");
     }
     call.run().map(drop)
+}
+
+/// Makes a repository of its own at `folder`, which must not exist, with `commit` and its history
+/// in it, checked out and on no branch: for repositories of which there is no checkout here.
+pub fn open_alone(
+    mirror: &Mirror,
+    commit: &CommitId,
+    folder: &Path,
+    umask: Option<u32>,
+) -> Result<(), InspectError> {
+    let git = mirror.git();
+    let format = if mirror.is_sha256() { "sha256" } else { "sha1" };
+    let masked = |call: Call| match umask {
+        Some(bits) => call.umask(bits),
+        None => call,
+    };
+    let init = git.call("init").args(["-q", "--template=", &format!("--object-format={format}")]);
+    masked(init.arg("--").arg(folder)).run()?;
+    let repository = Checkout::find(git, folder)?;
+    send(mirror, &repository, commit)?;
+    // Its settings are git's own: there is no filter that could run.
+    let checkout = repository
+        .read(git, "checkout")
+        .work_tree(folder)
+        .args(["-q", "-f", "--detach", commit.as_str()])
+        .config("core.symlinks", "true")
+        .timeout(LONG);
+    masked(checkout).run()?;
+    Ok(())
 }
 
 /// The names of every filter that the repository's settings know.

@@ -3,7 +3,7 @@
 use midwatch_core::event::Event;
 use midwatch_core::id::CommitId;
 
-use crate::publisher::{Ground, Trouble};
+use crate::publisher::{Ground, Home, Trouble};
 
 /// A base that is a snapshot was put into `work` when it was ordered; any other is in `upstream`
 /// once it was fetched.
@@ -22,7 +22,17 @@ pub(crate) fn look(ground: &Ground, commit: &CommitId) -> Result<Option<Event>, 
 
 pub(crate) fn perform(ground: &Ground, commit: &CommitId) -> Result<Event, Trouble> {
     if !is_there(ground, commit)? {
-        ground.mirror.fetch_local(&ground.checkout, commit)?;
+        match &ground.home {
+            Home::Checkout { checkout, .. } => ground.mirror.fetch_local(checkout, commit)?,
+            Home::Server(server) => {
+                let branch = ground.protected().first();
+                ground.mirror.fetch_commit(server.access(), commit, branch)?;
+            }
+        }
+    }
+    if let Home::Server(_) = &ground.home {
+        // A checkout was looked at when it was ordered; here nobody could before.
+        ground.mirror.supported(commit)?;
     }
     fetched(ground, commit)
 }

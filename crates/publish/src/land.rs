@@ -1,16 +1,17 @@
 //! Hands an imported commit over: to the user's repository or to a remote, and reads it back.
 
+use std::path::Path;
+
 use midwatch_core::event::Event;
 use midwatch_core::id::{BranchName, CommitId};
 use midwatch_core::landing::ReadBack;
 use midwatch_core::reason::FailReason;
 use midwatch_git::Checkout;
 use midwatch_git::deliver::{Delivery, deliver};
-use midwatch_git::mirror::Access;
 use midwatch_git::push::{push, remote_branch};
 
-use crate::places::Remote;
-use crate::publisher::{Ground, Trouble};
+use crate::places::{Remote, Server};
+use crate::publisher::{Ground, Home, Trouble};
 
 /// What a read-back calls the user's own repository.
 const LOCAL: &str = "local";
@@ -24,20 +25,15 @@ pub(crate) fn look(
     let git = ground.mirror.git();
     let (found, target) = if to_remote {
         match remote(ground)? {
-            Remote::Local(path) => {
+            Target::Local(path) => {
                 (Checkout::find(git, path)?.branch(git, branch)?, path.display().to_string())
             }
-            Remote::Url { url, credential, ssh_agent } => {
-                let access = Access {
-                    url,
-                    credential: credential.as_ref(),
-                    ssh_agent: ssh_agent.as_deref(),
-                };
-                (remote_branch(&ground.mirror, access, branch)?, url.to_git())
+            Target::Server(server) => {
+                (remote_branch(&ground.mirror, server.access(), branch)?, server.url.to_git())
             }
         }
     } else {
-        (ground.checkout.branch(git, branch)?, LOCAL.to_owned())
+        (checkout(ground)?.branch(git, branch)?, LOCAL.to_owned())
     };
     Ok(found
         .filter(|found| found == commit)
@@ -66,14 +62,12 @@ pub(crate) fn publish(
     let delivery =
         Delivery { commit, branch, ours_at: ours.as_ref(), protected: ground.protected() };
     let (there, target) = match remote {
-        Remote::Local(path) => {
+        Target::Local(path) => {
             let target = Checkout::find(ground.mirror.git(), path)?;
             (deliver(&ground.mirror, &target, &delivery)?, path.display().to_string())
         }
-        Remote::Url { url, credential, ssh_agent } => {
-            let access =
-                Access { url, credential: credential.as_ref(), ssh_agent: ssh_agent.as_deref() };
-            (push(&ground.mirror, access, &delivery)?, url.to_git())
+        Target::Server(server) => {
+            (push(&ground.mirror, server.access(), &delivery)?, server.url.to_git())
         }
     };
     landed(ground, branch, there, target)
@@ -93,7 +87,7 @@ fn leave(ground: &Ground, commit: &CommitId, branch: &BranchName) -> Result<Even
     let ours = recorded(ground)?;
     let delivery =
         Delivery { commit, branch, ours_at: ours.as_ref(), protected: ground.protected() };
-    let there = deliver(&ground.mirror, &ground.checkout, &delivery)?;
+    let there = deliver(&ground.mirror, checkout(ground)?, &delivery)?;
     landed(ground, branch, there, LOCAL.to_owned())
 }
 
@@ -122,8 +116,30 @@ fn is_this_tasks(ground: &Ground, commit: &CommitId) -> Result<(), Trouble> {
     }
 }
 
-fn remote(ground: &Ground) -> Result<&Remote, Trouble> {
-    ground.repository.remote.as_ref().ok_or_else(|| {
-        Trouble::new(FailReason::PushRejected, "the repository has no remote `origin` to push to")
-    })
+/// Where a branch is pushed to.
+enum Target<'a> {
+    Local(&'a Path),
+    Server(&'a Server),
+}
+
+fn remote(ground: &Ground) -> Result<Target<'_>, Trouble> {
+    match &ground.home {
+        Home::Server(server) => Ok(Target::Server(server)),
+        Home::Checkout { remote: Some(Remote::Server(server)), .. } => Ok(Target::Server(server)),
+        Home::Checkout { remote: Some(Remote::Local(path)), .. } => Ok(Target::Local(path)),
+        Home::Checkout { remote: None, .. } => Err(Trouble::new(
+            FailReason::PushRejected,
+            "the repository has no remote `origin` to push to",
+        )),
+    }
+}
+
+fn checkout(ground: &Ground) -> Result<&Checkout, Trouble> {
+    match &ground.home {
+        Home::Checkout { checkout, .. } => Ok(checkout),
+        Home::Server(_) => Err(Trouble::new(
+            FailReason::InvalidInput,
+            "there is no checkout here to leave a branch in: this repository is only pushed to",
+        )),
+    }
 }

@@ -1,7 +1,7 @@
 //! Acts on Land: fetch, import, keep, push, read back.
 //!
 //! ```text
-//!  engine ─ LandAction ─► Publisher ─► fetch    repository ──► upstream
+//!  engine ─ LandAction ─► Publisher ─► fetch    repository, or its URL ──► upstream
 //!                             │        import   a run's bundle ─ gates ─► work
 //!                             │        rescue   a run's bundle ─────────► work
 //!                             ▼        land     work ──► user's repository, or remote
@@ -27,7 +27,8 @@ pub mod view;
 pub use midwatch_git::command::Git;
 pub use midwatch_git::credential::Credential;
 pub use midwatch_git::gates::KnownSecret;
+pub use midwatch_git::remote::{Addresses, RemoteError};
 pub use midwatch_git::self_test::{SelfTestError, self_test};
 pub use midwatch_git::url::{RepositoryUrl, UrlRules};
-pub use places::{Places, Remote, Repository};
+pub use places::{Home, Places, Remote, Repository, Server};
 pub use publisher::Publisher;

@@ -1,6 +1,8 @@
 //! Before a task exists: which repository, which base, may it be worked with, and what of it is
 //! uncommitted. Nothing is created but, when asked for, a snapshot in the mirror.
 
+mod remote;
+
 use std::path::{Path, PathBuf};
 
 use midwatch_core::id::{BranchName, CommitId, TaskName};
@@ -8,11 +10,13 @@ use midwatch_core::input::InvalidInput;
 use midwatch_git::deliver::{DeliverError, Delivery, check};
 use midwatch_git::error::GitError;
 use midwatch_git::inspect::{Checkout, CommitTree, Head, InspectError};
+use midwatch_git::remote::RemoteError;
 use midwatch_git::snapshot::{Snapshot, snapshot};
 use midwatch_git::url::{RepositoryUrl, UrlRules};
 use midwatch_git::{Git, Mirror};
 
 pub use midwatch_git::inspect::{Change, DirtyFile};
+pub use remote::{Remote, ask};
 
 /// Why a repository cannot be worked with.
 #[derive(Debug, thiserror::Error)]
@@ -27,9 +31,22 @@ pub enum OrderError {
     /// The branch cannot be ours.
     #[error(transparent)]
     Branch(DeliverError),
+    /// A server did not answer as it should.
+    #[error(transparent)]
+    Remote(RemoteError),
     /// Git failed.
     #[error(transparent)]
     Git(#[from] GitError),
+}
+
+impl From<RemoteError> for OrderError {
+    fn from(error: RemoteError) -> Self {
+        match error {
+            RemoteError::Input(input) => Self::Input(input),
+            RemoteError::Git(error) => Self::Git(error),
+            other => Self::Remote(other),
+        }
+    }
 }
 
 impl From<InspectError> for OrderError {
@@ -46,6 +63,7 @@ impl From<DeliverError> for OrderError {
     fn from(error: DeliverError) -> Self {
         match error {
             DeliverError::Git(error) => Self::Git(error),
+            DeliverError::Remote(error) => error.into(),
             other => Self::Branch(other),
         }
     }
@@ -166,7 +184,7 @@ impl Ordered {
     }
 
     /// Refuses a branch that `origin` has already: as last fetched, and by looking where it is on
-    /// this machine. A server is not asked.
+    /// this machine. A server is asked by [`ask`].
     pub fn check_origin_branch(&self, branch: &BranchName) -> Result<(), OrderError> {
         let known = format!("refs/remotes/origin/{branch}");
         let known = self.checkout.resolve(&self.git, &known).ok();

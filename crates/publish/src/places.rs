@@ -5,22 +5,55 @@ use std::path::PathBuf;
 use midwatch_core::id::{BranchName, RunName, TaskName};
 use midwatch_git::credential::Credential;
 use midwatch_git::gates::KnownSecret;
+use midwatch_git::remote::{Access, Addresses};
 use midwatch_git::url::RepositoryUrl;
+
+/// A repository on a forge or another server, and how it is spoken with.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Its address.
+    pub url: RepositoryUrl,
+    /// What https asks for.
+    pub credential: Option<Credential>,
+    /// The socket of the user's ssh agent.
+    pub ssh_agent: Option<PathBuf>,
+    /// What its host's name may stand for.
+    pub addresses: Addresses,
+}
+
+impl Server {
+    pub(crate) fn access(&self) -> Access<'_> {
+        Access {
+            url: &self.url,
+            credential: self.credential.as_ref(),
+            ssh_agent: self.ssh_agent.as_deref(),
+            addresses: self.addresses,
+        }
+    }
+}
 
 /// Where a branch is pushed to.
 #[derive(Debug, Clone)]
 pub enum Remote {
     /// A bare repository on this machine.
     Local(PathBuf),
-    /// A forge or another server.
-    Url {
-        /// Its address.
-        url: RepositoryUrl,
-        /// What https asks for.
-        credential: Option<Credential>,
-        /// The socket of the user's ssh agent.
-        ssh_agent: Option<PathBuf>,
+    /// A server.
+    Server(Server),
+}
+
+/// Where a repository is.
+#[derive(Debug, Clone)]
+pub enum Home {
+    /// The user's checkout: the base is fetched from it and a branch left in it.
+    Checkout {
+        /// Its top folder.
+        path: PathBuf,
+        /// Where `--push` goes.
+        remote: Option<Remote>,
     },
+    /// A server, and nothing on this machine: the base is fetched from it and the branch pushed
+    /// to it.
+    Server(Server),
 }
 
 /// A task's repository.
@@ -28,10 +61,10 @@ pub enum Remote {
 pub struct Repository {
     /// The folder of its mirror.
     pub mirror: PathBuf,
-    /// The user's checkout: what the base is fetched from and a branch is left in.
-    pub checkout: PathBuf,
-    /// Where `--push` goes.
-    pub remote: Option<Remote>,
+    /// Where it is.
+    pub home: Home,
+    /// The operator's CA bundle, for https.
+    pub ca_bundle: Option<PathBuf>,
     /// The base branch, and others that are never written to.
     pub protected: Vec<BranchName>,
     /// Secrets that no commit may hold.

@@ -9,12 +9,13 @@ use midwatch_core::reason::FailReason;
 use midwatch_core::task::Task;
 use midwatch_git::deliver::DeliverError;
 use midwatch_git::error::GitError;
-use midwatch_git::gates::Scanner;
+use midwatch_git::gates::{KnownSecret, Scanner};
 use midwatch_git::import::{ImportError, sanitised};
 use midwatch_git::inspect::{Checkout, InspectError};
+use midwatch_git::remote::RemoteError;
 use midwatch_git::{Git, Mirror};
 
-use crate::places::{Places, Repository};
+use crate::places::{self, Places, Remote, Repository, Server};
 
 /// Acts on Land.
 pub struct Publisher<P> {
@@ -124,20 +125,39 @@ impl Job {
 /// A task's repository, opened.
 pub(crate) struct Ground {
     pub(crate) job: Job,
-    pub(crate) repository: Repository,
-    pub(crate) checkout: Checkout,
+    pub(crate) home: Home,
     pub(crate) mirror: Mirror,
+    protected: Vec<BranchName>,
+    secrets: Vec<KnownSecret>,
+}
+
+/// Where a task's repository is, opened.
+pub(crate) enum Home {
+    /// The user's checkout.
+    Checkout { checkout: Checkout, remote: Option<Remote> },
+    /// A server only.
+    Server(Server),
 }
 
 impl Ground {
     fn open(git: &Git, job: Job, repository: Repository) -> Result<Self, Trouble> {
-        let checkout = Checkout::find(git, &repository.checkout)?;
-        let mirror = Mirror::open(git, &repository.mirror, checkout.is_sha256())?;
-        Ok(Self { job, repository, checkout, mirror })
+        let Repository { mirror, home, ca_bundle, protected, secrets } = repository;
+        let git = git.clone().with_ca_bundle(ca_bundle);
+        let (home, sha256) = match home {
+            places::Home::Checkout { path, remote } => {
+                let checkout = Checkout::find(&git, &path)?;
+                let sha256 = checkout.is_sha256();
+                (Home::Checkout { checkout, remote }, sha256)
+            }
+            // The base's id is of the kind that its repository has.
+            places::Home::Server(server) => (Home::Server(server), is_sha256(&job.base)),
+        };
+        let mirror = Mirror::open(&git, &mirror, sha256)?;
+        Ok(Self { job, home, mirror, protected, secrets })
     }
 
     pub(crate) fn scanner(&self) -> Scanner {
-        Scanner::new(&self.repository.secrets).with_checks(&self.job.checks)
+        Scanner::new(&self.secrets).with_checks(&self.job.checks)
     }
 
     /// A ref of this task in `work`.
@@ -159,8 +179,13 @@ impl Ground {
 
     /// The branches that are never written to.
     pub(crate) fn protected(&self) -> &[BranchName] {
-        &self.repository.protected
+        &self.protected
     }
+}
+
+/// Whether an id is of a repository that uses SHA-256.
+pub(crate) fn is_sha256(commit: &CommitId) -> bool {
+    commit.as_str().len() == 64
 }
 
 /// Why an action failed.
@@ -217,10 +242,24 @@ impl From<DeliverError> for Trouble {
     fn from(error: DeliverError) -> Self {
         match error {
             DeliverError::Git(error) => error.into(),
-            DeliverError::Authentication(_) => {
-                Self::new(FailReason::Authentication, error.to_string())
-            }
+            DeliverError::Remote(error) => error.into(),
             other => Self::new(FailReason::PushRejected, other.to_string()),
         }
+    }
+}
+
+impl From<RemoteError> for Trouble {
+    fn from(error: RemoteError) -> Self {
+        let reason = match error {
+            RemoteError::Git(error) => return error.into(),
+            RemoteError::NoCredential(_)
+            | RemoteError::Authentication(_)
+            | RemoteError::NotAllowed(_) => FailReason::Authentication,
+            // Tried again after a pause: a network comes back.
+            RemoteError::Unreachable(_) => FailReason::Internal,
+            RemoteError::Redirected(_) | RemoteError::NotFound(_) => FailReason::PushRejected,
+            other => return Self::new(FailReason::InvalidInput, other.to_string()),
+        };
+        Self::new(reason, error.to_string())
     }
 }

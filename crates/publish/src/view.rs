@@ -9,6 +9,8 @@ use midwatch_git::inspect::{Checkout, InspectError};
 use midwatch_git::worktree;
 use midwatch_git::{Git, Mirror};
 
+use crate::publisher::is_sha256;
+
 /// Why there is nothing to look at.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -28,7 +30,7 @@ pub enum ViewError {
 #[derive(Debug)]
 pub struct View {
     mirror: Mirror,
-    checkout: Checkout,
+    checkout: Option<Checkout>,
 }
 
 impl View {
@@ -36,7 +38,14 @@ impl View {
     pub fn open(git: &Git, mirror: &Path, repository: &Path) -> Result<Self, ViewError> {
         let checkout = Checkout::find(git, repository)?;
         let mirror = Mirror::open(git, mirror, checkout.is_sha256())?;
-        Ok(Self { mirror, checkout })
+        Ok(Self { mirror, checkout: Some(checkout) })
+    }
+
+    /// Opens the mirror of a repository that is only on a server; `base` says which kind of ids
+    /// it has.
+    pub fn open_remote(git: &Git, mirror: &Path, base: &CommitId) -> Result<Self, ViewError> {
+        let mirror = Mirror::open(git, mirror, is_sha256(base))?;
+        Ok(Self { mirror, checkout: None })
     }
 
     /// The commit that a ref of the mirror holds, such as one of a rescue.
@@ -55,8 +64,9 @@ impl View {
         Ok(diff::stat(&self.mirror, base, commit)?)
     }
 
-    /// Puts a commit into a new worktree of the user's repository, on no branch. `umask` is the
-    /// user's; none takes the modes that the repository's own files have.
+    /// Puts a commit into a new worktree of the user's repository, or where there is none into a
+    /// repository of its own; on no branch. `umask` is the user's; none takes the modes that the
+    /// repository's own files have.
     pub fn worktree(
         &self,
         commit: &CommitId,
@@ -65,6 +75,12 @@ impl View {
         umask: Option<u32>,
     ) -> Result<(), ViewError> {
         let name = task.as_str();
-        Ok(worktree::open(&self.mirror, &self.checkout, commit, name, folder, umask)?)
+        match &self.checkout {
+            Some(checkout) => {
+                worktree::open(&self.mirror, checkout, commit, name, folder, umask)?;
+            }
+            None => worktree::open_alone(&self.mirror, commit, folder, umask)?,
+        }
+        Ok(())
     }
 }

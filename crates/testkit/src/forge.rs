@@ -97,8 +97,6 @@ impl Forge {
     pub fn start(root: &Path) -> io::Result<Self> {
         let certified = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]);
         let certified = certified.map_err(io::Error::other)?;
-        let certificate = root.join("forge.crt");
-        std::fs::write(&certificate, certified.cert.pem())?;
         let key = PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der());
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = ServerConfig::builder_with_provider(provider)
@@ -108,6 +106,9 @@ impl Forge {
             .with_single_cert(vec![certified.cert.der().clone()], PrivateKeyDer::Pkcs8(key))
             .map_err(io::Error::other)?;
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        let address = listener.local_addr()?;
+        let certificate = root.join(format!("forge-{}.crt", address.port()));
+        std::fs::write(&certificate, certified.cert.pem())?;
         let state =
             State { logins: Vec::new(), manner: Manner::Honest, seen: Vec::new(), stopped: false };
         let shared = Arc::new(Shared {
@@ -115,7 +116,6 @@ impl Forge {
             tls: Arc::new(tls),
             state: Mutex::new(state),
         });
-        let address = listener.local_addr()?;
         let acceptor = {
             let shared = Arc::clone(&shared);
             std::thread::spawn(move || accept(&listener, &shared))

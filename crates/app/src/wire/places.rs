@@ -7,7 +7,9 @@ use midwatch_api::task::CredentialRef;
 use midwatch_core::id::{BranchName, RunName, TaskName};
 use midwatch_local::folder::StateFolder;
 use midwatch_local::store::SqliteStore;
-use midwatch_publish::{KnownSecret, Places, Remote, Repository, RepositoryUrl, UrlRules};
+use midwatch_publish::{
+    Addresses, Home, KnownSecret, Places, Remote, Repository, RepositoryUrl, Server, UrlRules,
+};
 use secrecy::SecretString;
 
 use super::credential::stored;
@@ -29,8 +31,8 @@ impl Places for StoredPlaces {
         let protected = order.repository.head_branch.as_deref();
         Ok(Repository {
             mirror: self.folder.mirror(&order.repository.identity),
-            checkout: order.repository.path.clone(),
-            remote,
+            home: Home::Checkout { path: order.repository.path.clone(), remote },
+            ca_bundle: order.ca_bundle.clone(),
             // A name that is no branch of ours by our grammar can never be written anyway.
             protected: protected
                 .and_then(|name| BranchName::parse(name).ok())
@@ -89,5 +91,6 @@ fn remote(origin: &str, ssh_agent: Option<PathBuf>) -> Result<Remote, String> {
         return Ok(Remote::Local(PathBuf::from(origin)));
     }
     let url = RepositoryUrl::parse(origin, UrlRules::default()).map_err(|e| e.to_string())?;
-    Ok(Remote::Url { url, credential: None, ssh_agent })
+    let addresses = Addresses::Any;
+    Ok(Remote::Server(Server { url, credential: None, ssh_agent, addresses }))
 }

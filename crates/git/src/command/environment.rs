@@ -20,6 +20,8 @@ pub(crate) enum Reach {
     Ssh {
         /// `SSH_AUTH_SOCK` as the client handed it over.
         agent: Option<OsString>,
+        /// Options of ssh that say which address is dialled.
+        dial: Option<String>,
     },
 }
 
@@ -63,8 +65,10 @@ pub(super) fn variables(reach: &Reach) -> Vec<(&'static str, OsString)> {
     .collect();
     match reach {
         Reach::Nothing | Reach::Http { .. } => {}
-        Reach::Ssh { agent } => {
-            all.push(("GIT_SSH_COMMAND", SSH.into()));
+        Reach::Ssh { agent, dial } => {
+            let command =
+                dial.as_ref().map_or_else(|| SSH.to_owned(), |dial| format!("{SSH} {dial}"));
+            all.push(("GIT_SSH_COMMAND", command.into()));
             if let Some(agent) = agent {
                 all.push(("SSH_AUTH_SOCK", agent.clone()));
             }

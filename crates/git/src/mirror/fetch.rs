@@ -1,19 +1,17 @@
 //! Fetching into `upstream`, each time read back: a fetch that ended well may have set nothing.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::path::Path;
 
 use midwatch_core::id::{BranchName, CommitId};
 
 use super::Mirror;
-use crate::command::{Call, Input, LONG, Reach};
-use crate::credential::{Credential, Helper};
+use crate::command::{Input, LONG};
 use crate::error::GitError;
 use crate::inspect::{Checkout, read_shallow};
 use crate::refs::{self, Before};
+use crate::remote::{Access, RemoteError};
 use crate::revisions::{Revisions, lines};
-use crate::url::{RepositoryUrl, Scheme};
 
 /// Old histories hold small mistakes of old programs; they are the repository's own past and
 /// harm nobody. What could be used to write elsewhere stays an error.
@@ -35,42 +33,6 @@ pub(crate) fn strict_but_for_the_past() -> String {
     let excused: Vec<String> =
         OLD_MISTAKES.iter().map(|mistake| format!("{mistake}=ignore")).collect();
     format!("--strict={}", excused.join(","))
-}
-
-/// How a remote is spoken with.
-#[derive(Debug, Clone, Copy)]
-pub struct Access<'a> {
-    /// Where.
-    pub url: &'a RepositoryUrl,
-    /// For https; shown to that host only, and kept nowhere.
-    pub credential: Option<&'a Credential>,
-    /// For ssh: the socket of the user's agent.
-    pub ssh_agent: Option<&'a Path>,
-}
-
-impl Access<'_> {
-    /// Prepares a call that speaks with the remote. The helper must outlive the call.
-    pub(crate) fn prepare(
-        &self,
-        call: Call,
-        scratch: &Path,
-    ) -> Result<(Call, Option<Helper>), GitError> {
-        let reach = match self.url.scheme() {
-            Scheme::Https => Reach::Http { plain: false },
-            Scheme::Http => Reach::Http { plain: true },
-            Scheme::Ssh => Reach::Ssh { agent: self.ssh_agent.map(OsString::from) },
-        };
-        let call = call.reach(reach).timeout(LONG);
-        match (self.url.scheme(), self.credential) {
-            (Scheme::Https | Scheme::Http, Some(credential)) => {
-                let helper = Helper::new(scratch, credential)?;
-                let key = format!("credential.{}.helper", self.url.origin());
-                let call = call.config(&key, &helper.setting());
-                Ok((call, Some(helper)))
-            }
-            (Scheme::Https | Scheme::Http, None) | (Scheme::Ssh, _) => Ok((call, None)),
-        }
-    }
 }
 
 /// The ref that keeps a fetched commit.
@@ -129,27 +91,50 @@ impl Mirror {
         &self,
         access: Access<'_>,
         branch: &BranchName,
-    ) -> Result<CommitId, GitError> {
+    ) -> Result<CommitId, RemoteError> {
         let name = format!("refs/midwatch/remote/{branch}");
         self.fetch_remote(access, &format!("+refs/heads/{branch}:{name}"))?;
         let commit = self.read(&self.upstream(), &name)?;
         let commit = commit.ok_or_else(|| GitError::unexpected("fetch", b"no branch came"))?;
-        let set = self.git().at(&self.upstream(), "update-ref");
-        refs::set(set, &base_ref(&commit), &commit, Before::Any)?;
-        self.read_back(&commit)?;
+        self.keep_base(&commit)?;
         Ok(commit)
     }
 
-    /// Takes one commit by its id from a remote.
-    pub fn fetch_commit(&self, access: Access<'_>, commit: &CommitId) -> Result<(), GitError> {
+    /// Takes one commit by its id from a remote. Where the remote gives commits by the names of
+    /// branches only, `branch` is the one that it was seen on.
+    pub fn fetch_commit(
+        &self,
+        access: Access<'_>,
+        commit: &CommitId,
+        branch: Option<&BranchName>,
+    ) -> Result<(), RemoteError> {
         if self.has_upstream(commit)? {
             return Ok(());
         }
-        self.fetch_remote(access, &format!("+{commit}:{}", base_ref(commit)))?;
+        let taken = self.fetch_remote(access, &format!("+{commit}:{}", base_ref(commit)));
+        match (taken, branch) {
+            (Ok(()), _) => Ok(self.read_back(commit)?),
+            (Err(RemoteError::Git(error)), Some(branch)) if is_not_given(&error) => {
+                self.fetch_branch(access, branch)?;
+                if !self.has(commit)? {
+                    return Err(RemoteError::NoCommit(commit.clone()));
+                }
+                Ok(self.keep_base(commit)?)
+            }
+            (Err(RemoteError::Git(error)), None) if is_not_given(&error) => {
+                Err(RemoteError::NoCommit(commit.clone()))
+            }
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    fn keep_base(&self, commit: &CommitId) -> Result<(), GitError> {
+        let set = self.git().at(&self.upstream(), "update-ref");
+        refs::set(set, &base_ref(commit), commit, Before::Any)?;
         self.read_back(commit)
     }
 
-    fn fetch_remote(&self, access: Access<'_>, refspec: &str) -> Result<(), GitError> {
+    fn fetch_remote(&self, access: Access<'_>, refspec: &str) -> Result<(), RemoteError> {
         let _locked = self.lock()?;
         let mut call = self.git().at(&self.upstream(), "fetch");
         for mistake in OLD_MISTAKES {
@@ -159,8 +144,8 @@ impl Mirror {
         call.args(["--no-tags", "--no-write-fetch-head", "--no-auto-gc", "-q"])
             .args(["--update-shallow", "--"])
             .args([&access.url.to_git(), refspec])
-            .run()
-            .map(drop)
+            .run()?;
+        Ok(())
     }
 
     fn read_back(&self, commit: &CommitId) -> Result<(), GitError> {
@@ -215,6 +200,11 @@ impl Mirror {
         }
         write_shallow(&self.upstream(), left.iter())
     }
+}
+
+/// Whether a remote does not give a commit by its id: it has none, or gives no one.
+fn is_not_given(error: &GitError) -> bool {
+    ["not our ref", "unadvertised object"].iter().any(|text| error.says(text))
 }
 
 /// Writes a `shallow` file in one step; with nothing to say there is none.

@@ -43,7 +43,7 @@ pub(super) fn parse(
     match kind {
         Some(kind) if !rules.private_addresses => Err(bad(
             &format!("has a {kind} address"),
-            "use a public name; an operator can allow private addresses",
+            "use a public name, or set MIDWATCH_PRIVATE_ADDRESSES=1 where that is meant",
         )),
         Some(_) | None => Ok((host, port)),
     }
@@ -85,7 +85,7 @@ fn address(host: &str) -> Result<Option<IpAddr>, &'static str> {
         .map_err(|_| "has a non-canonical address")
 }
 
-fn refused_kind(address: IpAddr) -> Option<&'static str> {
+pub(super) fn refused_kind(address: IpAddr) -> Option<&'static str> {
     match address {
         IpAddr::V4(address) => refused_v4(address),
         IpAddr::V6(address) => refused_v6(address),

@@ -9,14 +9,14 @@ use midwatch_publish::Remote;
 
 use crate::world::World;
 
-fn failure(event: &Event) -> (FailReason, &str) {
+pub(crate) fn failure(event: &Event) -> (FailReason, &str) {
     match event {
         Event::LandFailed { reason, detail, .. } => (*reason, detail),
         other => panic!("no failure: {other:?}"),
     }
 }
 
-async fn fetched(world: &World) {
+pub(crate) async fn fetched(world: &World) {
     let fetch = LandAction::Fetch { commit: world.base.clone() };
     world.done_through_a_crash(&world.task(), &fetch).await;
 }
@@ -27,7 +27,7 @@ fn import_action(world: &World, epoch: u32, onto: &CommitId) -> LandAction {
 }
 
 /// Work of one file, imported.
-async fn imported(world: &World, epoch: u32, text: &str) -> ImportFacts {
+pub(crate) async fn imported(world: &World, epoch: u32, text: &str) -> ImportFacts {
     world.write("work", text);
     world.commit("work");
     world.git(&world.inside(), &["branch", "-f", "out"]);
@@ -39,7 +39,7 @@ async fn imported(world: &World, epoch: u32, text: &str) -> ImportFacts {
     }
 }
 
-fn publish(world: &World, commit: &CommitId, push: bool) -> LandAction {
+pub(crate) fn publish(world: &World, commit: &CommitId, push: bool) -> LandAction {
     LandAction::Publish {
         commit: commit.clone(),
         base: world.base.clone(),

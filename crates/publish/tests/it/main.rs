@@ -3,4 +3,5 @@
 
 mod actions;
 mod order;
+mod server;
 mod world;

@@ -10,7 +10,7 @@ use midwatch_core::id::{BranchName, CommitId, Epoch, RunName, StepName, TaskName
 use midwatch_core::pipeline::Pipeline;
 use midwatch_core::ports::{Act, Seen};
 use midwatch_core::task::{Task, TaskSpec};
-use midwatch_publish::{Git, KnownSecret, Places, Publisher, Remote, Repository};
+use midwatch_publish::{Git, Home, KnownSecret, Places, Publisher, Remote, Repository};
 use tempfile::TempDir;
 
 pub(crate) struct World {
@@ -42,8 +42,8 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let repository = Repository {
             mirror: dir.path().join("mirror"),
-            checkout: dir.path().join("repo"),
-            remote: None,
+            home: Home::Checkout { path: dir.path().join("repo"), remote: None },
+            ca_bundle: None,
             protected: vec![BranchName::parse("main").unwrap()],
             secrets: vec![KnownSecret {
                 name: "KEY".into(),
@@ -75,7 +75,16 @@ impl World {
     }
 
     pub(crate) fn set_remote(&self, remote: Remote) {
-        self.places.lock().unwrap().remote = Some(remote);
+        let path = self.repo();
+        self.set_home(Home::Checkout { path, remote: Some(remote) });
+    }
+
+    pub(crate) fn set_home(&self, home: Home) {
+        self.places.lock().unwrap().home = home;
+    }
+
+    pub(crate) fn trust(&self, certificate: &Path) {
+        self.places.lock().unwrap().ca_bundle = Some(certificate.to_owned());
     }
 
     pub(crate) fn set_protected(&self, branch: &str) {

@@ -2,8 +2,8 @@
 
 use midwatch_core::id::BranchName;
 use midwatch_git::credential::Credential;
-use midwatch_git::mirror::Access;
 use midwatch_git::push::remote_branch;
+use midwatch_git::remote::{Access, Addresses};
 use midwatch_git::url::{RepositoryUrl, UrlRules};
 
 use super::server::Server;
@@ -145,7 +145,7 @@ fn redirects(score: &mut Score) {
 fn ask(sandbox: &Sandbox, server: &Server, credential: Option<&Credential>) -> Result<(), String> {
     let rules = UrlRules { private_addresses: true, plain_http: true };
     let url = RepositoryUrl::parse(&server.url(), rules).unwrap();
-    let access = Access { url: &url, credential, ssh_agent: None };
+    let access = Access { url: &url, credential, ssh_agent: None, addresses: Addresses::Any };
     let branch = BranchName::parse("midwatch/t").unwrap();
     remote_branch(&sandbox.mirror, access, &branch).map(drop).map_err(|error| error.to_string())
 }

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use core::agent::AgentOutcome;
 use core::event::{
-    Action, ActionKey, AgentResult, AgentRun, Artifact, EndKind, Event, LandAction, Role, RunOrder,
-    RunResult, RunWork,
+    Action, ActionKey, AgentResult, AgentRun, Artifact, EndKind, Event, LandAction, Question, Role,
+    RunOrder, RunResult, RunWork,
 };
 use core::evidence::{CheckResult, Exit, NotItsOwn, TestCounts};
 use core::id::{BranchName, CommitId, Epoch, RunName, StepName};
@@ -122,6 +122,48 @@ enum EventDef {
     },
     Resumed {
         by: String,
+    },
+    AgentUnavailable {
+        agent: usize,
+        #[serde(with = "text::hold")]
+        reason: HoldReason,
+        detail: String,
+        #[serde(with = "WakeDef")]
+        until: Wake,
+    },
+    CredentialLearnt {
+        credential: String,
+        #[serde(with = "text::hold")]
+        reason: HoldReason,
+        #[serde(with = "WakeDef")]
+        until: Wake,
+        pauses: u32,
+        detail: String,
+    },
+    ModelAnswered {
+        #[serde(with = "text::run")]
+        run: RunName,
+        #[serde(with = "EpochDef")]
+        epoch: Epoch,
+    },
+    PauseRequested {
+        by: String,
+    },
+    PlanApproved {
+        plan: String,
+        by: String,
+    },
+    QuestionAnswered {
+        question: String,
+        choice: String,
+        by: String,
+    },
+    Messaged {
+        text: String,
+        by: String,
+    },
+    FollowedUp {
+        step: usize,
     },
 }
 
@@ -239,6 +281,11 @@ struct AgentRunDef {
     resume: Option<String>,
     wall_seconds: u64,
     max_turns: Option<u32>,
+    // Rows of 0.1.0 have neither of the two: there was one agent, and nobody said anything.
+    #[serde(default)]
+    agent: usize,
+    #[serde(default)]
+    messages: usize,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -247,6 +294,7 @@ enum RoleDef {
     Plan,
     Implement,
     Review,
+    Answer,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -417,6 +465,15 @@ enum ArtifactDef {
     NoChange(String),
     Blocked(String),
     FollowUpTask(String),
+    Question(#[serde(with = "QuestionDef")] Question),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Question", rename_all = "camelCase")]
+struct QuestionDef {
+    id: String,
+    text: String,
+    choices: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -483,6 +540,7 @@ enum WakeEventDef {
     Action,
     Approval,
     Resume,
+    Answer,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -508,6 +566,7 @@ enum EndingDef {
 enum EndKindDef {
     Done,
     Unverified,
+    Answered,
     NoChange {
         why: String,
     },

@@ -13,9 +13,11 @@ use crate::object::{Object, ReadError, read_object};
 pub const KIND: &str = "AgentPipeline";
 
 /// The pipelines that ship, by the schema that users write.
-const SHIPPED: [(&str, &str); 2] = [
+const SHIPPED: [(&str, &str); 4] = [
     ("quick", include_str!("pipelines/quick.yaml")),
     ("change", include_str!("pipelines/change.yaml")),
+    ("approved-change", include_str!("pipelines/approved-change.yaml")),
+    ("answer", include_str!("pipelines/answer.yaml")),
 ];
 
 /// The wanted steps.
@@ -61,6 +63,8 @@ pub enum Kind {
     Check,
     /// An agent judges.
     Review,
+    /// An agent answers; nothing is changed. The only step of its pipeline.
+    Answer,
     /// Somebody approves.
     Approval,
     /// The result is handed over.
@@ -121,6 +125,7 @@ fn step(spec: &StepSpec) -> Result<Step, InvalidInput> {
         Kind::Agent if spec.read_only => StepKind::Plan(agent(spec)?),
         Kind::Agent => StepKind::Implement(agent(spec)?),
         Kind::Review => StepKind::Review(agent(spec)?),
+        Kind::Answer => StepKind::Answer(agent(spec)?),
         Kind::Check => plain(spec, StepKind::Check)?,
         Kind::Approval => plain(spec, StepKind::Approval)?,
         Kind::Publish => plain(spec, StepKind::Publish)?,

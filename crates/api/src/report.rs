@@ -229,6 +229,16 @@ pub enum Output {
         /// Its goal, at most 4 KiB.
         goal: String,
     },
+    /// Something that somebody has to decide.
+    Question {
+        /// A short name, at most 40 of `a-z`, `0-9` and `-`.
+        id: String,
+        /// What is asked, at most 4 KiB.
+        text: String,
+        /// What can be chosen, at most 10 of 200 characters; none takes free text.
+        #[serde(default)]
+        choices: Vec<String>,
+    },
 }
 
 /// A reviewer's verdict.

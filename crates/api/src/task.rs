@@ -10,11 +10,17 @@ use core::agent::{AgentKind, CredentialKind};
 use core::id::{BranchName, CommitId, TaskName};
 use core::input::InvalidInput;
 use core::pipeline::Pipeline;
-use core::task::TaskSpec;
+use core::task::{Follows, TaskSpec};
 
 use crate::object::Object;
 use crate::order::{CustomAgent, Limits, Toolchain};
 use crate::pipeline::PipelineSpec;
+
+mod talk;
+mod workers;
+
+pub use talk::{FollowsRef, QuestionPolicy};
+use workers::fallback;
 
 /// The longest goal, in bytes.
 pub const GOAL_MAX: usize = 256 << 10;
@@ -72,6 +78,15 @@ pub struct TaskOrder {
     pub accept_missing: Vec<String>,
     /// Higher goes first.
     pub priority: i32,
+    /// Who works when the agent cannot, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallbacks: Vec<AgentRef>,
+    /// What becomes of questions that agents ask.
+    #[serde(default)]
+    pub questions: QuestionPolicy,
+    /// The task that this one goes on from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<Box<FollowsRef>>,
 }
 
 /// The repository of a task on one machine.
@@ -180,6 +195,9 @@ impl TaskOrder {
             Some(branch) => BranchName::parse(branch).map_err(|e| e.of("--branch"))?,
             None => BranchName::parse(&format!("midwatch/{name}"))?,
         };
+        let pipeline = Pipeline::try_from(&self.pipeline)?;
+        // An answer changes nothing: there is nothing to check, to install for, or to hand over.
+        let answers = pipeline.is_answer();
         if self.no_check && self.push {
             return Err(InvalidInput::new(
                 "--no-check",
@@ -188,7 +206,7 @@ impl TaskOrder {
                 "leave --push away, or name a check",
             ));
         }
-        if self.no_check != self.checks.is_empty() {
+        if self.no_check != self.checks.is_empty() && !answers {
             return Err(InvalidInput::new(
                 "--check",
                 "",
@@ -236,14 +254,19 @@ impl TaskOrder {
             goal: self.goal.clone(),
             repository: self.repository.identity.clone(),
             base: CommitId::parse(&self.base).map_err(|e| e.of("base"))?,
-            pipeline: Pipeline::try_from(&self.pipeline)?,
+            pipeline,
             agent,
             profile: self.agent.profile.clone(),
             model: self.agent.model.clone(),
             credential,
+            credential_key: self.agent.credential_key(),
+            resumes: self.agent.resumes(agent),
+            fallbacks: self.fallbacks.iter().map(fallback).collect::<Result<_, _>>()?,
+            questions: self.questions.into(),
+            follows: self.follows.as_deref().map(Follows::try_from).transpose()?.map(Box::new),
             instructions: self.agent.instructions.clone(),
-            checks: self.checks.clone(),
-            setup: self.setup.as_ref().map(|setup| setup.command.clone()),
+            checks: if answers { vec![] } else { self.checks.clone() },
+            setup: self.setup.as_ref().filter(|_| !answers).map(|setup| setup.command.clone()),
             no_check: self.no_check,
             known_failures: self.known_failures,
             branch,

@@ -9,7 +9,7 @@
 
 use midwatch_api::object::Object;
 use midwatch_api::pipeline::PipelineSpec;
-use midwatch_api::task::{AgentRef, Egress, TaskOrder};
+use midwatch_api::task::{AgentRef, Egress, QuestionPolicy, TaskOrder};
 use midwatch_core::id::{BranchName, TaskName};
 use secrecy::SecretString;
 
@@ -189,6 +189,9 @@ pub(crate) fn order(environment: &Environment, wanted: &Wanted) -> Result<Discov
             limits,
             accept_missing: wanted.accept_missing.clone(),
             priority: 0,
+            fallbacks: vec![],
+            questions: QuestionPolicy::default(),
+            follows: None,
         };
         // The server does the same; here nothing is created yet, and no server started.
         let spec = order.to_spec(wanted.name.as_str())?;

@@ -1,18 +1,69 @@
-//! Who may begin: all tasks at once, slots, branches, priority. Total and pure, like `decide`.
+//! Who may begin: all tasks at once, by slots, repositories, branches, credentials and what the
+//! machine has left. Total and pure, like `decide`.
 
+use std::collections::BTreeSet;
+
+use crate::credentials::Credentials;
 use crate::id::{BranchName, TaskName};
 use crate::reason::HoldReason;
+use crate::task::{State, Task, Wake};
 use crate::time::Time;
 
 /// A task gains one point of priority for each of these many seconds that it waits, so that
 /// nothing starves.
 const AGING_SECONDS: i64 = 600;
 
+/// How much may go on at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Tasks in all.
+    pub slots: usize,
+    /// Tasks of one repository; none is no limit.
+    pub per_repository: Option<usize>,
+    /// Tasks of one credential; none is no limit.
+    pub per_credential: Option<usize>,
+    /// Bytes of disk that a running task may come to need; its rescue is part of that.
+    pub task_disk: u64,
+    /// Bytes of memory that one more task needs.
+    pub task_memory: u64,
+    /// Bytes of disk that stay free whatever runs: the database must be able to say no.
+    pub spare_disk: u64,
+}
+
+impl Limits {
+    /// That many tasks at once, and nothing else that limits them.
+    pub const fn slots(slots: usize) -> Self {
+        Self {
+            slots,
+            per_repository: None,
+            per_credential: None,
+            task_disk: 0,
+            task_memory: 0,
+            spare_disk: 0,
+        }
+    }
+}
+
+/// What the machine has left, as it was seen last. None is not known, and limits nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Observed {
+    /// Bytes that can be written to the state folder.
+    pub free_disk: Option<u64>,
+    /// Bytes of memory that can be had without swapping.
+    pub free_memory: Option<u64>,
+}
+
 /// What the queue knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Queue {
-    /// Tasks that may run at once.
-    pub slots: usize,
+    /// How much may go on at once.
+    pub limits: Limits,
+    /// What the machine has left.
+    pub observed: Observed,
+    /// Who paused everything; nothing is let in.
+    pub paused: Option<String>,
+    /// What is known of credentials.
+    pub credentials: Credentials,
     /// Running tasks, and queued ones.
     pub entries: Vec<Entry>,
 }
@@ -26,6 +77,8 @@ pub struct Entry {
     pub repository: String,
     /// The branch that it writes.
     pub branch: BranchName,
+    /// The credential that it will use first; none needs none.
+    pub credential: Option<String>,
     /// Higher goes first.
     pub priority: i32,
     /// Since when it waits.
@@ -34,46 +87,183 @@ pub struct Entry {
     pub running: bool,
 }
 
+impl Entry {
+    /// A task's entry; none for one that is held or over, or about to be.
+    pub fn of(task: &Task, since: Time, now: Time) -> Option<Self> {
+        let running = match &task.state {
+            State::Queued if task.cancel || task.paused.is_some() => return None,
+            State::Queued => false,
+            State::Running(_) => true,
+            State::Held(_) | State::Ended(_) => return None,
+        };
+        let agent = task.agent_at(now).unwrap_or(0);
+        let credential = task.spec.credential_of(agent).filter(|_| task.needs_agent());
+        Some(Self {
+            name: task.spec.name.clone(),
+            repository: task.spec.repository.clone(),
+            branch: task.spec.branch.clone(),
+            credential: credential.map(ToOwned::to_owned),
+            priority: task.spec.priority,
+            since,
+            running,
+        })
+    }
+}
+
 /// What the queue says of a waiting task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Grant {
     /// It may begin.
     Admit(TaskName),
     /// It waits.
-    Wait {
-        /// The task.
-        name: TaskName,
-        /// Why.
-        reason: HoldReason,
-        /// Counted from 1.
-        position: usize,
-    },
+    Wait(Waiting),
+}
+
+/// A task that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// The task.
+    pub name: TaskName,
+    /// Why.
+    pub reason: HoldReason,
+    /// What it waits for, in a sentence.
+    pub detail: String,
+    /// Counted from 1.
+    pub position: usize,
+    /// How many wait.
+    pub of: usize,
 }
 
 /// Grants slots: highest priority first, with aging; then oldest; then by name.
 pub fn admit(queue: &Queue, now: Time) -> Vec<Grant> {
-    let mut taken: Vec<&Entry> = queue.entries.iter().filter(|e| e.running).collect();
-    let mut waiting: Vec<&Entry> = queue.entries.iter().filter(|e| !e.running).collect();
+    let mut turn = Turn {
+        queue,
+        now,
+        taken: queue.entries.iter().filter(|entry| entry.running).collect(),
+        probed: BTreeSet::new(),
+        begun: 0,
+    };
+    let mut waiting: Vec<&Entry> = queue.entries.iter().filter(|entry| !entry.running).collect();
     waiting.sort_by_key(|entry| (-rank(entry, now), entry.since, entry.name.clone()));
     let mut grants = Vec::new();
     let mut position = 0;
     for entry in waiting {
-        let busy = taken
-            .iter()
-            .any(|other| other.repository == entry.repository && other.branch == entry.branch);
-        let reason = if busy {
-            HoldReason::BranchBusy
-        } else if taken.len() >= queue.slots {
-            HoldReason::Concurrency
-        } else {
-            taken.push(entry);
-            grants.push(Grant::Admit(entry.name.clone()));
-            continue;
-        };
-        position += 1;
-        grants.push(Grant::Wait { name: entry.name.clone(), reason, position });
+        match turn.keeps_out(entry) {
+            None => {
+                turn.begin(entry);
+                grants.push(Grant::Admit(entry.name.clone()));
+            }
+            Some((reason, detail)) => {
+                position += 1;
+                let name = entry.name.clone();
+                grants.push(Grant::Wait(Waiting { name, reason, detail, position, of: 0 }));
+            }
+        }
+    }
+    for grant in &mut grants {
+        if let Grant::Wait(waiting) = grant {
+            waiting.of = position;
+        }
     }
     grants
+}
+
+/// One round of grants.
+struct Turn<'a> {
+    queue: &'a Queue,
+    now: Time,
+    /// Who has a slot, those of this round included.
+    taken: Vec<&'a Entry>,
+    /// Credentials that a task of this round tries.
+    probed: BTreeSet<&'a str>,
+    /// How many began in this round: what was observed does not know of them.
+    begun: u64,
+}
+
+impl<'a> Turn<'a> {
+    fn begin(&mut self, entry: &'a Entry) {
+        self.taken.push(entry);
+        self.begun += 1;
+        if let Some(key) = &entry.credential
+            && self.queue.credentials.standing(key).is_some()
+        {
+            self.probed.insert(key);
+        }
+    }
+
+    /// What keeps a task out, its own matters first.
+    fn keeps_out(&self, entry: &Entry) -> Option<(HoldReason, String)> {
+        if let Some(by) = &self.queue.paused {
+            return Some((HoldReason::Paused, format!("{by} paused all tasks")));
+        }
+        let rival = self
+            .taken
+            .iter()
+            .find(|other| other.repository == entry.repository && other.branch == entry.branch);
+        if let Some(rival) = rival {
+            let detail = format!("task {} writes to {}", rival.name, entry.branch);
+            return Some((HoldReason::BranchBusy, detail));
+        }
+        self.credential(entry).or_else(|| self.counts(entry)).or_else(|| self.machine())
+    }
+
+    fn credential(&self, entry: &Entry) -> Option<(HoldReason, String)> {
+        let key = entry.credential.as_deref()?;
+        let standing = self.queue.credentials.standing(key)?;
+        if standing.is_closed(self.now) {
+            return Some((standing.reason, standing.detail.clone()));
+        }
+        let tried = match &standing.probe {
+            Some(probe) => self.taken.iter().any(|other| other.name == *probe),
+            None => false,
+        };
+        (tried || self.probed.contains(key)).then(|| {
+            let detail = "another task tries the credential first".to_owned();
+            (HoldReason::CredentialCoolingDown, detail)
+        })
+    }
+
+    fn counts(&self, entry: &Entry) -> Option<(HoldReason, String)> {
+        let Limits { slots, per_repository, per_credential, .. } = self.queue.limits;
+        let count =
+            |alike: &dyn Fn(&Entry) -> bool| self.taken.iter().filter(|other| alike(other)).count();
+        let full = |limit: Option<usize>, count: usize| limit.filter(|limit| count >= *limit);
+        if self.taken.len() >= slots {
+            let detail = format!("{} of {slots} tasks run", self.taken.len());
+            return Some((HoldReason::Concurrency, detail));
+        }
+        let beside = count(&|other| other.repository == entry.repository);
+        if let Some(limit) = full(per_repository, beside) {
+            let detail = format!("{beside} of {limit} tasks of this repository run");
+            return Some((HoldReason::RepositoryLimit, detail));
+        }
+        entry.credential.as_ref()?;
+        let beside = count(&|other| other.credential == entry.credential);
+        full(per_credential, beside).map(|limit| {
+            let detail = format!("{beside} of {limit} tasks of this credential run");
+            (HoldReason::CredentialLimit, detail)
+        })
+    }
+
+    fn machine(&self) -> Option<(HoldReason, String)> {
+        let Queue { limits, observed, .. } = self.queue;
+        // Every running task may still need its part: room for a rescue is never given away.
+        let runs = self.taken.len() as u64;
+        let need = limits
+            .task_disk
+            .saturating_mul(runs.saturating_add(1))
+            .saturating_add(limits.spare_disk);
+        if let Some(free) = observed.free_disk.filter(|free| *free < need) {
+            let detail = format!("{} MiB of disk are free, {} are needed", free >> 20, need >> 20);
+            return Some((HoldReason::DiskLow, detail));
+        }
+        // What runs has its memory already. One task is always tried: it is ended by its own
+        // limit if it needs more than there is, and nobody else suffers.
+        let need = limits.task_memory.saturating_mul(self.begun.saturating_add(1));
+        let free = observed.free_memory.filter(|free| *free < need && runs > 0)?;
+        let detail = format!("{} MiB of memory are free, {} are needed", free >> 20, need >> 20);
+        Some((HoldReason::MemoryLow, detail))
+    }
 }
 
 fn rank(entry: &Entry, now: Time) -> i64 {
@@ -81,55 +271,16 @@ fn rank(entry: &Entry, now: Time) -> i64 {
     i64::from(entry.priority).saturating_add(waited / AGING_SECONDS)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn entry(name: &str, branch: &str, priority: i32, since: i64, running: bool) -> Entry {
-        Entry {
-            name: TaskName::parse(name).unwrap(),
-            repository: "r".into(),
-            branch: BranchName::parse(branch).unwrap(),
-            priority,
-            since: Time(since),
-            running,
-        }
-    }
-
-    fn admitted(queue: &Queue, now: i64) -> Vec<String> {
-        let grants = admit(queue, Time(now)).into_iter();
-        grants
-            .filter_map(|grant| match grant {
-                Grant::Admit(name) => Some(name.to_string()),
-                Grant::Wait { .. } => None,
-            })
-            .collect()
-    }
-
-    #[test]
-    fn one_writer_per_branch_and_no_more_than_the_slots() {
-        let entries = vec![
-            entry("a", "x", 0, 0, true),
-            entry("b", "x", 9, 0, false),
-            entry("c", "y", 0, 5, false),
-            entry("d", "z", 0, 1, false),
-        ];
-        let queue = Queue { slots: 2, entries };
-        assert_eq!(admitted(&queue, 10), ["d"]);
-        assert!(admit(&queue, Time(10)).contains(&Grant::Wait {
-            name: TaskName::parse("b").unwrap(),
-            reason: HoldReason::BranchBusy,
-            position: 1,
-        }));
-    }
-
-    #[test]
-    fn priority_first_but_nothing_starves() {
-        let old = entry("old", "x", 0, 0, false);
-        let urgent = |since| entry("urgent", "y", 5, since, false);
-        let queue = |since| Queue { slots: 1, entries: vec![old.clone(), urgent(since)] };
-        assert_eq!(admitted(&queue(1), 2), ["urgent"]);
-        let later = 7 * AGING_SECONDS * 1000;
-        assert_eq!(admitted(&queue(later), later), ["old"]);
-    }
+/// When a queued task could be let in by the clock alone: the next reset of a credential.
+pub fn next_reset(queue: &Queue, now: Time) -> Option<Time> {
+    let keys = queue.entries.iter().filter(|entry| !entry.running);
+    let standings = keys.filter_map(|entry| queue.credentials.standing(entry.credential.as_ref()?));
+    let times = standings.filter_map(|standing| match standing.until {
+        Wake::At(at) if at > now => Some(at),
+        Wake::At(_) | Wake::On(_) => None,
+    });
+    times.min()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,18 +1,19 @@
 //! The fold: how events change a task. A replay of stored events and the live task are the
 //! same, because this is the only code that changes either.
 
-use crate::agent::AgentOutcome;
 use crate::event::{
-    Action, ActionKey, AgentResult, AgentRun, Artifact, EndKind, Event, LandAction, Role, RunOrder,
-    RunResult, RunWork,
+    Action, ActionKey, EndKind, Event, LandAction, Role, RunOrder, RunResult, RunWork,
 };
 use crate::evidence::Evidence;
 use crate::landing::{Imported, Kept, Landed, Verified, saved_import};
-use crate::pipeline::{MAX_ATTEMPTS, Step, StepKind};
+use crate::pipeline::{MAX_ATTEMPTS, MAX_REPLANS, Step, StepKind};
 use crate::reason::{FailReason, HoldReason, RetryRule};
-use crate::task::{Deps, Ending, Failure, Outcome, Stage, Task, TaskSpec, Unsaved};
+use crate::task::{
+    Deps, Ending, Failure, Outcome, Said, Settled, Stage, Task, TaskSpec, Unavailable, Unsaved,
+};
 use crate::time::Time;
 
+mod agent;
 mod fence;
 mod state;
 
@@ -54,13 +55,16 @@ impl Task {
             Event::Admitted => self.failure = None,
             Event::Held(hold) => {
                 self.failure = None;
-                self.pauses += u32::from(hold.reason == HoldReason::CredentialCoolingDown);
+                // A limit of a forge's, or one that an older version stored: no agent is gone.
+                let cools = hold.reason == HoldReason::CredentialCoolingDown;
+                self.pauses += u32::from(cools && self.unavailable.is_empty());
             }
             Event::Intended(action) => {
                 if let Action::Run(order) = action {
                     self.epoch = self.epoch.max(order.epoch);
-                    if let RunWork::Agent(_) = order.work {
+                    if let RunWork::Agent(run) = &order.work {
                         *self.rounds.entry(order.step.as_str().to_owned()).or_default() += 1;
+                        self.messages.drain(..run.messages.min(self.messages.len()));
                     }
                 }
                 self.open.insert(action.key(), action.clone());
@@ -69,14 +73,14 @@ impl Task {
                 let key = ActionKey(run.as_str().to_owned());
                 let current = matches!(self.open.get(&key), Some(Action::Run(order)) if order.epoch == *epoch);
                 if current && let Some(Action::Run(order)) = self.open.remove(&key) {
-                    self.stopping.remove(run);
-                    self.run_ended(&order, result);
+                    let stopped = self.stopping.remove(run);
+                    self.run_ended(&order, result, stopped);
                 }
             }
             Event::SessionKnown { run, epoch, session } => {
-                if let Some(order) = self.open_run(run).filter(|o| o.epoch == *epoch) {
-                    let step = order.step.as_str().to_owned();
-                    self.sessions.insert(step, session.clone());
+                let order = self.open_run(run).filter(|order| order.epoch == *epoch);
+                if let Some(key) = order.map(|order| self.key_of(order)) {
+                    self.sessions.insert(key, session.clone());
                 }
             }
             Event::CheckpointSeen { run, epoch, number } => {
@@ -149,13 +153,19 @@ impl Task {
                 }
                 // Going on with a session failed once already: the last attempts begin anew.
                 if self.attempts > 1
-                    && let Stage::Step(index) = self.stage
-                    && let Some(step) = self.spec.pipeline.steps.get(index)
+                    && let Some(step) = self.step().map(|step| step.name.as_str().to_owned())
                 {
-                    self.sessions.remove(step.name.as_str());
+                    for agent in 0..self.spec.agents() {
+                        self.sessions.remove(&self.spec.session_key(&step, agent));
+                    }
                 }
             }
-            Event::Released | Event::Resumed { .. } => self.retry_at = None,
+            Event::Released => self.retry_at = None,
+            Event::Resumed { .. } => {
+                self.retry_at = None;
+                self.paused = None;
+                self.unavailable.clear();
+            }
             Event::EndingChosen(ending) => {
                 self.failure = None;
                 self.ending = Some(ending.clone());
@@ -168,6 +178,37 @@ impl Task {
             }
             Event::Approved { commit, by } => self.approved = Some((commit.clone(), by.clone())),
             Event::Rejected { feedback, .. } => self.rejected(feedback),
+            Event::AgentUnavailable { agent, reason, detail, until } => {
+                self.failure = None;
+                // Another agent has its own attempts.
+                self.attempts = 0;
+                self.pauses += u32::from(*reason == HoldReason::CredentialCoolingDown);
+                let (reason, detail, until) = (*reason, detail.clone(), *until);
+                self.unavailable.insert(*agent, Unavailable { reason, detail, until });
+            }
+            Event::CredentialLearnt { credential, reason, until, pauses, detail } => {
+                self.pauses = self.pauses.max(*pauses);
+                for agent in 0..self.spec.agents() {
+                    if self.spec.credential_of(agent) == Some(credential) {
+                        let (reason, detail, until) = (*reason, detail.clone(), *until);
+                        self.unavailable.insert(agent, Unavailable { reason, detail, until });
+                    }
+                }
+            }
+            Event::ModelAnswered { .. } => self.pauses = 0,
+            Event::PauseRequested { by } => self.paused = Some(by.clone()),
+            Event::PlanApproved { plan, by } => {
+                self.plan_approved = Some((plan.clone(), by.clone()));
+            }
+            Event::QuestionAnswered { question, choice, by } => self.answered(question, choice, by),
+            Event::Messaged { text, by } => {
+                self.messages.push(Said { text: text.clone(), by: by.clone() });
+            }
+            Event::FollowedUp { step } => {
+                self.repair = None;
+                self.review = None;
+                self.enter(Stage::Step(*step));
+            }
         }
     }
 
@@ -196,13 +237,14 @@ impl Task {
         }
         self.stage = stage;
         self.step_done = false;
+        self.interrupted = None;
         self.attempts = 0;
         self.free_retries = 0;
         self.pauses = 0;
         self.retry_at = None;
     }
 
-    fn run_ended(&mut self, order: &RunOrder, result: &RunResult) {
+    fn run_ended(&mut self, order: &RunOrder, result: &RunResult, stopped: bool) {
         match (&order.work, result) {
             (RunWork::Checkout { .. }, RunResult::BaseReady) => self.base_ready = true,
             (RunWork::Setup { origin, lock_hash, .. }, RunResult::DepsReady { layer, .. }) => {
@@ -223,7 +265,9 @@ impl Task {
                     self.fail(Some(FailReason::Internal), detail, None);
                 }
             }
-            (RunWork::Agent(run), RunResult::Agent(agent)) => self.agent_ended(order, run, agent),
+            (RunWork::Agent(run), RunResult::Agent(agent)) => {
+                self.agent_ended(order, run, agent, stopped);
+            }
             (RunWork::Rescue { .. }, RunResult::Bundled) => {
                 if let Some(unsaved) = &mut self.unsaved {
                     unsaved.by = Some(order.run.clone());
@@ -249,6 +293,7 @@ impl Task {
             (work, RunResult::Failed { reason, detail }) => {
                 self.keep_unsaved(order, work);
                 self.fail(Some(*reason), detail.clone(), None);
+                self.blame(work);
             }
             (work, RunResult::SandboxUnavailable { detail }) => {
                 self.keep_unsaved(order, work);
@@ -294,89 +339,10 @@ impl Task {
         }
     }
 
-    fn agent_ended(&mut self, order: &RunOrder, run: &AgentRun, agent: &AgentResult) {
-        self.spent.add(&agent.spent);
-        if let Some(session) = &agent.session {
-            self.sessions.insert(order.step.as_str().to_owned(), session.clone());
-        }
-        if let AgentOutcome::Failed { reason, detail, resets_at } = &agent.outcome {
-            self.keep_unsaved(order, &order.work);
-            self.fail(Some(*reason), detail.clone(), resets_at.map(Time::from_seconds));
-            return;
-        }
-        if self.cancel {
-            self.keep_unsaved(order, &order.work);
-            return;
-        }
-        self.no_change = agent.artifacts.iter().find_map(|artifact| match artifact {
-            Artifact::NoChange(why) => Some(why.clone()),
-            Artifact::Plan(_)
-            | Artifact::PullRequestText { .. }
-            | Artifact::Verdict { .. }
-            | Artifact::Blocked(_)
-            | Artifact::FollowUpTask(_) => None,
-        });
-        match run.role {
-            Role::Plan => self.planned(agent),
-            Role::Implement => {
-                self.to_import = Some((order.run.clone(), order.epoch, run.onto.clone()));
-            }
-            Role::Review => self.reviewed_by(agent),
-        }
-    }
-
-    fn planned(&mut self, agent: &AgentResult) {
-        let plan = agent.artifacts.iter().find_map(|artifact| match artifact {
-            Artifact::Plan(text) => Some(text.clone()),
-            Artifact::NoChange(_)
-            | Artifact::PullRequestText { .. }
-            | Artifact::Verdict { .. }
-            | Artifact::Blocked(_)
-            | Artifact::FollowUpTask(_) => None,
-        });
-        let plan = plan.unwrap_or_else(|| agent.text.clone());
-        if plan.trim().is_empty() {
-            let detail = "the agent ended without a plan".to_owned();
-            self.fail(Some(FailReason::InvalidInput), detail, None);
-        } else {
-            self.plan = Some(plan);
-            self.review = None;
-            self.step_done = true;
-        }
-    }
-
-    fn reviewed_by(&mut self, agent: &AgentResult) {
-        let mut verdicts = agent.artifacts.iter().filter_map(|artifact| match artifact {
-            Artifact::Verdict { approve, comments } => Some((*approve, comments)),
-            Artifact::NoChange(_)
-            | Artifact::PullRequestText { .. }
-            | Artifact::Plan(_)
-            | Artifact::Blocked(_)
-            | Artifact::FollowUpTask(_) => None,
-        });
-        match (verdicts.next(), verdicts.next()) {
-            (Some((true, _)), None) => {
-                self.reviewed = Some(self.head().clone());
-                self.review = None;
-                self.step_done = true;
-            }
-            (Some((false, comments)), None) => {
-                let comments = comments.join("\n- ");
-                self.review = Some(if comments.is_empty() {
-                    "The reviewer asked for changes and did not say which.".to_owned()
-                } else {
-                    format!("- {comments}")
-                });
-            }
-            // Missing, invalid or twice: could not run, so it does not proceed.
-            (None | Some(_), None | Some(_)) => {
-                let detail = "the reviewer left no valid verdict".to_owned();
-                self.fail(Some(FailReason::ReviewRejected), detail, None);
-            }
-        }
-    }
-
     fn imported(&mut self, empty: bool, imported: Imported) {
+        let start = self.spec.follows.as_ref().and_then(|follows| follows.start.as_ref());
+        // What the task before has left is nothing new.
+        let empty = empty || (self.imported.is_none() && start == Some(imported.commit()));
         self.to_import = None;
         self.resume_from = None;
         if empty {
@@ -385,20 +351,6 @@ impl Task {
         } else {
             self.imported = Some(imported);
             self.step_done = true;
-        }
-    }
-
-    fn nothing_new(&mut self) {
-        self.to_import = None;
-        self.resume_from = None;
-        if self.imported.is_some() {
-            // A repair that changed nothing: the same commit is judged again, and a repair is spent.
-            self.step_done = true;
-        } else if let Some(why) = &self.no_change {
-            self.ending = Some(Ending::NoChange(why.clone()));
-        } else {
-            let detail = "the agent ended and the repository is as it was".to_owned();
-            self.fail(Some(FailReason::EmptyDiff), detail, None);
         }
     }
 
@@ -424,8 +376,11 @@ impl Task {
 
     fn rejected(&mut self, feedback: &str) {
         self.approved = None;
+        self.plan_approved = None;
+        let plans = self.plan_at_hand().is_some();
+        self.replans += u32::from(plans);
         match self.rework_at() {
-            Some(step) if !feedback.trim().is_empty() => {
+            Some(step) if !feedback.trim().is_empty() && self.replans <= MAX_REPLANS => {
                 self.repair = None;
                 self.enter(Stage::Step(step));
                 self.review = Some(format!("- {feedback}"));
@@ -435,6 +390,17 @@ impl Task {
                 self.ending = Some(Ending::Fail(reason, detail));
             }
         }
+    }
+
+    fn answered(&mut self, id: &str, choice: &str, by: &str) {
+        let Some(asked) = self.questions.iter_mut().find(|asked| asked.question.id == id) else {
+            return;
+        };
+        asked.answer = Some((choice.to_owned(), by.to_owned()));
+        let question = asked.question.text.clone();
+        self.settled.retain(|settled| settled.question != question);
+        let (choice, by) = (choice.to_owned(), by.to_owned());
+        self.settled.push(Settled { question, choice, by });
     }
 
     /// What somebody's no means. A shape alone is no proof of a secret; a person who looked at it
@@ -450,9 +416,9 @@ impl Task {
         }
     }
 
-    /// The step before this one whose work a rejection sends back: a plan before it is
-    /// implemented, the implementation after that.
-    fn rework_at(&self) -> Option<usize> {
+    /// The step before this one whose work a rejection or a message sends back: a plan before it
+    /// is implemented, the implementation after that.
+    pub(crate) fn rework_at(&self) -> Option<usize> {
         let Stage::Step(now) = self.stage else {
             return None;
         };
@@ -463,7 +429,19 @@ impl Task {
     }
 
     fn fail(&mut self, reason: Option<FailReason>, detail: String, resets_at: Option<Time>) {
-        self.failure = Some(Failure { reason, detail, resets_at });
+        self.failure = Some(Failure { reason, detail, resets_at, agent: None });
+    }
+
+    /// The name of a run's conversation.
+    fn key_of(&self, order: &RunOrder) -> String {
+        let agent = match &order.work {
+            RunWork::Agent(run) => run.agent,
+            RunWork::Checkout { .. }
+            | RunWork::Setup { .. }
+            | RunWork::Check { .. }
+            | RunWork::Rescue { .. } => 0,
+        };
+        self.spec.session_key(order.step.as_str(), agent)
     }
 
     /// The evidence that makes the newest imported commit a verified one.
@@ -485,6 +463,10 @@ impl Task {
                 let asked = self.spec.no_check && !self.spec.push;
                 let kept = Kept::of(self.imported.as_ref()?, self.read_back.as_ref()?)?;
                 asked.then(|| Outcome::Unverified(Box::new(kept)))
+            }
+            EndKind::Answered => {
+                let text = self.answer.clone().filter(|_| self.spec.pipeline.is_answer())?;
+                Some(Outcome::Answered { text })
             }
             EndKind::NoChange { why } => (self.imported.is_none() && self.no_change.is_some())
                 .then(|| Outcome::NoChange { why: why.clone() }),

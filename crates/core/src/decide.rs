@@ -3,24 +3,18 @@
 
 use crate::event::{Action, EndKind, Event, LandAction, RunOrder, RunWork};
 use crate::id::{Epoch, RunName, StepName};
-use crate::reason::{FailReason, HoldReason, RetryRule};
-use crate::task::{Ending, Failure, Hold, State, Task, Wake, WakeEvent};
+use crate::reason::{FailReason, HoldReason};
+use crate::task::{Ending, Hold, State, Task, Wake, WakeEvent};
 use crate::time::Time;
 
+mod agent;
+mod failure;
 mod stage;
 
 /// The most starts of runs in one task: a floor under every loop.
 pub const MAX_EPOCHS: u32 = 300;
 /// Uncharged retries of one step: a machine that fails this often will not mend itself.
 pub const MAX_FREE_RETRIES: u32 = 20;
-/// The farthest reset that is believed, in seconds: the longest known limits are weekly, and
-/// the time is only what a CLI said. After that it is tried again.
-const FARTHEST_RESET: i64 = 7 * 24 * 60 * 60;
-/// Seconds added to a reset time that a provider told.
-const RESET_MARGIN: i64 = 60;
-/// The longest pause before trying a limited credential again, in seconds.
-const LONGEST_PAUSE: i64 = 60 * 60;
-
 /// What to store, and when to look again if nothing happens before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
@@ -47,27 +41,56 @@ pub fn decide(task: &Task, now: Time) -> Decision {
         State::Queued | State::Held(_) if task.cancel => {
             Decision::store(Event::Ended(EndKind::Cancelled))
         }
-        State::Queued => Decision::wait(Wake::On(WakeEvent::Admission)),
+        State::Queued => match waits_before_admission(task, now) {
+            Some(hold) => Decision::store(Event::Held(hold)),
+            None => Decision::wait(Wake::On(WakeEvent::Admission)),
+        },
         State::Held(hold) => match hold.until {
             Wake::At(time) if time <= now => Decision::store(Event::Released),
+            Wake::On(WakeEvent::Answer) if task.open_questions().next().is_none() => {
+                Decision::store(Event::Released)
+            }
             Wake::At(_) | Wake::On(_) => Decision::wait(hold.until),
         },
         State::Running(_) => running(task, now),
     }
 }
 
+/// What keeps a task from being let in at all: it is paused, or nobody could work on it.
+fn waits_before_admission(task: &Task, now: Time) -> Option<Hold> {
+    if let Some(by) = &task.paused {
+        return Some(paused(by));
+    }
+    if task.needs_agent() { task.agent_at(now).err() } else { None }
+}
+
+fn paused(by: &str) -> Hold {
+    Hold {
+        reason: HoldReason::Paused,
+        detail: format!("{by} paused it"),
+        until: Wake::On(WakeEvent::Resume),
+    }
+}
+
+/// Open runs that are to stop. What saves work is never stopped; what only judges or prepares
+/// may end when a task is paused, because it is short and stopping it would lose its result.
+fn stops(task: &Task) -> Vec<Event> {
+    let stops = |order: &&RunOrder| match order.work {
+        RunWork::Rescue { .. } => false,
+        RunWork::Agent(_) => task.cancel || task.paused.is_some(),
+        RunWork::Checkout { .. } | RunWork::Setup { .. } | RunWork::Check { .. } => task.cancel,
+    };
+    task.open_runs()
+        .filter(stops)
+        .filter(|order| !task.stopping.contains(&order.run))
+        .map(|order| Event::StopSent { run: order.run.clone() })
+        .collect()
+}
+
 fn running(task: &Task, now: Time) -> Decision {
-    if task.cancel {
-        let stops: Vec<Event> = task
-            .open_runs()
-            .filter(|order| !task.stopping.contains(&order.run))
-            // What saves work is never stopped.
-            .filter(|order| !matches!(order.work, RunWork::Rescue { .. }))
-            .map(|order| Event::StopSent { run: order.run.clone() })
-            .collect();
-        if !stops.is_empty() {
-            return Decision { events: stops, wake: None };
-        }
+    let stops = stops(task);
+    if !stops.is_empty() {
+        return Decision { events: stops, wake: None };
     }
     if let Some(save) = checkpoint(task) {
         return Decision::store(Event::Intended(save));
@@ -105,11 +128,15 @@ fn running(task: &Task, now: Time) -> Decision {
         return Decision::store(Event::EndingChosen(Ending::Cancel));
     }
     if let Some(failure) = &task.failure {
-        return Decision::store(after_failure(task, failure, now));
+        return Decision::store(failure::after(task, failure, now));
+    }
+    // An import that is due comes before the pause, so that nothing waits unsaved.
+    if let Some(by) = task.paused.as_ref().filter(|_| task.to_import.is_none()) {
+        return Decision::store(Event::Held(paused(by)));
     }
     match task.retry_at {
         Some(at) if at > now => Decision::wait(Wake::At(at)),
-        Some(_) | None => within_bounds(stage::go_on(task)),
+        Some(_) | None => within_bounds(stage::go_on(task, now)),
     }
 }
 
@@ -153,44 +180,4 @@ fn start(task: &Task, step: &str, ahead: u32, work: RunWork) -> Action {
 
 fn fail(reason: FailReason, detail: &str) -> Decision {
     Decision::store(Event::EndingChosen(Ending::Fail(reason, detail.to_owned())))
-}
-
-fn after_failure(task: &Task, failure: &Failure, now: Time) -> Event {
-    let Some(reason) = failure.reason else {
-        return Event::Held(Hold {
-            reason: HoldReason::SandboxUnavailable,
-            detail: failure.detail.clone(),
-            until: Wake::On(WakeEvent::Resume),
-        });
-    };
-    let end = || Event::EndingChosen(Ending::Fail(reason, failure.detail.clone()));
-    let again = |charged, seconds| Event::Retried { charged, at: now.plus_seconds(seconds) };
-    let may_charge = task.attempts + 1 < crate::pipeline::MAX_ATTEMPTS;
-    // A review without a verdict could not run: tried again, though a rejection never is.
-    if reason == FailReason::ReviewRejected && may_charge {
-        return again(true, 0);
-    }
-    match reason.facts().retry {
-        RetryRule::Charged if may_charge => again(true, 5 << task.attempts.min(6)),
-        RetryRule::Free if task.free_retries < MAX_FREE_RETRIES => again(false, 5),
-        RetryRule::Never | RetryRule::Charged | RetryRule::Free => end(),
-        RetryRule::HoldUntilReset => Event::Held(Hold {
-            reason: HoldReason::CredentialCoolingDown,
-            detail: failure.detail.clone(),
-            until: Wake::At(match failure.resets_at {
-                Some(reset) if reset > now => {
-                    reset.min(now.plus_seconds(FARTHEST_RESET)).plus_seconds(RESET_MARGIN)
-                }
-                Some(_) | None => {
-                    let pause = 60_i64 << task.pauses.min(8);
-                    now.plus_seconds(pause.min(LONGEST_PAUSE))
-                }
-            }),
-        }),
-        RetryRule::HoldForLogin => Event::Held(Hold {
-            reason: HoldReason::NeedsLogin,
-            detail: failure.detail.clone(),
-            until: Wake::On(WakeEvent::Resume),
-        }),
-    }
 }

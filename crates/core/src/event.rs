@@ -2,13 +2,17 @@
 
 use std::fmt;
 
-use crate::agent::AgentOutcome;
-use crate::evidence::CheckResult;
-use crate::id::{BranchName, CommitId, Epoch, RunName, StepName};
+use crate::id::{CommitId, Epoch, RunName};
 use crate::landing::{ImportFacts, ReadBack};
-use crate::reason::FailReason;
-use crate::task::{Ending, Hold, Spent, Stage};
+use crate::reason::{FailReason, HoldReason};
+use crate::task::{Ending, Hold, Stage, Wake};
 use crate::time::Time;
+
+mod order;
+mod result;
+
+pub use order::{AgentRun, LandAction, Role, RunOrder, RunWork};
+pub use result::{AgentResult, Artifact, Question, RunResult};
 
 /// The deterministic key of an action: the same intent has the same key after a restart.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -96,240 +100,16 @@ impl Event {
             Self::Approved { .. } => "Approved",
             Self::Rejected { .. } => "Rejected",
             Self::Resumed { .. } => "Resumed",
+            Self::AgentUnavailable { .. } => "AgentUnavailable",
+            Self::CredentialLearnt { .. } => "CredentialLearnt",
+            Self::ModelAnswered { .. } => "ModelAnswered",
+            Self::PauseRequested { .. } => "PauseRequested",
+            Self::PlanApproved { .. } => "PlanApproved",
+            Self::QuestionAnswered { .. } => "QuestionAnswered",
+            Self::Messaged { .. } => "Messaged",
+            Self::FollowedUp { .. } => "FollowedUp",
         }
     }
-}
-
-/// One order for one sandbox, in the words of the domain.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RunOrder {
-    /// task-step-epoch.
-    pub run: RunName,
-    /// The step, or the run's kind where it belongs to the task.
-    pub step: StepName,
-    /// The epoch.
-    pub epoch: Epoch,
-    /// What to do.
-    pub work: RunWork,
-}
-
-/// What a run does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RunWork {
-    /// Makes the immutable base.
-    Checkout {
-        /// The base.
-        commit: CommitId,
-    },
-    /// Installs dependencies.
-    Setup {
-        /// Whose lock files count.
-        commit: CommitId,
-        /// None: the base's, shared. Some: an imported commit's, for this task only.
-        origin: Option<CommitId>,
-        /// Identifies the lock files.
-        lock_hash: String,
-        /// The command.
-        command: String,
-    },
-    /// Runs one check command on one commit.
-    Check {
-        /// The commit.
-        commit: CommitId,
-        /// The command's index in the order.
-        index: usize,
-        /// The command.
-        command: String,
-        /// The layer of dependencies.
-        deps: Option<String>,
-    },
-    /// Lets an agent work.
-    Agent(Box<AgentRun>),
-    /// Bundles what an agent's run left.
-    Rescue {
-        /// That run.
-        of: RunName,
-        /// Its epoch.
-        of_epoch: Epoch,
-    },
-}
-
-/// What an agent is started for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
-    /// Reads and plans.
-    Plan,
-    /// Changes the repository.
-    Implement,
-    /// Judges a change: fresh HOME, reads only.
-    Review,
-}
-
-impl Role {
-    /// The name on every wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Plan => "Plan",
-            Self::Implement => "Implement",
-            Self::Review => "Review",
-        }
-    }
-}
-
-/// One start of an agent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AgentRun {
-    /// What for.
-    pub role: Role,
-    /// What the workspace begins with.
-    pub start: CommitId,
-    /// Where the range to import begins: the newest imported commit, or the base.
-    pub onto: CommitId,
-    /// The layer of dependencies.
-    pub deps: Option<String>,
-    /// The prompt, whole.
-    pub prompt: String,
-    /// The session to go on with.
-    pub resume: Option<String>,
-    /// Seconds of wall clock.
-    pub wall_seconds: u64,
-    /// The most turns.
-    pub max_turns: Option<u32>,
-}
-
-/// What the publisher does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LandAction {
-    /// Gets the base into `upstream`.
-    Fetch {
-        /// The base.
-        commit: CommitId,
-    },
-    /// Imports an agent's bundle: quarantine, gates, remake.
-    Import {
-        /// The agent's run.
-        run: RunName,
-        /// Its epoch.
-        epoch: Epoch,
-        /// Where the range begins.
-        onto: CommitId,
-        /// The task's base.
-        base: CommitId,
-    },
-    /// Imports a rescue bundle under `refs/midwatch/rescue/`.
-    SaveRescue {
-        /// The agent's run that is saved.
-        run: RunName,
-        /// Its epoch.
-        epoch: Epoch,
-        /// The rescue run whose bundle it is.
-        by: RunName,
-        /// The task's base.
-        base: CommitId,
-    },
-    /// Imports a checkpoint.
-    SaveCheckpoint {
-        /// The agent's run.
-        run: RunName,
-        /// Its epoch.
-        epoch: Epoch,
-        /// Counted from 1.
-        number: u32,
-        /// Where the range begins.
-        onto: CommitId,
-    },
-    /// Hands a verified commit over.
-    Publish {
-        /// The commit.
-        commit: CommitId,
-        /// The task's base.
-        base: CommitId,
-        /// The branch of ours.
-        branch: BranchName,
-        /// To the remote.
-        push: bool,
-    },
-    /// Leaves an unverified commit on a local branch.
-    Keep {
-        /// The commit.
-        commit: CommitId,
-        /// The branch of ours.
-        branch: BranchName,
-    },
-}
-
-/// A typed value that a step leaves for another.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Artifact {
-    /// A plan.
-    Plan(String),
-    /// Title and text for the change.
-    PullRequestText {
-        /// One line.
-        title: String,
-        /// Markdown.
-        body: String,
-    },
-    /// A reviewer's verdict.
-    Verdict {
-        /// The change is good.
-        approve: bool,
-        /// What to change.
-        comments: Vec<String>,
-    },
-    /// No change is needed.
-    NoChange(String),
-    /// The agent cannot go on.
-    Blocked(String),
-    /// Work for another task.
-    FollowUpTask(String),
-}
-
-/// What an agent's run left. The outcome is judged from outside; the rest are claims.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AgentResult {
-    /// How it ended.
-    pub outcome: AgentOutcome,
-    /// The session to resume.
-    pub session: Option<String>,
-    /// Tokens and money of this run.
-    pub spent: Spent,
-    /// Its last message.
-    pub text: String,
-    /// Typed outputs.
-    pub artifacts: Vec<Artifact>,
-}
-
-/// What a run came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RunResult {
-    /// A base is there.
-    BaseReady,
-    /// A layer is there.
-    DepsReady {
-        /// Its name.
-        layer: String,
-        /// It was there already: nothing was run.
-        kept: bool,
-    },
-    /// A check said something.
-    Checked(CheckResult),
-    /// An agent ended.
-    Agent(Box<AgentResult>),
-    /// A rescue bundle is there.
-    Bundled,
-    /// The run could not do what it was for.
-    Failed {
-        /// The typed reason.
-        reason: FailReason,
-        /// What was seen.
-        detail: String,
-    },
-    /// The sandbox could not be built.
-    SandboxUnavailable {
-        /// The layer or step.
-        detail: String,
-    },
 }
 
 /// How a task ends, without the proof: that is rebuilt from what is known.
@@ -339,6 +119,8 @@ pub enum EndKind {
     Done,
     /// Needs `--no-check` and an imported commit that was read back.
     Unverified,
+    /// Needs an answer that an agent left.
+    Answered,
     /// Typed output and an empty diff.
     NoChange {
         /// Why.
@@ -490,5 +272,69 @@ pub enum Event {
     Resumed {
         /// Who.
         by: String,
+    },
+    /// One of the task's agents cannot work for now. Another one takes over, or the task waits.
+    AgentUnavailable {
+        /// Its index: 0 is the first, then the fallbacks in their order.
+        agent: usize,
+        /// `CredentialCoolingDown` or `NeedsLogin`.
+        reason: HoldReason,
+        /// What was seen.
+        detail: String,
+        /// When it can be asked again.
+        until: Wake,
+    },
+    /// What another task learnt of a credential that this task uses, too.
+    CredentialLearnt {
+        /// The credential's key.
+        credential: String,
+        /// `CredentialCoolingDown` or `NeedsLogin`.
+        reason: HoldReason,
+        /// When it can be asked again.
+        until: Wake,
+        /// Pauses in a row so far.
+        pauses: u32,
+        /// What was seen.
+        detail: String,
+    },
+    /// The model answered a run: its credential works.
+    ModelAnswered {
+        /// The run.
+        run: RunName,
+        /// Its epoch.
+        epoch: Epoch,
+    },
+    /// Somebody pauses: agents are stopped and saved, then the task is held until resumed.
+    PauseRequested {
+        /// Who.
+        by: String,
+    },
+    /// Somebody approves a plan.
+    PlanApproved {
+        /// The digest of the plan that was seen, see [`crate::plan::digest`].
+        plan: String,
+        /// Who.
+        by: String,
+    },
+    /// Somebody answers an open question.
+    QuestionAnswered {
+        /// The question's id.
+        question: String,
+        /// One of its choices, or free text where it has none.
+        choice: String,
+        /// Who.
+        by: String,
+    },
+    /// Somebody says something to the agent.
+    Messaged {
+        /// What.
+        text: String,
+        /// Who.
+        by: String,
+    },
+    /// Back to the implementing step with what somebody said meanwhile.
+    FollowedUp {
+        /// The implementing step.
+        step: usize,
     },
 }

@@ -10,6 +10,9 @@ pub const MAX_REVIEWS: u32 = 3;
 /// Starts of one step that a retry rule may charge.
 pub const MAX_ATTEMPTS: u32 = 3;
 
+/// How often a plan is made again because somebody asked for it.
+pub const MAX_REPLANS: u32 = 10;
+
 /// A named list of steps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pipeline {
@@ -43,6 +46,8 @@ pub enum StepKind {
     Check,
     /// An agent with a fresh HOME judges the imported commit.
     Review(AgentStep),
+    /// An agent reads and answers; nothing is imported or handed over.
+    Answer(AgentStep),
     /// Somebody has to approve.
     Approval,
     /// The result is handed over.
@@ -65,6 +70,12 @@ impl Pipeline {
     pub fn validate(&self) -> Result<(), InvalidInput> {
         let bad =
             |rule: &str, fix: &str| Err(InvalidInput::new("spec.steps", &self.name, rule, fix));
+        if self.is_answer() {
+            return match self.steps.len() {
+                1 => Ok(()),
+                _ => bad("answers, and has other steps beside", "keep the answering step alone"),
+            };
+        }
         let implement = self.position(|kind| matches!(kind, StepKind::Implement(_)));
         let Some(implement) = implement else {
             return bad("has no implement step", "add a step of kind implement");
@@ -108,6 +119,11 @@ impl Pipeline {
             return bad("allows more than 20 repairs or reviews", "give 0 to 20");
         }
         Ok(())
+    }
+
+    /// Whether its result is an answer instead of a change.
+    pub fn is_answer(&self) -> bool {
+        self.position(|kind| matches!(kind, StepKind::Answer(_))).is_some()
     }
 
     /// Where the implementing step stands. Pipelines are validated before a task is made.

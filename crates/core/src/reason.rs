@@ -22,6 +22,18 @@ pub enum HoldReason {
     Question,
     /// The sandbox cannot be built.
     SandboxUnavailable,
+    /// The model does not answer.
+    ModelDown,
+    /// Somebody paused the task, or all of them.
+    Paused,
+    /// As many tasks of the repository run as may.
+    RepositoryLimit,
+    /// As many tasks of the credential run as may.
+    CredentialLimit,
+    /// Too little of the disk is free to begin, room for saving work included.
+    DiskLow,
+    /// Too little memory is free to run one more task.
+    MemoryLow,
 }
 
 /// Why a task or a run failed.
@@ -83,10 +95,12 @@ pub enum FailReason {
     DependencyFailed,
     /// The turn limit.
     TurnLimit,
-    /// The token limit.
+    /// The context is full, or a limit of tokens was reached.
     TokenLimit,
     /// The cost limit.
     CostLimit,
+    /// The agent waits for a permission that nobody gives.
+    PermissionNeeded,
     /// Midwatch itself.
     Internal,
 }
@@ -121,6 +135,25 @@ pub enum RetryRule {
     HoldForLogin,
 }
 
+/// How long to wait before a next try: doubled each time, up to a cap. A jitter is added, see
+/// [`crate::pause`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pause {
+    /// Seconds before the second try.
+    pub first: i64,
+    /// Seconds at most.
+    pub most: i64,
+}
+
+/// What becomes of the conversation at the next try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionRule {
+    /// It goes on, where the agent can.
+    Resume,
+    /// A new one begins, and is told what the old one came to.
+    Fresh,
+}
+
 /// One line of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReasonFacts {
@@ -128,6 +161,12 @@ pub struct ReasonFacts {
     pub fault: Fault,
     /// What is done about it.
     pub retry: RetryRule,
+    /// How long to wait before that, growing.
+    pub pause: Pause,
+    /// Whether the next try goes on with the conversation.
+    pub session: SessionRule,
+    /// Another agent of the profile is asked first, where there is one.
+    pub elsewhere: bool,
     /// What the user can do next.
     pub hint: &'static str,
 }
@@ -167,6 +206,12 @@ names!(HoldReason {
     Approval,
     Question,
     SandboxUnavailable,
+    ModelDown,
+    Paused,
+    RepositoryLimit,
+    CredentialLimit,
+    DiskLow,
+    MemoryLow,
 });
 
 names!(FailReason {
@@ -200,6 +245,7 @@ names!(FailReason {
     TurnLimit,
     TokenLimit,
     CostLimit,
+    PermissionNeeded,
     Internal,
 });
 
@@ -218,6 +264,12 @@ impl HoldReason {
             }
             Self::Question => "read it with `midwatch explain`, then `midwatch answer`",
             Self::SandboxUnavailable => "`midwatch doctor` names the missing layer",
+            Self::ModelDown => "it is tried again by itself",
+            Self::Paused => "it goes on with `midwatch resume`, or `midwatch resume --all`",
+            Self::RepositoryLimit => "it starts when another task of the repository ends",
+            Self::CredentialLimit => "it starts when another task of the credential ends",
+            Self::DiskLow => "free disk space; it starts by itself",
+            Self::MemoryLow => "it starts when memory is free, or when no other task runs",
         }
     }
 }
@@ -255,7 +307,7 @@ impl FailReason {
             }
             Self::Looping => (
                 Agent,
-                Never,
+                Charged,
                 "see the transcript with `midwatch logs`, then word the goal another way",
             ),
             Self::OutOfMemory => (Agent, Never, "raise the memory limit in the profile"),
@@ -304,16 +356,110 @@ impl FailReason {
                 (Agent, Never, "raise the turn limit in the profile; the work so far is saved")
             }
             Self::TokenLimit => {
-                (Agent, Never, "raise the token limit in the profile; the work so far is saved")
+                (Agent, Charged, "cut the goal into smaller ones; the work so far is saved")
             }
             Self::CostLimit => {
                 (Agent, Never, "raise the cost limit in the profile; the work so far is saved")
+            }
+            Self::PermissionNeeded => {
+                (User, Never, "allow it in the profile, or say in the goal how to do without")
             }
             Self::Internal => {
                 (Midwatch, Charged, "this is our fault: please report it with `midwatch logs`")
             }
         };
-        ReasonFacts { fault, retry, hint }
+        ReasonFacts {
+            fault,
+            retry,
+            pause: self.pause(),
+            session: self.session(),
+            elsewhere: self.elsewhere(),
+            hint,
+        }
+    }
+
+    /// How long to wait before the next try, where there is one.
+    const fn pause(self) -> Pause {
+        match self {
+            // A provider that is down or overloaded needs minutes, and so do machines.
+            Self::ModelUnavailable => Pause { first: 10, most: 600 },
+            Self::Evicted | Self::NodeLost => Pause { first: 5, most: 300 },
+            // No reset was told: what a limit per minute needs first, hours at last.
+            Self::UsageLimit | Self::RateLimit => Pause { first: 60, most: 3_600 },
+            Self::Authentication
+            | Self::Timeout
+            | Self::Stalled
+            | Self::AgentFailed
+            | Self::Looping
+            | Self::OutOfMemory
+            | Self::ProcessLimit
+            | Self::OutputLimit
+            | Self::Disk
+            | Self::EmptyDiff
+            | Self::CheckCouldNotRun
+            | Self::AlreadyRedOnBase
+            | Self::VerificationFailed
+            | Self::ReviewRejected
+            | Self::SecretFound
+            | Self::ProtectedPath
+            | Self::MergeConflict
+            | Self::PushRejected
+            | Self::SetupFailed
+            | Self::Image
+            | Self::InvalidInput
+            | Self::DependencyFailed
+            | Self::TurnLimit
+            | Self::TokenLimit
+            | Self::CostLimit
+            | Self::PermissionNeeded
+            | Self::Internal => Pause { first: 5, most: 300 },
+        }
+    }
+
+    /// Whether going on with the conversation can help. What led into a loop or filled the
+    /// context would only lead there again.
+    const fn session(self) -> SessionRule {
+        match self {
+            Self::Looping | Self::TokenLimit => SessionRule::Fresh,
+            Self::Authentication
+            | Self::UsageLimit
+            | Self::RateLimit
+            | Self::ModelUnavailable
+            | Self::Timeout
+            | Self::Stalled
+            | Self::AgentFailed
+            | Self::OutOfMemory
+            | Self::ProcessLimit
+            | Self::OutputLimit
+            | Self::Disk
+            | Self::EmptyDiff
+            | Self::CheckCouldNotRun
+            | Self::AlreadyRedOnBase
+            | Self::VerificationFailed
+            | Self::ReviewRejected
+            | Self::SecretFound
+            | Self::ProtectedPath
+            | Self::MergeConflict
+            | Self::PushRejected
+            | Self::SetupFailed
+            | Self::Image
+            | Self::Evicted
+            | Self::NodeLost
+            | Self::InvalidInput
+            | Self::DependencyFailed
+            | Self::TurnLimit
+            | Self::CostLimit
+            | Self::PermissionNeeded
+            | Self::Internal => SessionRule::Resume,
+        }
+    }
+
+    /// Whether another agent, model or credential may get on where this one did not.
+    const fn elsewhere(self) -> bool {
+        matches!(
+            self,
+            Self::Authentication | Self::UsageLimit | Self::RateLimit | Self::ModelUnavailable
+        )
     }
 }
 

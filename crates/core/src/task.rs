@@ -2,57 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::agent::{AgentKind, CredentialKind};
-use crate::event::{Action, ActionKey, LandAction, RunOrder};
+use crate::event::{Action, ActionKey, LandAction, RunOrder, RunWork};
 use crate::evidence::{CheckResult, Evidence};
-use crate::id::{BranchName, CommitId, Epoch, RunName, TaskName};
+use crate::id::{CommitId, Epoch, RunName};
 use crate::landing::{Imported, Kept, Landed, ReadBack};
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Step, StepKind};
+use crate::plan::{Asked, digest};
 use crate::reason::{FailReason, HoldReason};
 use crate::time::Time;
 
-/// Everything that was ordered. Immutable once submitted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TaskSpec {
-    /// The name.
-    pub name: TaskName,
-    /// What a person asked.
-    pub goal: String,
-    /// The repository's key: identifies its mirror.
-    pub repository: String,
-    /// The base.
-    pub base: CommitId,
-    /// The steps.
-    pub pipeline: Pipeline,
-    /// Which adapter.
-    pub agent: AgentKind,
-    /// The profile's name; HOME belongs to task, step and profile.
-    pub profile: String,
-    /// The model.
-    pub model: Option<String>,
-    /// The kind of credential.
-    pub credential: CredentialKind,
-    /// Standing instructions.
-    pub instructions: String,
-    /// The check commands, in order.
-    pub checks: Vec<String>,
-    /// The command that installs dependencies.
-    pub setup: Option<String>,
-    /// Asked for without any check.
-    pub no_check: bool,
-    /// Accept exactly the base's failing set.
-    pub known_failures: bool,
-    /// The branch of ours.
-    pub branch: BranchName,
-    /// Push it to the remote instead of leaving it in the user's repository.
-    pub push: bool,
-    /// Seconds of wall clock for each agent run.
-    pub wall_seconds: u64,
-    /// The most turns of an agent run.
-    pub max_turns: Option<u32>,
-    /// Higher goes first.
-    pub priority: i32,
-}
+mod spec;
+
+pub use spec::{Fallback, Follows, TaskSpec};
 
 /// Where a task stands. Waiting for approval, a reset, a busy branch are all `Held`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,6 +59,8 @@ pub enum WakeEvent {
     Approval,
     /// Somebody resumes it.
     Resume,
+    /// Somebody answers its questions.
+    Answer,
 }
 
 /// How a task ended.
@@ -107,6 +70,11 @@ pub enum Outcome {
     Done(Box<Landed>),
     /// Asked for without checks: a local branch.
     Unverified(Box<Kept>),
+    /// The question was answered; nothing was changed or handed over.
+    Answered {
+        /// The answer.
+        text: String,
+    },
     /// The goal needed no change: said so, and the diff is empty.
     NoChange {
         /// Why.
@@ -132,6 +100,7 @@ impl State {
             Self::Held(_) => "Held",
             Self::Ended(Outcome::Done(_)) => "Done",
             Self::Ended(Outcome::Unverified(_)) => "Unverified",
+            Self::Ended(Outcome::Answered { .. }) => "Answered",
             Self::Ended(Outcome::NoChange { .. }) => "NoChange",
             Self::Ended(Outcome::Failed { .. }) => "Failed",
             Self::Ended(Outcome::Cancelled) => "Cancelled",
@@ -192,6 +161,48 @@ pub struct Failure {
     pub detail: String,
     /// When a limit resets.
     pub resets_at: Option<Time>,
+    /// Whose run it was, for an agent's.
+    pub agent: Option<usize>,
+}
+
+/// An agent that cannot work for now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unavailable {
+    /// `CredentialCoolingDown`, `NeedsLogin` or `ModelDown`.
+    pub reason: HoldReason,
+    /// What was seen.
+    pub detail: String,
+    /// When it can be asked again.
+    pub until: Wake,
+}
+
+/// An agent's run that did not end by itself, as the next one is told of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interrupted {
+    /// What was found, in a sentence.
+    pub finding: String,
+    /// The end of what the agent said last.
+    pub last_words: String,
+}
+
+/// What somebody said to the agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// The words.
+    pub text: String,
+    /// Who.
+    pub by: String,
+}
+
+/// A question that somebody decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// What was asked.
+    pub question: String,
+    /// What was chosen.
+    pub choice: String,
+    /// By whom.
+    pub by: String,
 }
 
 /// Tokens and money over all runs.
@@ -300,6 +311,24 @@ pub struct Task {
     pub retry_at: Option<Time>,
     /// Approved by somebody: the commit and who.
     pub approved: Option<(CommitId, String)>,
+    /// The plan that somebody approved, by its digest, and who.
+    pub plan_approved: Option<(String, String)>,
+    /// Plans made again because somebody asked for it.
+    pub replans: u32,
+    /// What the newest run asked.
+    pub questions: Vec<Asked>,
+    /// What people decided so far.
+    pub settled: Vec<Settled>,
+    /// What was said to the agent and is in no prompt yet.
+    pub messages: Vec<Said>,
+    /// Agents that cannot work for now, by index.
+    pub unavailable: BTreeMap<usize, Unavailable>,
+    /// The step's last run that did not end by itself.
+    pub interrupted: Option<Interrupted>,
+    /// The answer, where the pipeline is for one.
+    pub answer: Option<String>,
+    /// Who paused it.
+    pub paused: Option<String>,
     /// A cancellation was asked for.
     pub cancel: bool,
     /// What the target has.
@@ -316,6 +345,9 @@ impl Task {
     /// A task that was just submitted.
     pub fn new(spec: TaskSpec) -> Self {
         let base_evidence = Evidence::new(spec.base.clone());
+        let follows = spec.follows.as_deref().cloned();
+        let (resume_from, sessions) =
+            follows.map_or((None, BTreeMap::new()), |follows| (follows.start, follows.sessions));
         Self {
             spec,
             state: State::Queued,
@@ -328,7 +360,7 @@ impl Task {
             base_evidence,
             evidence: BTreeMap::new(),
             imported: None,
-            resume_from: None,
+            resume_from,
             unsaved: None,
             ending: None,
             base_ready: false,
@@ -339,7 +371,7 @@ impl Task {
             no_change: None,
             checkpoint: None,
             checkpoints_saved: BTreeMap::new(),
-            sessions: BTreeMap::new(),
+            sessions,
             plan: None,
             repair: None,
             review: None,
@@ -352,6 +384,15 @@ impl Task {
             pauses: 0,
             retry_at: None,
             approved: None,
+            plan_approved: None,
+            replans: 0,
+            questions: vec![],
+            settled: vec![],
+            messages: vec![],
+            unavailable: BTreeMap::new(),
+            interrupted: None,
+            answer: None,
+            paused: None,
             cancel: false,
             read_back: None,
             rescue_ref: None,
@@ -384,6 +425,75 @@ impl Task {
         })
     }
 
+    /// The step at hand.
+    pub fn step(&self) -> Option<&Step> {
+        match self.stage {
+            Stage::Step(index) => self.spec.pipeline.steps.get(index),
+            Stage::Fetch | Stage::Base | Stage::Setup | Stage::BaseChecks => None,
+        }
+    }
+
+    /// The conversation that a run goes on with or began.
+    pub fn session_of(&self, order: &RunOrder) -> Option<&str> {
+        let agent = match &order.work {
+            RunWork::Agent(run) => run.agent,
+            RunWork::Checkout { .. }
+            | RunWork::Setup { .. }
+            | RunWork::Check { .. }
+            | RunWork::Rescue { .. } => 0,
+        };
+        let key = self.spec.session_key(order.step.as_str(), agent);
+        self.sessions.get(&key).map(String::as_str)
+    }
+
+    /// Questions that nobody has answered.
+    pub fn open_questions(&self) -> impl Iterator<Item = &Asked> {
+        self.questions.iter().filter(|asked| asked.answer.is_none())
+    }
+
+    /// The plan that an approval at the step at hand would be of, by its digest. None where the
+    /// approval is of a commit.
+    pub fn plan_at_hand(&self) -> Option<String> {
+        let Stage::Step(index) = self.stage else {
+            return None;
+        };
+        let here = matches!(self.step()?.kind, StepKind::Approval);
+        let before = index < self.spec.pipeline.implement_at();
+        let plan = self.plan.as_ref().filter(|_| here && before)?;
+        Some(digest(plan, &self.questions))
+    }
+
+    /// Whether anything that is left to do needs an agent.
+    pub fn needs_agent(&self) -> bool {
+        let publishes = self.step().is_some_and(|step| matches!(step.kind, StepKind::Publish));
+        !publishes || !self.messages.is_empty()
+    }
+
+    /// The first agent that can work now; else why none can, and until when.
+    ///
+    /// # Errors
+    /// The hold that the task has to be put into.
+    pub fn agent_at(&self, now: Time) -> Result<usize, Hold> {
+        let mut soonest: Option<&Unavailable> = None;
+        for agent in 0..self.spec.agents() {
+            match self.unavailable.get(&agent) {
+                None => return Ok(agent),
+                Some(gone) if matches!(gone.until, Wake::At(at) if at <= now) => return Ok(agent),
+                Some(gone) if soonest.is_none_or(|other| gone.until < other.until) => {
+                    soonest = Some(gone);
+                }
+                Some(_) => {}
+            }
+        }
+        // A task has one agent at least, so there is one that is gone.
+        let gone = soonest.cloned().unwrap_or(Unavailable {
+            reason: HoldReason::NeedsLogin,
+            detail: String::new(),
+            until: Wake::On(WakeEvent::Resume),
+        });
+        Err(Hold { reason: gone.reason, detail: gone.detail, until: gone.until })
+    }
+
     /// The commit that new work starts from: the newest imported one, else the base.
     pub fn head(&self) -> &CommitId {
         self.imported.as_ref().map_or(&self.spec.base, Imported::commit)
@@ -392,5 +502,51 @@ impl Task {
     /// Evidence for the newest imported commit, if any.
     pub fn head_evidence(&self) -> Option<&Evidence> {
         self.evidence.get(self.head())
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use crate::agent::{AgentKind, CredentialKind};
+    use crate::id::{BranchName, CommitId, StepName, TaskName};
+    use crate::pipeline::{AgentStep, Pipeline, Step, StepKind};
+    use crate::plan::Questions;
+    use crate::task::TaskSpec;
+
+    /// A task for unit tests; stories and walks are in `tests/it`.
+    pub(crate) fn spec(name: &str, credential: Option<&str>) -> TaskSpec {
+        let agent = AgentStep { template: "{{goal}}".into(), wall_seconds: None, max_turns: None };
+        let step = |name: &str, kind| Step { name: StepName::parse(name).unwrap(), kind };
+        let steps = vec![
+            step("implement", StepKind::Implement(agent)),
+            step("check", StepKind::Check),
+            step("publish", StepKind::Publish),
+        ];
+        TaskSpec {
+            name: TaskName::parse(name).unwrap(),
+            goal: "g".into(),
+            repository: "r".into(),
+            base: CommitId::parse(&"0".repeat(40)).unwrap(),
+            pipeline: Pipeline { name: "p".into(), steps, max_repairs: 3, max_reviews: 3 },
+            agent: AgentKind::Custom,
+            profile: "custom".into(),
+            model: None,
+            credential: CredentialKind::None,
+            credential_key: credential.map(ToOwned::to_owned),
+            resumes: true,
+            fallbacks: vec![],
+            questions: Questions::Proceed,
+            follows: None,
+            instructions: String::new(),
+            checks: vec!["true".into()],
+            setup: None,
+            no_check: false,
+            known_failures: false,
+            branch: BranchName::parse("b").unwrap(),
+            push: false,
+            wall_seconds: 60,
+            max_turns: None,
+            priority: 0,
+        }
     }
 }

@@ -3,11 +3,11 @@
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use midwatch_core::admit::{Entry, Grant, Queue, admit};
+use midwatch_core::admit::{Entry, Grant, Queue, Waiting, admit, next_reset};
 use midwatch_core::event::Event;
 use midwatch_core::id::TaskName;
 use midwatch_core::ports::{ActOnLand, ActOnRun, Clock, Store};
-use midwatch_core::task::State;
+use midwatch_core::task::{State, Task};
 use midwatch_core::time::Time;
 
 use crate::engine::{Engine, EngineError, Settled};
@@ -41,6 +41,7 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
         if let Some(error) = failed {
             return Err(error);
         }
+        self.spread_news()?;
         self.admit()?;
         let names: Vec<TaskName> = self.tasks().keys().cloned().collect();
         let mut earliest: Option<Time> = None;
@@ -49,9 +50,14 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
                 earliest = Some(earliest.map_or(at, |other| other.min(at)));
             }
         }
+        // What one task learnt is known to all before another one is let in.
+        if self.spread_news()? {
+            self.inner.turn.notify_one();
+        }
         // A task that was released or ended may have made room.
         self.admit()?;
-        Ok(earliest)
+        let reset = next_reset(&self.queue(), self.now());
+        Ok(earliest.into_iter().chain(reset).min())
     }
 
     /// Decides until there is nothing to store, then starts what is open.
@@ -73,12 +79,40 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
         }
     }
 
+    /// Tells every task that could still start a run what is known of its credentials; whether
+    /// there was something to tell.
+    fn spread_news(&self) -> Result<bool, EngineError<S::Error>> {
+        let now = self.now();
+        let mut told = false;
+        let could_start = |task: &Task| match &task.state {
+            State::Queued | State::Running(_) => !task.cancel,
+            State::Held(_) | State::Ended(_) => false,
+        };
+        let names: Vec<TaskName> = self.tasks().keys().cloned().collect();
+        for name in names {
+            let news = {
+                let tasks = self.tasks();
+                let task = tasks.get(&name).map(|live| &live.task).filter(|task| could_start(task));
+                task.map_or_else(Vec::new, |task| self.credentials().news_for(task, now))
+            };
+            if !news.is_empty() {
+                told |= self.record(&name, &news)?;
+            }
+        }
+        Ok(told)
+    }
+
     fn admit(&self) -> Result<(), EngineError<S::Error>> {
         let now = self.now();
         for grant in admit(&self.queue(), now) {
-            if let Grant::Admit(name) = grant
-                && self.record(&name, &[Event::Admitted])?
-            {
+            let Grant::Admit(name) = grant else { continue };
+            let mut events = {
+                let tasks = self.tasks();
+                let task = tasks.get(&name).map(|live| &live.task);
+                task.map_or_else(Vec::new, |task| self.credentials().history_for(task, now))
+            };
+            events.push(Event::Admitted);
+            if self.record(&name, &events)? {
                 self.inner.turn.notify_one();
             }
         }
@@ -87,31 +121,43 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
 
     /// What the queue looks like now.
     pub fn queue(&self) -> Queue {
+        let now = self.now();
         let tasks = self.tasks();
-        let entries = tasks.values().filter_map(|live| {
-            let running = match &live.task.state {
-                State::Queued if live.task.cancel => return None,
-                State::Queued => false,
-                State::Running(_) => true,
-                State::Held(_) | State::Ended(_) => return None,
-            };
-            Some(Entry {
-                name: live.task.spec.name.clone(),
-                repository: live.task.spec.repository.clone(),
-                branch: live.task.spec.branch.clone(),
-                priority: live.task.spec.priority,
-                since: live.since,
-                running,
-            })
-        });
-        Queue { slots: self.inner.ports.slots, entries: entries.collect() }
+        let entries =
+            tasks.values().filter_map(|live| Entry::of(&live.task, live.since, now)).collect();
+        Queue {
+            limits: self.inner.ports.limits,
+            observed: (self.inner.ports.observe)(),
+            paused: self.paused(),
+            credentials: self.credentials().clone(),
+            entries,
+        }
+    }
+
+    /// Who paused everything.
+    pub fn paused(&self) -> Option<String> {
+        self.inner.paused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Lets nobody in any more, or again. What is stored of it is the caller's affair.
+    pub fn pause(&self, by: Option<String>) {
+        *self.inner.paused.lock().unwrap_or_else(PoisonError::into_inner) = by;
+        self.inner.turn.notify_one();
     }
 
     /// Why a queued task waits, and its place.
-    pub fn waiting(&self, name: &TaskName) -> Option<(midwatch_core::reason::HoldReason, usize)> {
-        admit(&self.queue(), self.now()).into_iter().find_map(|grant| match grant {
-            Grant::Wait { name: of, reason, position } if of == *name => Some((reason, position)),
-            Grant::Wait { .. } | Grant::Admit(_) => None,
-        })
+    pub fn waiting(&self, name: &TaskName) -> Option<Waiting> {
+        self.waiting_all().into_iter().find(|waiting| waiting.name == *name)
+    }
+
+    /// Every queued task that waits, in the order in which they would begin.
+    pub fn waiting_all(&self) -> Vec<Waiting> {
+        let grants = admit(&self.queue(), self.now()).into_iter();
+        grants
+            .filter_map(|grant| match grant {
+                Grant::Wait(waiting) => Some(waiting),
+                Grant::Admit(_) => None,
+            })
+            .collect()
     }
 }

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use midwatch_core::admit::{Limits, Observed};
+use midwatch_core::credentials::Credentials;
 use midwatch_core::decide::decide;
-use midwatch_core::event::{Action, ActionKey, Event, RunOrder};
+use midwatch_core::event::{Action, ActionKey, Event, RunOrder, RunResult};
 use midwatch_core::id::{RunName, TaskName};
 use midwatch_core::ports::{ActOnLand, ActOnRun, Clock, Store, Stored};
 use midwatch_core::task::{State, Task, TaskSpec, Wake};
@@ -27,8 +29,10 @@ pub struct Ports<S, R, L, C> {
     pub lands: L,
     /// The clock.
     pub clock: C,
-    /// Tasks that may run at once.
-    pub slots: usize,
+    /// How much may go on at once.
+    pub limits: Limits,
+    /// What the machine has left, asked for at each turn.
+    pub observe: fn() -> Observed,
     /// Told before and after everything that is stored or done, with what it is. Tests let the
     /// process die there; everybody else passes [`pass`].
     pub point: fn(&str, &str),
@@ -90,6 +94,10 @@ type Shared<S, R, L, C> = Inner<S, R, L, C, EngineError<<S as Store>::Error>>;
 pub(crate) struct Inner<S, R, L, C, E> {
     pub(crate) ports: Ports<S, R, L, C>,
     pub(crate) tasks: Mutex<BTreeMap<TaskName, Live>>,
+    /// What is known of credentials. Locked after the tasks, never before.
+    pub(crate) credentials: Mutex<Credentials>,
+    /// Who paused everything.
+    pub(crate) paused: Mutex<Option<String>>,
     pub(crate) changes: broadcast::Sender<Change>,
     /// How many changes were told so far.
     pub(crate) told: AtomicU64,
@@ -112,20 +120,12 @@ impl<S: Store, R, L, C> Clone for Engine<S, R, L, C> {
 impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
     /// Reads every open task from the store. Nothing happens before [`Engine::run`].
     pub fn load(ports: Ports<S, R, L, C>) -> Result<Self, EngineError<S::Error>> {
-        let mut tasks = BTreeMap::new();
-        for (spec, log) in ports.store.open_tasks().map_err(EngineError::Store)? {
-            let name = spec.name.clone();
-            let since = log.last().map_or(ports.clock.now(), |last| last.at);
-            let seq = log.last().map_or(0, |last| last.seq);
-            let task = Task::replay(spec, log.iter().map(|stored| &stored.event))
-                .map_err(|illegal| EngineError::Replay { task: name.clone(), illegal })?;
-            if !task.state.is_terminal() {
-                tasks.insert(name, Live { task, seq, since, performing: BTreeSet::new() });
-            }
-        }
+        let (tasks, credentials) = read(&ports)?;
         let inner = Inner {
             ports,
             tasks: Mutex::new(tasks),
+            credentials: Mutex::new(credentials),
+            paused: Mutex::new(None),
             changes: broadcast::Sender::new(CHANGES_KEPT),
             told: AtomicU64::new(0),
             turn: Notify::new(),
@@ -284,6 +284,7 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
         let stored = ports.store.append(name, live.seq, events, now).map_err(EngineError::Store)?;
         (ports.point)("after-store", what);
         let queued_before = matches!(live.task.state, State::Queued);
+        self.learn(&live.task, events);
         let before = Arc::new(std::mem::replace(&mut live.task, after));
         live.seq = stored.last().map_or(live.seq, |last| last.seq);
         if !queued_before {
@@ -301,6 +302,20 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
         Ok(true)
     }
 
+    /// Takes in what stored events say of credentials.
+    fn learn(&self, before: &Task, events: &[Event]) {
+        if !events.iter().any(tells_of_credentials) {
+            return;
+        }
+        let mut credentials = self.credentials();
+        learn(&mut credentials, before.clone(), events.iter());
+    }
+
+    pub(crate) fn credentials(&self) -> MutexGuard<'_, Credentials> {
+        // A fold of what is stored: the worst that a panic left is a pause too many.
+        self.inner.credentials.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Actions of a task that nobody in this process performs yet.
     pub(crate) fn unperformed(&self, name: &TaskName) -> Vec<(Task, Action)> {
         let mut tasks = self.tasks();
@@ -316,5 +331,66 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
             .collect();
         live.performing.extend(fresh.iter().map(|(key, _)| key.clone()));
         fresh.into_iter().map(|(_, action)| (live.task.clone(), action)).collect()
+    }
+}
+
+type Read = (BTreeMap<TaskName, Live>, Credentials);
+
+/// Every open task from its log. What is known of credentials is learnt in the order in which it
+/// was stored, whichever task stored it.
+fn read<S: Store, R, L, C: Clock>(
+    ports: &Ports<S, R, L, C>,
+) -> Result<Read, EngineError<S::Error>> {
+    let mut tasks = BTreeMap::new();
+    let mut told: Vec<(Time, Task, Event)> = Vec::new();
+    for (spec, log) in ports.store.open_tasks().map_err(EngineError::Store)? {
+        let name = spec.name.clone();
+        let since = log.last().map_or(ports.clock.now(), |last| last.at);
+        let seq = log.last().map_or(0, |last| last.seq);
+        let mut task = Task::new(spec);
+        for stored in &log {
+            if tells_of_credentials(&stored.event) {
+                told.push((stored.at, task.clone(), stored.event.clone()));
+            }
+            task.apply(&stored.event)
+                .map_err(|illegal| EngineError::Replay { task: name.clone(), illegal })?;
+        }
+        if !task.state.is_terminal() {
+            tasks.insert(name, Live { task, seq, since, performing: BTreeSet::new() });
+        }
+    }
+    told.sort_by_key(|(at, _, _)| *at);
+    let mut credentials = Credentials::default();
+    for (_, before, event) in told {
+        learn(&mut credentials, before, std::iter::once(&event));
+    }
+    Ok((tasks, credentials))
+}
+
+/// Whether an event can change what is known of credentials; the others are not kept for it.
+fn tells_of_credentials(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::AgentUnavailable { .. }
+            | Event::CredentialLearnt { .. }
+            | Event::ModelAnswered { .. }
+            | Event::RunEnded { result: RunResult::Agent(_), .. }
+            | Event::Admitted
+            | Event::Resumed { .. }
+            | Event::Held(_)
+            | Event::Ended(_)
+    )
+}
+
+fn learn<'a>(
+    credentials: &mut Credentials,
+    mut task: Task,
+    events: impl Iterator<Item = &'a Event>,
+) {
+    for event in events {
+        let before = task.clone();
+        if task.apply(event).is_ok() {
+            credentials.learn(&before, event, &task);
+        }
     }
 }

@@ -11,5 +11,5 @@ mod command;
 mod engine;
 mod perform;
 
-pub use command::{CommandError, Decided};
+pub use command::{CommandError, Decided, Seen};
 pub use engine::{Change, Engine, EngineError, Ports, pass};

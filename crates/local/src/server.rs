@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use midwatch_api::control::{Command, Refusal, Submit, Submitted, TaskView};
 use midwatch_api::task::{CredentialRef, TaskOrder};
+use midwatch_core::admit::{Limits, Observed};
 use midwatch_core::event::Event;
 use midwatch_core::id::{CommitId, TaskName};
 use midwatch_core::input::InvalidInput;
 use midwatch_core::ports::{ActOnLand, Clock as _};
 use midwatch_core::task::Task;
-use midwatch_engine::{CommandError, Decided, Engine, EngineError, Ports};
+use midwatch_engine::{CommandError, Decided, Engine, EngineError, Ports, Seen};
 use tokio::sync::{broadcast, mpsc};
 
 use crate::access::Access;
@@ -33,6 +34,13 @@ const NAME_TRIES: u32 = 1000;
 
 /// Tasks that run at once, when the operator does not say.
 pub const DEFAULT_SLOTS: usize = 4;
+/// Bytes of disk that are kept for each running task: its workspace and, above all, its rescue.
+const TASK_DISK: u64 = 512 << 20;
+/// Bytes of memory that have to be free for one more task: what the leanest agent CLI was seen to
+/// use, and as much again for what it starts.
+const TASK_MEMORY: u64 = 512 << 20;
+/// Bytes of disk that stay free whatever runs, for the database and the logs.
+const SPARE_DISK: u64 = 256 << 20;
 
 type LocalEngine<A, L> = Engine<SharedStore, Launcher<A>, L, SystemClock>;
 
@@ -53,8 +61,10 @@ pub struct Server<A: Access, L: ActOnLand> {
 pub struct Settings {
     /// The executable that is started as `PROGRAM runner FOLDER`.
     pub program: std::path::PathBuf,
-    /// Tasks that run at once.
-    pub slots: usize,
+    /// How much goes on at once.
+    pub limits: Limits,
+    /// What the machine has left.
+    pub observe: fn() -> Observed,
     /// Told before and after everything that is stored or done; see the engine's ports.
     pub point: fn(&str, &str),
 }
@@ -62,7 +72,13 @@ pub struct Settings {
 impl Settings {
     /// The usual ones.
     pub fn new(program: std::path::PathBuf) -> Self {
-        Self { program, slots: DEFAULT_SLOTS, point: midwatch_engine::pass }
+        let limits = Limits {
+            task_disk: TASK_DISK,
+            task_memory: TASK_MEMORY,
+            spare_disk: SPARE_DISK,
+            ..Limits::slots(DEFAULT_SLOTS)
+        };
+        Self { program, limits, observe: Observed::default, point: midwatch_engine::pass }
     }
 }
 
@@ -91,7 +107,8 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             runs,
             lands,
             clock: SystemClock,
-            slots: settings.slots,
+            limits: settings.limits,
+            observe: settings.observe,
             point: settings.point,
         };
         let engine = Engine::load(ports)?;
@@ -155,9 +172,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             return false;
         };
         match event {
-            Event::SessionKnown { session, .. } => {
-                task.sessions.get(order.step.as_str()) != Some(session)
-            }
+            Event::SessionKnown { session, .. } => task.session_of(order) != Some(session.as_str()),
             Event::CheckpointSeen { number, epoch, .. } => {
                 let saved = task.checkpoints_saved.get(epoch).is_some_and(|last| last >= number);
                 let seen =
@@ -258,7 +273,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             Command::Cancel { by } => (Decided::Cancel, by),
             Command::Approve { commit, by } => {
                 let commit = commit.map(|commit| CommitId::parse(&commit)).transpose();
-                (Decided::Approve(commit.map_err(refused)?), by)
+                (Decided::Approve(commit.map_err(refused)?.map(Seen::Commit)), by)
             }
             Command::Reject { feedback, by } => (Decided::Reject(feedback), by),
             Command::Resume { by } => (Decided::Resume, by),
@@ -266,7 +281,10 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         self.engine.command(&name, decided, &by).map_err(|error| match &error {
             CommandError::NotOpen
             | CommandError::NotNow { .. }
-            | CommandError::AnotherCommit(_) => Refusal {
+            | CommandError::AnotherCommit(_)
+            | CommandError::AnotherPlan(_)
+            | CommandError::OpenQuestions(_)
+            | CommandError::NoSuchAnswer(_) => Refusal {
                 message: error.to_string(),
                 hint: Some(format!("`midwatch explain {name}` says where it stands")),
                 exit: 2,
@@ -327,7 +345,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         let task = self.task_of(row)?;
         let events = self.store.events(&row.name, 0).map_err(|e| internal(&e))?;
         let waiting = self.engine.waiting(&task.spec.name);
-        Ok(view::task(&task, row, &events, &self.folder, waiting))
+        Ok(view::task(&task, row, &events, &self.folder, waiting.as_ref()))
     }
 }
 

@@ -3,11 +3,12 @@
 use midwatch_api::control::{RunView, TaskView};
 use midwatch_api::pipeline::Kind as StepKind;
 use midwatch_api::view::{CheckLine, LINE_VERSION, Progress, ResultLine, UsageLine};
+use midwatch_core::admit::Waiting;
 use midwatch_core::event::{Action, EndKind, Event, RunOrder, RunResult, RunWork};
 use midwatch_core::evidence::{CheckOutcome, CheckResult, Evidence, Exit, NotItsOwn};
 use midwatch_core::id::{Epoch, RunName};
 use midwatch_core::ports::Stored;
-use midwatch_core::reason::{FailReason, HoldReason};
+use midwatch_core::reason::FailReason;
 use midwatch_core::task::{Outcome, State, Task, Wake};
 
 use crate::folder::StateFolder;
@@ -67,7 +68,7 @@ fn transcript(task: &Task, row: &TaskRow, folder: &StateFolder) -> Option<String
 
 fn has_agent(kind: StepKind) -> bool {
     match kind {
-        StepKind::Agent | StepKind::Review => true,
+        StepKind::Agent | StepKind::Review | StepKind::Answer => true,
         StepKind::Check | StepKind::Approval | StepKind::Publish => false,
     }
 }
@@ -87,7 +88,9 @@ fn why(task: &Task) -> (Option<String>, Option<String>, Option<String>) {
             text("no check was run: nobody knows whether it works"),
             text("run its checks yourself before you merge it"),
         ),
-        State::Queued | State::Running(_) | State::Ended(Outcome::Done(_) | Outcome::Cancelled) => {
+        State::Queued
+        | State::Running(_)
+        | State::Ended(Outcome::Done(_) | Outcome::Answered { .. } | Outcome::Cancelled) => {
             (None, None, None)
         }
     }
@@ -168,7 +171,7 @@ pub fn task(
     row: &TaskRow,
     events: &[Stored],
     folder: &StateFolder,
-    waiting: Option<(HoldReason, usize)>,
+    waiting: Option<&Waiting>,
 ) -> TaskView {
     TaskView {
         result: result(task, row, folder),
@@ -209,11 +212,12 @@ fn runs(task: &Task, events: &[Stored], folder: &StateFolder) -> Vec<RunView> {
 }
 
 /// Why a task waits, or what it does, in one sentence.
-fn explain(task: &Task, waiting: Option<(HoldReason, usize)>) -> String {
+fn explain(task: &Task, waiting: Option<&Waiting>) -> String {
     match &task.state {
         State::Queued => match waiting {
-            Some((reason, position)) => {
-                format!("waits at place {position} of the queue ({reason}): {}", reason.hint())
+            Some(Waiting { reason, detail, position, of, .. }) => {
+                let hint = reason.hint();
+                format!("waits at place {position} of {of} ({reason}): {detail}; {hint}")
             }
             None => "is about to begin".to_owned(),
         },
@@ -245,6 +249,7 @@ fn explain(task: &Task, waiting: Option<(HoldReason, usize)>) -> String {
         State::Ended(Outcome::Unverified(_)) => {
             "is on its branch, unverified: no check was run".to_owned()
         }
+        State::Ended(Outcome::Answered { .. }) => "is answered".to_owned(),
         State::Ended(Outcome::NoChange { why }) => format!("needed no change: {why}"),
         State::Ended(Outcome::Cancelled) => "was cancelled".to_owned(),
     }
@@ -286,6 +291,10 @@ pub fn progress(task: &Task, event: &Event) -> Option<Progress> {
         Event::ReviewReturned { .. } => {
             Some(Progress::Repair { round: task.reviews, because: "Review".into() })
         }
+        Event::FollowedUp { .. } => {
+            let round = task.rounds.values().copied().max().unwrap_or(0);
+            Some(Progress::Repair { round, because: "Message".into() })
+        }
         Event::Rescued { reference: Some(reference), .. } => {
             Some(Progress::Saved { reference: reference.clone() })
         }
@@ -314,7 +323,14 @@ pub fn progress(task: &Task, event: &Event) -> Option<Progress> {
         | Event::EndingChosen(_)
         | Event::CancelRequested { .. }
         | Event::Approved { .. }
-        | Event::Rejected { .. } => None,
+        | Event::Rejected { .. }
+        | Event::AgentUnavailable { .. }
+        | Event::CredentialLearnt { .. }
+        | Event::ModelAnswered { .. }
+        | Event::PauseRequested { .. }
+        | Event::PlanApproved { .. }
+        | Event::QuestionAnswered { .. }
+        | Event::Messaged { .. } => None,
     }
 }
 
@@ -326,6 +342,7 @@ fn ended(kind: &EndKind) -> Progress {
     let (name, reason, detail) = match kind {
         EndKind::Done => ("Done", None, None),
         EndKind::Unverified => ("Unverified", None, None),
+        EndKind::Answered => ("Answered", None, None),
         EndKind::NoChange { why } => ("NoChange", None, Some(why.clone())),
         EndKind::Failed { reason, detail } => {
             ("Failed", Some(reason.as_str().to_owned()), Some(detail.clone()))

@@ -24,6 +24,8 @@ fn every_shape_is_read_back() {
         resume: None,
         wall_seconds: 1,
         max_turns: Some(2),
+        agent: 1,
+        messages: 3,
     }));
     let works = [
         RunWork::Checkout { commit: commit('a') },
@@ -81,6 +83,11 @@ fn every_shape_is_read_back() {
         artifacts: vec![
             Artifact::Plan("p".into()),
             Artifact::Verdict { approve: false, comments: vec!["c".into()] },
+            Artifact::Question(Question {
+                id: "q".into(),
+                text: "t".into(),
+                choices: vec!["c".into()],
+            }),
         ],
     };
     for result in [
@@ -107,6 +114,26 @@ fn every_shape_is_read_back() {
         Event::EndingChosen(Ending::Fail(FailReason::Timeout, "t".into())),
         Event::EndingChosen(Ending::Cancel),
         Event::Ended(EndKind::Done),
+        Event::Ended(EndKind::Answered),
+        Event::AgentUnavailable {
+            agent: 1,
+            reason: HoldReason::NeedsLogin,
+            detail: "401".into(),
+            until: Wake::On(WakeEvent::Resume),
+        },
+        Event::CredentialLearnt {
+            credential: "stored x".into(),
+            reason: HoldReason::CredentialCoolingDown,
+            until: Wake::At(Time(9)),
+            pauses: 2,
+            detail: "limit".into(),
+        },
+        Event::ModelAnswered { run: run.clone(), epoch: Epoch(3) },
+        Event::PauseRequested { by: "me".into() },
+        Event::PlanApproved { plan: "d1".into(), by: "me".into() },
+        Event::QuestionAnswered { question: "q".into(), choice: "c".into(), by: "me".into() },
+        Event::Messaged { text: "and".into(), by: "me".into() },
+        Event::FollowedUp { step: 1 },
         Event::Ended(EndKind::NoChange { why: "w".into() }),
         Event::Retried { charged: true, at: Time(7) },
         Event::Rescued {
@@ -134,6 +161,17 @@ fn stored_rows_keep_their_shape() {
     assert_eq!(json, r#"{"event":"Ended","kind":{"Failed":{"reason":"Timeout","detail":"d"}}}"#);
     let json = round_trip(Event::Advanced(Stage::Step(1)));
     assert_eq!(json, r#"{"event":"Advanced","stage":{"Step":1}}"#);
+}
+
+#[test]
+fn rows_of_the_first_version_are_read() {
+    let old = r#"{"event":"Intended","action":{"Run":{"run":"t-implement-3","step":"implement","epoch":3,
+        "work":{"kind":"Agent","role":"Implement","start":"COMMIT","onto":"COMMIT","deps":null,
+        "prompt":"p","resume":null,"wallSeconds":60,"maxTurns":null}}}}"#;
+    let row: EventRow = serde_json::from_str(&old.replace("COMMIT", &"a".repeat(40))).unwrap();
+    let Event::Intended(Action::Run(order)) = row.0 else { panic!("{row:?}") };
+    let RunWork::Agent(run) = order.work else { panic!("{order:?}") };
+    assert_eq!((run.agent, run.messages), (0, 0));
 }
 
 #[test]

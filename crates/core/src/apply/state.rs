@@ -41,9 +41,22 @@ impl State {
             (Self::Running(runs), Event::Held(hold)) if runs.is_empty() => {
                 Ok(Self::Held(hold.clone()))
             }
+            (Self::Queued, Event::Held(hold)) if waits_in_the_queue(hold.reason) => {
+                Ok(Self::Held(hold.clone()))
+            }
             (Self::Held(_), Event::Released | Event::Resumed { .. }) => Ok(Self::Queued),
-            (Self::Held(hold), Event::Approved { .. } | Event::Rejected { .. })
-                if hold.reason == HoldReason::Approval =>
+            (
+                Self::Held(hold),
+                Event::Approved { .. } | Event::Rejected { .. } | Event::PlanApproved { .. },
+            ) if hold.reason == HoldReason::Approval => Ok(Self::Queued),
+            (Self::Held(hold), Event::QuestionAnswered { .. })
+                if matches!(hold.reason, HoldReason::Approval | HoldReason::Question) =>
+            {
+                Ok(self.clone())
+            }
+            // Said to somebody who waits for an answer, it is one.
+            (Self::Held(hold), Event::Messaged { .. })
+                if matches!(hold.reason, HoldReason::Approval | HoldReason::Question) =>
             {
                 Ok(Self::Queued)
             }
@@ -62,16 +75,22 @@ impl State {
                 | Event::RepairBegun { .. }
                 | Event::ReviewReturned { .. }
                 | Event::Retried { .. }
+                | Event::AgentUnavailable { .. }
+                | Event::FollowedUp { .. }
                 | Event::EndingChosen(_),
             )
             | (
                 Self::Queued | Self::Running(_) | Self::Held(_),
-                Event::CancelRequested { .. },
+                Event::CancelRequested { .. }
+                | Event::PauseRequested { .. }
+                | Event::CredentialLearnt { .. }
+                | Event::Messaged { .. },
             )
             // Late reports are recorded, never applied.
             | (
                 Self::Queued | Self::Running(_) | Self::Held(_) | Self::Ended(_),
                 Event::SessionKnown { .. }
+                | Event::ModelAnswered { .. }
                 | Event::CheckpointSeen { .. }
                 | Event::Checkpointed { .. }
                 | Event::RunEnded { .. }
@@ -98,7 +117,14 @@ impl State {
                 | Event::CancelRequested { .. }
                 | Event::Approved { .. }
                 | Event::Rejected { .. }
-                | Event::Resumed { .. },
+                | Event::Resumed { .. }
+                | Event::AgentUnavailable { .. }
+                | Event::CredentialLearnt { .. }
+                | Event::PauseRequested { .. }
+                | Event::PlanApproved { .. }
+                | Event::QuestionAnswered { .. }
+                | Event::Messaged { .. }
+                | Event::FollowedUp { .. },
             ) => Err(self.illegal(event)),
         }
     }
@@ -106,4 +132,15 @@ impl State {
     pub(super) fn illegal(&self, event: &Event) -> Illegal {
         Illegal { state: self.as_str(), event: event.name() }
     }
+}
+
+/// Whether a task can be held for a reason before it was admitted.
+const fn waits_in_the_queue(reason: HoldReason) -> bool {
+    matches!(
+        reason,
+        HoldReason::Paused
+            | HoldReason::CredentialCoolingDown
+            | HoldReason::NeedsLogin
+            | HoldReason::ModelDown
+    )
 }

@@ -1,16 +1,18 @@
 //! What a stage of the work starts next, when nothing is open, unsaved or failed.
 
-use crate::event::{Action, AgentRun, EndKind, Event, LandAction, Role, RunWork};
+use crate::event::{Action, EndKind, Event, LandAction, Role, RunWork};
 use crate::evidence::{CheckOutcome, CheckResult, Judgement, judge};
 use crate::id::CommitId;
 use crate::pipeline::{AgentStep, Step, StepKind};
-use crate::prompt::{Values, render};
+use crate::plan::{Asked, Questions};
 use crate::reason::{FailReason, HoldReason};
 use crate::task::{Ending, Hold, Stage, Task, Wake, WakeEvent};
+use crate::time::Time;
 
+use super::agent::start_agent;
 use super::{Decision, fail, start};
 
-pub(super) fn go_on(task: &Task) -> Decision {
+pub(super) fn go_on(task: &Task, now: Time) -> Decision {
     match &task.stage {
         Stage::Fetch if task.base_lock_hash.is_none() => {
             land(LandAction::Fetch { commit: task.spec.base.clone() })
@@ -24,18 +26,41 @@ pub(super) fn go_on(task: &Task) -> Decision {
         },
         Stage::BaseChecks => base_checks(task),
         Stage::Step(index) => match task.spec.pipeline.steps.get(*index) {
-            Some(step) => go_on_with(task, *index, step),
+            Some(step) => go_on_with(task, *index, step, now),
             None => fail(FailReason::Internal, "the pipeline ended without publishing"),
         },
     }
 }
 
-fn go_on_with(task: &Task, index: usize, step: &Step) -> Decision {
+fn go_on_with(task: &Task, index: usize, step: &Step, now: Time) -> Decision {
+    // Work that waits for its import comes first: what was said is about that, too.
+    if !task.messages.is_empty() && task.to_import.is_none() {
+        // An agent that has yet to begin is told in its prompt.
+        let back = match &step.kind {
+            StepKind::Implement(_) | StepKind::Answer(_) if task.step_done => Some(index),
+            StepKind::Plan(_) | StepKind::Implement(_) | StepKind::Answer(_) => None,
+            StepKind::Check | StepKind::Review(_) | StepKind::Approval | StepKind::Publish => {
+                task.rework_at()
+            }
+        };
+        if let Some(step) = back {
+            return Decision::store(Event::FollowedUp { step });
+        }
+    }
+    if let Some(detail) = open_questions(task, index) {
+        return Decision::store(Event::Held(Hold {
+            reason: HoldReason::Question,
+            detail,
+            until: Wake::On(WakeEvent::Answer),
+        }));
+    }
     match &step.kind {
         StepKind::Plan(_) | StepKind::Implement(_) if task.step_done => {
             enter(Stage::Step(index + 1))
         }
-        StepKind::Plan(agent) => start_agent(task, step, agent, Role::Plan),
+        StepKind::Answer(_) if task.step_done => Decision::store(Event::Ended(EndKind::Answered)),
+        StepKind::Plan(agent) => start_agent(task, step, agent, Role::Plan, now),
+        StepKind::Answer(agent) => start_agent(task, step, agent, Role::Answer, now),
         StepKind::Implement(agent) => match &task.to_import {
             Some((run, epoch, onto)) => land(LandAction::Import {
                 run: run.clone(),
@@ -43,13 +68,47 @@ fn go_on_with(task: &Task, index: usize, step: &Step) -> Decision {
                 onto: onto.clone(),
                 base: task.spec.base.clone(),
             }),
-            None => start_agent(task, step, agent, Role::Implement),
+            None => start_agent(task, step, agent, Role::Implement, now),
         },
         StepKind::Check => check(task, index, step),
-        StepKind::Review(agent) => review(task, index, step, agent),
-        StepKind::Approval if approved(task) => enter(Stage::Step(index + 1)),
-        StepKind::Approval => hold("the pipeline asks for an approval here"),
+        StepKind::Review(agent) => review(task, index, step, agent, now),
+        StepKind::Approval => approval(task, index),
         StepKind::Publish => publish(task),
+    }
+}
+
+/// Questions that somebody has to answer before the task goes on, in a sentence. Those of a plan
+/// that is approved next are answered there.
+fn open_questions(task: &Task, index: usize) -> Option<String> {
+    let next = task.spec.pipeline.steps.get(index + 1).map(|step| &step.kind);
+    let there = task.step_done && matches!(next, Some(StepKind::Approval));
+    let here = task.step().is_some_and(|step| matches!(step.kind, StepKind::Approval));
+    // What was said stands for an answer.
+    let answered = there || here || !task.messages.is_empty();
+    if answered || task.spec.questions == Questions::Proceed {
+        return None;
+    }
+    let open: Vec<String> = task.open_questions().map(Asked::line).collect();
+    (!open.is_empty()).then(|| format!("the agent asks: {}", open.join("; ")))
+}
+
+fn approval(task: &Task, index: usize) -> Decision {
+    let Some(plan) = task.plan_at_hand() else {
+        return if approved(task) {
+            enter(Stage::Step(index + 1))
+        } else {
+            hold("the pipeline asks for an approval here")
+        };
+    };
+    if task.plan_approved.as_ref().is_some_and(|(digest, _)| *digest == plan) {
+        return enter(Stage::Step(index + 1));
+    }
+    let open: Vec<String> = task.open_questions().map(Asked::line).collect();
+    if open.is_empty() {
+        hold(&format!("the plan {} waits for an approval", &plan[..12]))
+    } else {
+        let asked = open.join("; ");
+        hold(&format!("the plan {} waits for answers and an approval: {asked}", &plan[..12]))
     }
 }
 
@@ -61,7 +120,7 @@ fn land(action: LandAction) -> Decision {
     Decision::store(Event::Intended(Action::Land(action)))
 }
 
-fn run(task: &Task, step: &str, work: RunWork) -> Decision {
+pub(super) fn run(task: &Task, step: &str, work: RunWork) -> Decision {
     Decision::store(Event::Intended(start(task, step, 0, work)))
 }
 
@@ -95,7 +154,7 @@ fn lock_hash(task: &Task, commit: &CommitId) -> Option<String> {
     }
 }
 
-fn deps(task: &Task, commit: &CommitId) -> Option<String> {
+pub(super) fn deps(task: &Task, commit: &CommitId) -> Option<String> {
     let layer = task.deps.get(&lock_hash(task, commit)?)?;
     Some(layer.layer.clone())
 }
@@ -113,6 +172,10 @@ fn base_checks(task: &Task) -> Decision {
             FailReason::CheckCouldNotRun,
             &format!("`{command}` could not run on the base: {why}"),
         ),
+        // A follow-up goes on where work is done: what was planned before it was planned.
+        None if task.spec.follows.is_some() => {
+            enter(Stage::Step(task.spec.pipeline.implement_at()))
+        }
         None => enter(Stage::Step(0)),
     }
 }
@@ -186,7 +249,10 @@ fn repair(task: &Task, otherwise: FailReason, evidence: String) -> Decision {
 }
 
 /// What failed, said to the agent that has to mend it.
-fn for_the_prompt<'a>(task: &Task, results: impl Iterator<Item = &'a CheckResult>) -> String {
+pub(super) fn for_the_prompt<'a>(
+    task: &Task,
+    results: impl Iterator<Item = &'a CheckResult>,
+) -> String {
     let mut text = String::new();
     for (index, result) in results.enumerate() {
         let outcome = result.outcome();
@@ -210,7 +276,7 @@ fn for_the_prompt<'a>(task: &Task, results: impl Iterator<Item = &'a CheckResult
     text
 }
 
-fn review(task: &Task, index: usize, step: &Step, agent: &AgentStep) -> Decision {
+fn review(task: &Task, index: usize, step: &Step, agent: &AgentStep, now: Time) -> Decision {
     if task.reviewed.as_ref() == Some(task.head()) {
         return enter(Stage::Step(index + 1));
     }
@@ -222,81 +288,8 @@ fn review(task: &Task, index: usize, step: &Step, agent: &AgentStep) -> Decision
         Some(_) => {
             Decision::store(Event::ReviewReturned { step: task.spec.pipeline.implement_at() })
         }
-        None => start_agent(task, step, agent, Role::Review),
+        None => start_agent(task, step, agent, Role::Review, now),
     }
-}
-
-fn start_agent(task: &Task, step: &Step, agent: &AgentStep, role: Role) -> Decision {
-    let name = step.name.as_str();
-    let values = Values {
-        goal: task.spec.goal.clone(),
-        plan: task.plan.clone().unwrap_or_default(),
-        evidence: match role {
-            Role::Implement => task.repair.clone().unwrap_or_else(|| red_base(task)),
-            Role::Review => passed(task),
-            Role::Plan => red_base(task),
-        },
-        review: match role {
-            // A plan is made again from what somebody said of it.
-            Role::Implement | Role::Plan => task.review.clone().unwrap_or_default(),
-            Role::Review => String::new(),
-        },
-        base: task.spec.base.as_str().to_owned(),
-        round: task.rounds.get(name).copied().unwrap_or(0) + 1,
-    };
-    let prompt = match render(&agent.template, &values) {
-        Ok(prompt) => prompt,
-        Err(error) => return fail(FailReason::InvalidInput, &error.to_string()),
-    };
-    let head = task.head().clone();
-    let start_at = match (role, &task.resume_from) {
-        (Role::Implement, Some(saved)) => saved.clone(),
-        (Role::Plan | Role::Review, _) | (Role::Implement, None) => head.clone(),
-    };
-    let resume = match role {
-        Role::Implement | Role::Plan => task.sessions.get(name).cloned(),
-        // A reviewer begins anew each round: nothing it said before may bend its verdict.
-        Role::Review => None,
-    };
-    run(
-        task,
-        name,
-        RunWork::Agent(Box::new(AgentRun {
-            role,
-            deps: deps(task, &head),
-            start: start_at,
-            onto: head,
-            prompt,
-            resume,
-            wall_seconds: agent.wall_seconds.unwrap_or(task.spec.wall_seconds),
-            max_turns: agent.max_turns.or(task.spec.max_turns),
-        })),
-    )
-}
-
-/// What is red on the base, said before the first change.
-fn red_base(task: &Task) -> String {
-    let red = task.base_evidence.results().any(|r| r.outcome() != CheckOutcome::Pass);
-    if !red {
-        return String::new();
-    }
-    let mut text =
-        String::from("Before any change these checks are red; they must be green at the end.\n");
-    text.push_str(&for_the_prompt(task, task.base_evidence.results()));
-    text
-}
-
-/// What the checks said of the commit under review.
-fn passed(task: &Task) -> String {
-    let Some(evidence) = task.head_evidence() else {
-        return String::new();
-    };
-    let lines = evidence.results().map(|result| {
-        let tests =
-            result.tests.as_ref().map_or(String::new(), |t| format!(", {} tests", t.executed));
-        format!("$ {}: {}{tests}", result.command, result.outcome().as_str())
-    });
-    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn publish(task: &Task) -> Decision {

@@ -15,6 +15,8 @@ use midwatch_core::reason::HoldReason;
 use midwatch_core::task::{Outcome, State, Task, Wake, WakeEvent};
 use midwatch_core::time::Time;
 
+mod waiting;
+
 /// One law.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Law {
@@ -64,6 +66,20 @@ pub(crate) enum Law {
     RunsAreBounded,
     /// In a fair world it ends.
     Ends,
+    /// A paused task starts no agent.
+    PausedStartsNoAgent,
+    /// Nobody is started who cannot work yet, and no retry comes before its pause is over.
+    PausesAreKept,
+    /// What is nobody's fault is not charged.
+    LimitsAreFree,
+    /// The plan that is worked on is the one that was approved.
+    ApprovalIsOfThatPlan,
+    /// Where questions are asked, work does not go on before they are answered.
+    QuestionsAreAnswered,
+    /// What was said to the agent reaches it before anything is handed over.
+    MessagesAreHeard,
+    /// A question that is answered changes nothing anywhere.
+    AnswersPublishNothing,
 }
 
 /// A law that was broken.
@@ -79,7 +95,7 @@ impl Broken {
     }
 }
 
-fn keep(law: Law, holds: bool, detail: impl std::fmt::Debug) -> Result<(), Broken> {
+pub(crate) fn keep(law: Law, holds: bool, detail: impl std::fmt::Debug) -> Result<(), Broken> {
     if holds { Ok(()) } else { Err(Broken::new(law, detail)) }
 }
 
@@ -94,6 +110,9 @@ pub(crate) struct Laws {
     /// The newest import brought nothing.
     nothing_imported: bool,
     approved: BTreeSet<CommitId>,
+    plans: BTreeSet<String>,
+    /// Plans that an implementing agent was started with.
+    worked_on: BTreeSet<String>,
     reviewed: BTreeSet<CommitId>,
     asked_for_changes: bool,
     landed: bool,
@@ -107,7 +126,7 @@ impl Laws {
             return keep(Law::TerminalStays, nothing, decision);
         }
         if !decision.events.is_empty() {
-            return Ok(());
+            return decision.events.iter().try_for_each(|event| waiting::decided(task, now, event));
         }
         let Some(wake) = decision.wake else {
             return Err(Broken::new(Law::WaitIsNamed, &task.state));
@@ -119,6 +138,9 @@ impl Laws {
             (Wake::On(WakeEvent::Action), State::Running(_)) => !task.open.is_empty(),
             (Wake::On(WakeEvent::Approval), State::Held(hold)) => {
                 hold.reason == HoldReason::Approval
+            }
+            (Wake::On(WakeEvent::Answer), State::Held(hold)) => {
+                hold.reason == HoldReason::Question && task.open_questions().next().is_some()
             }
             _ => false,
         };
@@ -173,6 +195,11 @@ impl Laws {
             }
             Event::Rejected { .. } => {
                 self.approved.clear();
+                self.plans.clear();
+                Ok(())
+            }
+            Event::PlanApproved { plan, .. } => {
+                self.plans.insert(plan.clone());
                 Ok(())
             }
             Event::ReviewReturned { .. } => {
@@ -197,7 +224,17 @@ impl Laws {
             | Event::Released
             | Event::EndingChosen(_)
             | Event::CancelRequested { .. }
-            | Event::Resumed { .. } => Ok(()),
+            | Event::Resumed { .. }
+            | Event::CredentialLearnt { .. }
+            | Event::ModelAnswered { .. }
+            | Event::PauseRequested { .. }
+            | Event::QuestionAnswered { .. }
+            | Event::Messaged { .. }
+            | Event::FollowedUp { .. } => Ok(()),
+            Event::AgentUnavailable { .. } => {
+                let free = after.attempts <= before.attempts;
+                keep(Law::LimitsAreFree, free && after.free_retries == before.free_retries, event)
+            }
         }
     }
 
@@ -216,6 +253,8 @@ impl Laws {
                 self.last_epoch = order.epoch.0;
                 match &order.work {
                     RunWork::Agent(run) => {
+                        keep(Law::PausedStartsNoAgent, before.paused.is_none(), &order.run)?;
+                        waiting::agent_started(before, run)?;
                         keep(Law::RunsAreBounded, order.epoch.0 <= MAX_EPOCHS, order.epoch)?;
                         self.all_saved(&order.run)?;
                         self.agent_started(before, run)
@@ -229,31 +268,46 @@ impl Laws {
                 }
             }
             Action::Land(LandAction::Publish { commit, .. }) => {
+                keep(Law::MessagesAreHeard, before.messages.is_empty(), commit)?;
                 keep(Law::CancelStopsPublishing, !before.cancel, commit)?;
                 keep(Law::PublishesVerified, green(before, commit), commit)?;
                 keep(Law::LandsOnce, !self.landed, commit)?;
                 self.handed_over(before, commit)
             }
             Action::Land(LandAction::Keep { commit, .. }) => {
+                keep(Law::MessagesAreHeard, before.messages.is_empty(), commit)?;
                 keep(Law::CancelStopsPublishing, !before.cancel, commit)?;
                 let asked = before.spec.no_check && !before.spec.push;
                 keep(Law::UnverifiedIsAskedFor, asked, commit)?;
                 self.handed_over(before, commit)
             }
+            Action::Land(LandAction::Import { .. }) => {
+                keep(Law::AnswersPublishNothing, !before.spec.pipeline.is_answer(), action.key())
+            }
             Action::Land(
                 LandAction::Fetch { .. }
-                | LandAction::Import { .. }
                 | LandAction::SaveRescue { .. }
                 | LandAction::SaveCheckpoint { .. },
             ) => Ok(()),
         }
     }
 
-    fn agent_started(&self, before: &Task, run: &AgentRun) -> Result<(), Broken> {
+    fn agent_started(&mut self, before: &Task, run: &AgentRun) -> Result<(), Broken> {
         let steps = &before.spec.pipeline.steps;
         let implement = before.spec.pipeline.implement_at();
         let asks = steps[..implement].iter().any(|s| matches!(s.kind, StepKind::Approval));
+        let plans = steps[..implement].iter().any(|s| matches!(s.kind, StepKind::Plan(_)));
+        // A follow-up is of work that was planned and approved before.
+        let asks = asks && before.spec.follows.is_none();
         if run.role == Role::Implement && asks && before.imported.is_none() {
+            if plans {
+                let plan = before.plan.as_deref().unwrap_or_default();
+                let digest = midwatch_core::plan::digest(plan, &before.questions);
+                // An agent that works already may ask anew: then its plan is an older one.
+                let known = self.worked_on.contains(plan) || self.plans.contains(&digest);
+                self.worked_on.insert(plan.to_owned());
+                return keep(Law::ApprovalIsOfThatPlan, known, plan);
+            }
             let approved = self.approved.contains(&before.spec.base);
             return keep(Law::ApprovalIsOfThatCommit, approved, "the plan");
         }
@@ -313,7 +367,8 @@ impl Laws {
             _ => None,
         };
         match run.role {
-            Role::Plan => {}
+            Role::Plan => self.worked_on.clear(),
+            Role::Answer => {}
             Role::Implement => {
                 self.owed.insert(epoch, false);
                 self.said_no_change =
@@ -349,6 +404,11 @@ impl Laws {
                 let asked = after.spec.no_check && !after.spec.push && after.spec.checks.is_empty();
                 let same = kept.read_back().commit == *kept.imported().commit();
                 keep(Law::UnverifiedIsAskedFor, asked && same, kept)
+            }
+            State::Ended(Outcome::Answered { text }) => {
+                let only = after.spec.pipeline.is_answer() && after.imported.is_none();
+                let said = !text.trim().is_empty() && after.read_back.is_none();
+                keep(Law::AnswersPublishNothing, only && said, text)
             }
             State::Ended(Outcome::NoChange { why }) => {
                 let said = self.said_no_change && self.nothing_imported;

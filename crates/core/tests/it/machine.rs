@@ -18,28 +18,36 @@ const SEED: u64 = 20_261_121;
 const FAULTY: usize = 240;
 
 /// What the walks must have met often; what is not met is not tested.
-const EVENTS: [&str; 34] = [
+const EVENTS: [&str; 42] = [
     "Admitted",
     "Advanced",
     "Agent",
+    "AgentUnavailable",
     "Approved",
     "CancelRequested",
     "Check",
     "CheckpointSeen",
     "Checkpointed",
     "Checkout",
+    "CredentialLearnt",
     "EndingChosen",
     "Ended",
     "Fetch",
     "Fetched",
+    "FollowedUp",
     "Held",
     "Import",
     "Imported",
     "Keep",
     "LandFailed",
     "Landed",
+    "Messaged",
+    "ModelAnswered",
     "NothingToImport",
+    "PauseRequested",
+    "PlanApproved",
     "Publish",
+    "QuestionAnswered",
     "Rejected",
     "Released",
     "RepairBegun",
@@ -93,7 +101,7 @@ fn a_million_steps_break_no_law() {
     let mut out = std::io::stderr();
     writeln!(out, "model walks {} from seed {first}, ends {ends:?}", seed - first).unwrap();
     writeln!(out, "model steps {steps} / invariant breaks 0").unwrap();
-    for end in ["Done", "Unverified", "NoChange", "Failed", "Cancelled"] {
+    for end in ["Done", "Unverified", "Answered", "NoChange", "Failed", "Cancelled"] {
         assert!(ends.get(end).is_some_and(|count| *count > 0), "no walk ended {end}: {ends:?}");
     }
     for event in EVENTS {

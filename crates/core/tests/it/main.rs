@@ -7,5 +7,7 @@ mod controls;
 mod laws;
 mod machine;
 mod rules;
+mod talk;
+mod waits;
 mod walk;
 mod world;

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use midwatch_core::decide::{Decision, decide};
 use midwatch_core::event::{ActionKey, Event};
 use midwatch_core::id::Epoch;
-use midwatch_core::task::{State, Task, Wake};
+use midwatch_core::reason::HoldReason;
+use midwatch_core::task::{State, Task, Wake, WakeEvent};
 use midwatch_core::time::Time;
 
 use crate::choices::Choose;
@@ -153,6 +154,7 @@ impl<C: Choose> Walk<C> {
                 Ok(())
             }
             54..=57 => self.report_late(),
+            58 if self.choose.one_in(2) => self.another_learnt(),
             58..=60 => self.observe(),
             61 | 62 => self.command(),
             _ if self.choose.one_in(6) => {
@@ -186,9 +188,20 @@ impl<C: Choose> Walk<C> {
     fn command(&mut self) -> Result<(), Broken> {
         let head = self.task.head().clone();
         let by = "me".to_owned();
-        let event = match self.choose.below(8) {
-            0..=3 => Event::Approved { commit: head, by },
+        let event = match self.choose.below(16) {
+            0..=3 => match self.task.plan_at_hand() {
+                Some(plan) => Event::PlanApproved { plan, by },
+                None => Event::Approved { commit: head, by },
+            },
             4 => Event::Approved { commit: commit(777_777), by },
+            8 => Event::PlanApproved { plan: "another".to_owned(), by },
+            9..=11 => {
+                let question = self.choose.of(&["q", "r", "s"]).to_owned();
+                let choice = self.choose.of(&["this", "that", "neither"]).to_owned();
+                Event::QuestionAnswered { question, choice, by }
+            }
+            12 | 13 => Event::Messaged { text: "and that, too".to_owned(), by },
+            14 => Event::PauseRequested { by },
             5 => Event::Rejected { feedback: "otherwise".to_owned(), by },
             6 if self.choose.one_in(3) => Event::Rejected { feedback: " ".to_owned(), by },
             _ => Event::Resumed { by },
@@ -230,11 +243,26 @@ impl<C: Choose> Walk<C> {
             return Ok(());
         };
         let (run, epoch) = (order.run.clone(), order.epoch);
+        if self.choose.one_in(4) {
+            return self.take(Event::ModelAnswered { run, epoch }, false).map(|_| ());
+        }
         let event = if self.choose.one_in(2) {
             Event::SessionKnown { run, epoch, session: "early".to_owned() }
         } else {
             Event::CheckpointSeen { run, epoch, number: self.choose.below(4) }
         };
+        self.take(event, false).map(|_| ())
+    }
+
+    /// Another task met a limit of a credential that this one uses, or does not use.
+    fn another_learnt(&mut self) -> Result<(), Broken> {
+        let credential = self.choose.of(&["k", "k0", "unknown"]).to_owned();
+        let later = self.now.plus_seconds(i64::from(self.choose.below(7_000)) - 1_000);
+        let login = (HoldReason::NeedsLogin, Wake::On(WakeEvent::Resume));
+        let limit = (HoldReason::CredentialCoolingDown, Wake::At(later));
+        let (reason, until) = self.choose.of(&[limit, limit, login]);
+        let (pauses, detail) = (self.choose.below(5), "limit".to_owned());
+        let event = Event::CredentialLearnt { credential, reason, until, pauses, detail };
         self.take(event, false).map(|_| ())
     }
 
@@ -247,9 +275,17 @@ impl<C: Choose> Walk<C> {
                     self.now = self.now.max(time);
                     Ok(())
                 }
-                Wake::On(midwatch_core::task::WakeEvent::Approval) => {
-                    let commit = self.task.head().clone();
-                    self.take(Event::Approved { commit, by }, false).map(|_| ())
+                Wake::On(WakeEvent::Approval | WakeEvent::Answer) => {
+                    let open = self.task.open_questions().next();
+                    let event = match (open, self.task.plan_at_hand()) {
+                        (Some(asked), _) => {
+                            let question = asked.question.id.clone();
+                            Event::QuestionAnswered { question, choice: "this".to_owned(), by }
+                        }
+                        (None, Some(plan)) => Event::PlanApproved { plan, by },
+                        (None, None) => Event::Approved { commit: self.task.head().clone(), by },
+                    };
+                    self.take(event, false).map(|_| ())
                 }
                 Wake::On(_) => self.take(Event::Resumed { by }, false).map(|_| ()),
             },

@@ -2,14 +2,16 @@
 
 use midwatch_core::agent::{AgentKind, AgentOutcome, CredentialKind};
 use midwatch_core::event::{
-    Action, AgentResult, AgentRun, Artifact, Event, LandAction, Role, RunOrder, RunResult, RunWork,
+    Action, AgentResult, AgentRun, Artifact, Event, LandAction, Question, Role, RunOrder,
+    RunResult, RunWork,
 };
 use midwatch_core::evidence::{CheckResult, Exit, NotItsOwn, TestCounts};
 use midwatch_core::id::{BranchName, CommitId, Epoch, StepName, TaskName};
 use midwatch_core::landing::{ImportFacts, ReadBack};
 use midwatch_core::pipeline::{AgentStep, Pipeline, Step, StepKind};
+use midwatch_core::plan::Questions;
 use midwatch_core::reason::FailReason;
-use midwatch_core::task::{Spent, Task, TaskSpec};
+use midwatch_core::task::{Fallback, Follows, Spent, Task, TaskSpec};
 use midwatch_core::time::Time;
 
 use crate::choices::Choose;
@@ -28,8 +30,8 @@ fn agent() -> AgentStep {
     AgentStep { template, wall_seconds: None, max_turns: None }
 }
 
-/// A pipeline of these steps, one letter each: plan, implement, check, review, approval; the
-/// publishing step is added.
+/// A pipeline of these steps, one letter each: plan, implement, check, review, approval, aNswer;
+/// the publishing step is added where there is a change.
 pub(crate) fn pipeline(steps: &str) -> Pipeline {
     let mut made: Vec<Step> = Vec::new();
     for (index, letter) in steps.chars().enumerate() {
@@ -38,10 +40,13 @@ pub(crate) fn pipeline(steps: &str) -> Pipeline {
             'i' => step("implement", StepKind::Implement(agent())),
             'c' => step(&format!("check{index}"), StepKind::Check),
             'r' => step("review", StepKind::Review(agent())),
+            'n' => step("answer", StepKind::Answer(agent())),
             _ => step(&format!("approval{index}"), StepKind::Approval),
         });
     }
-    made.push(step("publish", StepKind::Publish));
+    if !steps.contains('n') {
+        made.push(step("publish", StepKind::Publish));
+    }
     let pipeline = Pipeline { name: steps.to_owned(), steps: made, max_repairs: 3, max_reviews: 3 };
     pipeline.validate().unwrap();
     pipeline
@@ -59,6 +64,11 @@ pub(crate) fn spec(steps: &str) -> TaskSpec {
         profile: "custom".to_owned(),
         model: None,
         credential: CredentialKind::None,
+        credential_key: Some("k".to_owned()),
+        resumes: true,
+        fallbacks: vec![],
+        questions: Questions::Proceed,
+        follows: None,
         instructions: String::new(),
         checks: vec!["make test".to_owned()],
         setup: None,
@@ -74,7 +84,8 @@ pub(crate) fn spec(steps: &str) -> TaskSpec {
 
 /// Any task.
 pub(crate) fn any_spec(choose: &mut impl Choose) -> TaskSpec {
-    let mut spec = spec(choose.of(&["ic", "picr", "paicr", "icra", "irc", "icrc", "aic"]));
+    let steps = ["ic", "picr", "paicr", "icra", "irc", "icrc", "aic", "paic", "n"];
+    let mut spec = spec(choose.of(&steps));
     spec.pipeline.max_repairs = choose.of(&[3, 0, 1]);
     spec.pipeline.max_reviews = choose.of(&[3, 0, 1]);
     let checks = choose.of(&[1, 2, 3, 0]);
@@ -83,6 +94,21 @@ pub(crate) fn any_spec(choose: &mut impl Choose) -> TaskSpec {
     spec.setup = choose.one_in(2).then(|| "npm ci".to_owned());
     spec.known_failures = choose.one_in(4);
     spec.push = choose.one_in(2);
+    spec.questions = choose.of(&[Questions::Proceed, Questions::Ask]);
+    spec.resumes = !choose.one_in(4);
+    for n in 0..choose.of(&[0, 1, 2]) {
+        let credential_key = choose.of(&[Some("k".to_owned()), Some(format!("k{n}")), None]);
+        let profile = choose.of(&["custom", "other"]).to_owned();
+        let resumes = !choose.one_in(3);
+        spec.fallbacks.push(Fallback { profile, credential_key, resumes });
+    }
+    if choose.one_in(5) {
+        let task = TaskName::parse("before").unwrap();
+        let start = choose.of(&[Some(commit(888_888)), None]);
+        let sessions = [("implement".to_owned(), "earlier".to_owned())].into();
+        let goal = "what was before".to_owned();
+        spec.follows = Some(Box::new(Follows { task, goal, start, sessions }));
+    }
     spec
 }
 
@@ -229,11 +255,21 @@ impl World {
         let artifacts = match (run.role, bad) {
             (Role::Plan, false) => vec![Artifact::Plan("1. do it".to_owned())],
             (Role::Review, false) => vec![verdict(!(self.fault(choose, 3)))],
-            (Role::Implement, false) => vec![],
-            (Role::Plan | Role::Implement, true) => vec![Artifact::NoChange("it is so".to_owned())],
+            (Role::Implement | Role::Answer, false) => vec![],
+            (Role::Plan | Role::Implement | Role::Answer, true) => {
+                vec![Artifact::NoChange("it is so".to_owned())]
+            }
             (Role::Review, true) => choose.of(&[vec![], vec![verdict(true), verdict(true)]]),
         };
-        agent_result(outcome, artifacts)
+        let mut result = agent_result(outcome, artifacts);
+        if self.fault(choose, 6) {
+            result.artifacts.extend(["q", "r", "q"].map(question));
+        }
+        let silent = self.fault(choose, 8);
+        if run.role == Role::Answer && !silent {
+            result.text = "forty-two".to_owned();
+        }
+        result
     }
 
     fn land(&mut self, task: &Task, land: &LandAction, choose: &mut impl Choose) -> Event {
@@ -282,6 +318,12 @@ impl World {
             }),
         }
     }
+}
+
+/// A question with two choices.
+pub(crate) fn question(id: &str) -> Artifact {
+    let choices = vec!["this".to_owned(), "that".to_owned()];
+    Artifact::Question(Question { id: id.to_owned(), text: format!("{id}?"), choices })
 }
 
 fn rescued(epoch: Epoch, found: u32) -> Event {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use midwatch_core::reason::FailReason;
 use midwatch_core::task::{Outcome, State};
-use midwatch_engine::{CommandError, Decided, EngineError};
+use midwatch_engine::{CommandError, Decided, EngineError, Seen};
 
 use crate::play::{load, play, says_yes, turns};
 use crate::script::{Script, commit, name, spec};
@@ -61,9 +61,9 @@ fn commands_at_the_wrong_time_are_refused() {
             assert!(matches!(command(early), Err(CommandError::NotNow { state: "Queued", .. })));
         }
         assert!(turns(&engine, &world).await);
-        let another = command(Decided::Approve(Some(commit(9))));
+        let another = command(Decided::Approve(Some(Seen::Commit(commit(9)))));
         assert!(matches!(another, Err(CommandError::AnotherCommit(now)) if now == commit(1)));
-        assert!(command(Decided::Approve(Some(commit(1)))).is_ok());
+        assert!(command(Decided::Approve(Some(Seen::Commit(commit(1))))).is_ok());
         assert!(turns(&engine, &world).await);
         assert!(matches!(command(Decided::Cancel), Err(CommandError::NotOpen)));
         assert_eq!(engine.open(), 0);

@@ -1,6 +1,7 @@
 //! Plays a world: an engine takes turns until nothing happens by itself, the clock is turned to
 //! the next wake-up, somebody at hand decides, and a process that died is started again.
 
+use midwatch_core::admit::{Limits, Observed};
 use midwatch_core::id::TaskName;
 use midwatch_core::task::{State, Task, Wake, WakeEvent};
 use midwatch_engine::{Decided, Engine, Ports, pass};
@@ -30,7 +31,8 @@ pub(crate) fn load(world: &World, slots: usize) -> Driven {
         runs: world.clone(),
         lands: world.clone(),
         clock: world.clone(),
-        slots,
+        limits: Limits::slots(slots),
+        observe: Observed::default,
         point: pass,
     };
     Engine::load(ports).unwrap()

@@ -9,6 +9,7 @@ use midwatch_core::evidence::{CheckResult, Exit};
 use midwatch_core::id::{BranchName, CommitId, Epoch, StepName, TaskName};
 use midwatch_core::landing::{ImportFacts, ReadBack};
 use midwatch_core::pipeline::{AgentStep, Pipeline, Step, StepKind};
+use midwatch_core::plan::Questions;
 use midwatch_core::reason::FailReason;
 use midwatch_core::task::{Spent, TaskSpec};
 
@@ -65,6 +66,11 @@ pub(crate) fn spec(task: &str, branch: &str, reviewed: bool) -> TaskSpec {
         profile: "custom".to_owned(),
         model: None,
         credential: CredentialKind::None,
+        credential_key: Some("k".to_owned()),
+        resumes: true,
+        fallbacks: vec![],
+        questions: Questions::Proceed,
+        follows: None,
         instructions: String::new(),
         checks: vec!["make test".to_owned(), "make lint".to_owned()],
         setup: Some("npm ci".to_owned()),
@@ -126,7 +132,9 @@ impl Script {
                     let (detail, resets_at) = ("limit".to_owned(), Some(now_seconds + 3600));
                     agent(AgentOutcome::Failed { reason, detail, resets_at }, vec![])
                 }
-                Role::Implement | Role::Plan => agent(AgentOutcome::Completed, vec![]),
+                Role::Implement | Role::Plan | Role::Answer => {
+                    agent(AgentOutcome::Completed, vec![])
+                }
                 Role::Review => {
                     let approve = nth >= self.rejections;
                     let comments = vec!["more".to_owned()];

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use midwatch_api::order::{
     AgentWork, BrokerDoor, CommitPack, ORDER_VERSION, Order, Work, Workspace,
 };
-use midwatch_api::task::{Egress, TaskOrder};
+use midwatch_api::task::{AgentRef, Egress, QuestionPolicy, TaskOrder};
 use midwatch_core::agent::CredentialKind;
 use midwatch_core::event::{AgentRun, Role, RunOrder, RunWork};
 use midwatch_core::id::CommitId;
@@ -23,11 +23,16 @@ const CHECKPOINT_SECONDS: u32 = 120;
 const PREPARE_SECONDS: u64 = 30 * 60;
 
 /// What every agent is told beside its prompt.
-const PREAMBLE: &str = "You run unattended in a sandbox without a terminal. Nobody answers \
-questions: decide and go on. The network is closed but for the package registries that were \
+const PREAMBLE: &str = "You run unattended in a sandbox without a terminal. The network is closed but for the package registries that were \
 allowed. Your work counts when the repository's own checks, run elsewhere on your commit, are \
 green; saying that it is done counts nothing. Typed outputs go to the file named by \
 $MIDWATCH_OUTPUTS, one JSON object a line.";
+/// What it is told of questions, by the profile's choice.
+const PROCEED: &str = "Nobody answers questions: decide and go on.";
+/// The other choice.
+const ASK: &str = "What only a person can decide, ask, and end your turn: append to that file \
+{\"type\":\"question\",\"id\":\"short-name\",\"text\":\"..\",\"choices\":[\"..\",\"..\"]}. You go on \
+with the answer. Decide everything else yourself.";
 
 /// Writes the order of a run.
 pub(super) fn build(
@@ -71,7 +76,7 @@ pub(super) fn build(
         }
         RunWork::Agent(agent) => {
             limits.wall_seconds = agent.wall_seconds;
-            agent_work(folder, task, run, agent, wanted, token)
+            agent_work(folder, task, run, agent, wanted, token)?
         }
         RunWork::Rescue { of, .. } => {
             limits.wall_seconds = PREPARE_SECONDS;
@@ -108,12 +113,13 @@ fn store_of(folder: &StateFolder, identity: &str, commit: &CommitId) -> PathBuf 
 /// The door that a run needs. Checks, checkouts and rescues have none: no network at all.
 pub(super) fn door(folder: &StateFolder, run: &RunOrder, wanted: &TaskOrder) -> Option<Door> {
     let model = match &run.work {
-        RunWork::Agent(_) => {
+        RunWork::Agent(run) => {
+            let who = wanted.worker(run.agent)?;
             let none = CredentialKind::None.as_str();
-            (wanted.agent.credential_kind != none).then(|| Model {
-                credential: wanted.agent.credential.clone(),
-                kind: wanted.agent.credential_kind.clone(),
-                upstream: wanted.agent.upstream.clone(),
+            (who.credential_kind != none).then(|| Model {
+                credential: who.credential.clone(),
+                kind: who.credential_kind.clone(),
+                upstream: who.upstream.clone(),
             })
         }
         RunWork::Setup { .. } => None,
@@ -191,27 +197,31 @@ fn agent_work(
     agent: &AgentRun,
     wanted: &TaskOrder,
     token: Option<String>,
-) -> Work {
+) -> Result<Work, Problem> {
     let identity = &wanted.repository.identity;
     let step = run.step.as_str();
+    let who = worker(wanted, agent)?;
     let home = match agent.role {
-        Role::Plan | Role::Implement => format!("{step}-{}", wanted.agent.profile),
+        Role::Plan | Role::Implement | Role::Answer => format!("{step}-{}", who.profile),
         // A reviewer sees a HOME that nobody was in before.
-        Role::Review => format!("{step}-{}-{}", wanted.agent.profile, run.epoch),
+        Role::Review => format!("{step}-{}-{}", who.profile, run.epoch),
     };
-    let who = &wanted.agent;
+    let questions = match wanted.questions {
+        QuestionPolicy::Ask => ASK,
+        QuestionPolicy::Proceed => PROCEED,
+    };
     let preamble = if who.instructions.is_empty() {
-        PREAMBLE.to_owned()
+        format!("{PREAMBLE} {questions}")
     } else {
-        format!("{PREAMBLE}\n\n{}", who.instructions)
+        format!("{PREAMBLE} {questions}\n\n{}", who.instructions)
     };
     let read_only = match agent.role {
-        Role::Plan | Role::Review => true,
+        Role::Plan | Role::Review | Role::Answer => true,
         Role::Implement => false,
     };
-    Work::Agent {
+    Ok(Work::Agent {
         workspace: workspace(folder, task, &agent.start, agent.deps.as_deref(), identity),
-        home: folder.home(task.spec.name.as_str(), &home),
+        home: folder.home(home_owner(task, wanted), &home),
         agent: Box::new(AgentWork {
             adapter: who.adapter.clone(),
             program: who.program.clone(),
@@ -228,7 +238,18 @@ fn agent_work(
             checkpoint_seconds: if read_only { 0 } else { CHECKPOINT_SECONDS },
             custom: who.custom.clone(),
         }),
-    }
+    })
+}
+
+/// Whose HOMEs a task's agents live in: a follow-up goes on in those of the first of its chain.
+fn home_owner<'a>(task: &'a Task, wanted: &'a TaskOrder) -> &'a str {
+    let first = wanted.follows.as_ref().and_then(|follows| follows.chain.first());
+    first.map_or(task.spec.name.as_str(), String::as_str)
+}
+
+/// The agent that a run was decided for.
+fn worker<'a>(wanted: &'a TaskOrder, run: &AgentRun) -> Result<&'a AgentRef, Problem> {
+    wanted.worker(run.agent).ok_or_else(|| Problem::internal("the order has no such agent"))
 }
 
 /// The workspace that an agent's run had, with what it wrote.

@@ -2,7 +2,7 @@
 
 use midwatch_api::report::{AgentReport, Ending, Output, Report, Verdict};
 use midwatch_core::agent::AgentOutcome;
-use midwatch_core::event::{AgentResult, Artifact, Role, RunOrder, RunResult, RunWork};
+use midwatch_core::event::{AgentResult, Artifact, Question, Role, RunOrder, RunResult, RunWork};
 use midwatch_core::evidence::{CheckResult, Exit, NotItsOwn, TestCounts};
 use midwatch_core::id::CommitId;
 use midwatch_core::reason::FailReason;
@@ -190,6 +190,7 @@ fn blocked(agent: &AgentReport) -> Option<&str> {
         | Output::PullRequestText { .. }
         | Output::Verdict { .. }
         | Output::NoChange { .. }
+        | Output::Question { .. }
         | Output::FollowUpTask { .. } => None,
     })
 }
@@ -217,6 +218,9 @@ fn artifact(output: Output) -> Artifact {
         Output::NoChange { why } => Artifact::NoChange(why),
         Output::Blocked { why } => Artifact::Blocked(why),
         Output::FollowUpTask { goal } => Artifact::FollowUpTask(goal),
+        Output::Question { id, text, choices } => {
+            Artifact::Question(Question { id, text, choices })
+        }
     }
 }
 

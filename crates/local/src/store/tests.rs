@@ -51,6 +51,9 @@ fn order() -> TaskOrder {
         limits: Limits::default(),
         accept_missing: vec![],
         priority: 0,
+        fallbacks: vec![],
+        questions: midwatch_api::task::QuestionPolicy::default(),
+        follows: None,
     }
 }
 

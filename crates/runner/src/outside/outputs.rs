@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use midwatch_api::report::{OUTPUTS_FILE, Output};
+use midwatch_core::input::is_invisible;
 
 use super::escape;
 use super::left::{self, LeftError};
@@ -21,6 +22,12 @@ const BODY_BYTES: usize = 16 << 10;
 const COMMENTS: usize = 50;
 /// Bytes of a comment, a reason or a goal.
 const TEXT_BYTES: usize = 4 << 10;
+/// Characters of a question's id.
+const ID_CHARACTERS: usize = 40;
+/// Choices of a question.
+const CHOICES: usize = 10;
+/// Characters of a choice.
+const CHOICE_CHARACTERS: usize = 200;
 
 /// Reads the file. `Err` says why the whole of it is refused; no file means no outputs.
 pub(super) fn read(out: &Path) -> Result<Vec<Output>, String> {
@@ -67,7 +74,28 @@ fn within_bounds(output: &Output) -> Result<(), String> {
         }
         Output::NoChange { why } | Output::Blocked { why } => bytes("why", why, TEXT_BYTES),
         Output::FollowUpTask { goal } => bytes("goal", goal, TEXT_BYTES),
+        Output::Question { id, text, choices } => question(id, text, choices),
     }
+}
+
+/// Ids and choices are typed by people: they are short, and of one line.
+fn question(id: &str, text: &str, choices: &[String]) -> Result<(), String> {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if !(1..=ID_CHARACTERS).contains(&id.len()) || !id.bytes().all(plain) {
+        return Err(format!("id is not 1 to {ID_CHARACTERS} of a-z, 0-9 and -"));
+    }
+    if choices.len() > CHOICES {
+        return Err(format!("more than {CHOICES} choices"));
+    }
+    let odd = |choice: &String| {
+        let long = choice.chars().count() > CHOICE_CHARACTERS;
+        long || choice.trim().is_empty() || choice.chars().any(is_invisible)
+    };
+    if choices.iter().any(odd) {
+        let rule = format!("a choice is not one line of at most {CHOICE_CHARACTERS} characters");
+        return Err(rule);
+    }
+    bytes("text", text, TEXT_BYTES)
 }
 
 fn bytes(field: &str, text: &str, most: usize) -> Result<(), String> {
@@ -91,9 +119,10 @@ mod tests {
     #[test]
     fn good_outputs_are_read_and_no_file_is_none() {
         let read_back = outputs(
-            "{\"type\":\"noChange\",\"why\":\"it is done\"}\n\n{\"type\":\"verdict\",\"verdict\":\"approve\"}\n",
+            "{\"type\":\"question\",\"id\":\"q-1\",\"text\":\"x\",\"choices\":[\"a\"]}\n\
+             {\"type\":\"noChange\",\"why\":\"it is done\"}\n\n{\"type\":\"verdict\",\"verdict\":\"approve\"}\n",
         );
-        assert_eq!(read_back.unwrap().len(), 2);
+        assert_eq!(read_back.unwrap().len(), 3);
         let out = tempfile::tempdir().unwrap();
         assert_eq!(read(out.path()), Ok(Vec::new()));
     }
@@ -112,6 +141,9 @@ mod tests {
                 "{{\"type\":\"verdict\",\"verdict\":\"approve\",\"comments\":[{}]}}",
                 vec!["\"c\""; 51].join(",")
             ),
+            "{\"type\":\"question\",\"id\":\"Q 1\",\"text\":\"x\"}".to_owned(),
+            "{\"type\":\"question\",\"id\":\"q\",\"text\":\"x\",\"choices\":[\"a\\nb\"]}"
+                .to_owned(),
             "not json".to_owned(),
             "{\"type\":\"\\u001b[2J\"}".to_owned(),
         ] {

@@ -1,0 +1,60 @@
+//! Who works, in the words of the domain: what tells credentials apart, and who can resume.
+
+use midwatch_core as core;
+
+use core::agent::AgentKind;
+use core::input::InvalidInput;
+use core::task::Fallback;
+
+use super::{AgentRef, CredentialRef, TaskOrder};
+
+impl AgentRef {
+    /// Identifies the credential among all tasks, without saying anything of it.
+    pub fn credential_key(&self) -> Option<String> {
+        match &self.credential {
+            CredentialRef::None => None,
+            CredentialRef::Stored { id, .. } => Some(format!("stored {id}")),
+            CredentialRef::ClaudeLogin { path } => Some(format!("claude {}", path.display())),
+            CredentialRef::CodexLogin { path } => Some(format!("codex {}", path.display())),
+        }
+    }
+
+    /// Whether a later run can go on with the conversation: a custom agent's command has to have
+    /// a place for the session.
+    pub fn resumes(&self, kind: AgentKind) -> bool {
+        match (kind, &self.custom) {
+            (AgentKind::Custom, Some(custom)) => {
+                custom.argv.iter().any(|word| word.contains("{session}"))
+            }
+            (AgentKind::Custom, None) => false,
+            (AgentKind::ClaudeCode | AgentKind::Codex, _) => true,
+        }
+    }
+}
+
+impl TaskOrder {
+    /// An agent by its index: 0 is the first, then the fallbacks in their order.
+    pub fn worker(&self, index: usize) -> Option<&AgentRef> {
+        match index.checked_sub(1) {
+            None => Some(&self.agent),
+            Some(at) => self.fallbacks.get(at),
+        }
+    }
+
+    /// Every agent, the first one first.
+    pub fn workers(&self) -> impl Iterator<Item = &AgentRef> {
+        std::iter::once(&self.agent).chain(&self.fallbacks)
+    }
+}
+
+pub(super) fn fallback(agent: &AgentRef) -> Result<Fallback, InvalidInput> {
+    let kind = AgentKind::parse(&agent.adapter).ok_or_else(|| {
+        let known = AgentKind::ALL.map(AgentKind::as_str).join(", ");
+        InvalidInput::new("fallbacks", &agent.adapter, "is unknown", &format!("known: {known}"))
+    })?;
+    Ok(Fallback {
+        profile: agent.profile.clone(),
+        credential_key: agent.credential_key(),
+        resumes: agent.resumes(kind),
+    })
+}

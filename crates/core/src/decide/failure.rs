@@ -1,0 +1,87 @@
+//! What happens after a failure: the row of its reason, and how often it was tried already.
+
+use crate::event::Event;
+use crate::pause;
+use crate::pipeline::MAX_ATTEMPTS;
+use crate::reason::{FailReason, HoldReason, RetryRule};
+use crate::task::{Ending, Failure, Hold, Task, Wake, WakeEvent};
+use crate::time::Time;
+
+use super::MAX_FREE_RETRIES;
+
+/// The farthest reset that is believed, in seconds: the longest known limits are weekly, and
+/// the time is only what a CLI said. After that it is tried again.
+const FARTHEST_RESET: i64 = 7 * 24 * 60 * 60;
+/// Seconds added to a reset time that a provider told.
+const RESET_MARGIN: i64 = 60;
+/// Seconds before a model that did not answer is asked again, while another agent works.
+const MODEL_DOWN: i64 = 30 * 60;
+
+pub(super) fn after(task: &Task, failure: &Failure, now: Time) -> Event {
+    let Some(reason) = failure.reason else {
+        return Event::Held(Hold {
+            reason: HoldReason::SandboxUnavailable,
+            detail: failure.detail.clone(),
+            until: Wake::On(WakeEvent::Resume),
+        });
+    };
+    let facts = reason.facts();
+    let end = || Event::EndingChosen(Ending::Fail(reason, failure.detail.clone()));
+    let may_charge = task.attempts + 1 < MAX_ATTEMPTS;
+    // A review without a verdict could not run: tried again, though a rejection never is.
+    if reason == FailReason::ReviewRejected && may_charge {
+        return Event::Retried { charged: true, at: now };
+    }
+    let again = |charged, tries| {
+        let millis = pause::millis(&task.spec.name, tries, facts.pause);
+        Event::Retried { charged, at: now.plus_millis(millis) }
+    };
+    match facts.retry {
+        RetryRule::Charged if may_charge => again(true, task.attempts),
+        RetryRule::Charged if facts.elsewhere && has_another(task, failure, now) => {
+            let until = Wake::At(now.plus_seconds(MODEL_DOWN));
+            gone(failure, HoldReason::ModelDown, until)
+        }
+        RetryRule::Free if task.free_retries < MAX_FREE_RETRIES => again(false, task.free_retries),
+        RetryRule::Never | RetryRule::Charged | RetryRule::Free => end(),
+        RetryRule::HoldUntilReset => {
+            let until = Wake::At(match failure.resets_at {
+                Some(reset) if reset > now => {
+                    reset.min(now.plus_seconds(FARTHEST_RESET)).plus_seconds(RESET_MARGIN)
+                }
+                Some(_) | None => {
+                    let millis = pause::millis(&task.spec.name, task.pauses, facts.pause);
+                    now.plus_millis(millis)
+                }
+            });
+            gone(failure, HoldReason::CredentialCoolingDown, until)
+        }
+        RetryRule::HoldForLogin => {
+            gone(failure, HoldReason::NeedsLogin, Wake::On(WakeEvent::Resume))
+        }
+    }
+}
+
+/// An agent is gone for a while: the next one takes over, or the task waits. What was no agent's
+/// (a push) waits at once.
+fn gone(failure: &Failure, reason: HoldReason, until: Wake) -> Event {
+    let detail = failure.detail.clone();
+    match failure.agent {
+        Some(agent) => Event::AgentUnavailable { agent, reason, detail, until },
+        None => Event::Held(Hold { reason, detail, until }),
+    }
+}
+
+/// Whether an agent other than the one that failed can work now.
+fn has_another(task: &Task, failure: &Failure, now: Time) -> bool {
+    let Some(failed) = failure.agent else {
+        return false;
+    };
+    (0..task.spec.agents()).any(|agent| {
+        let gone = task.unavailable.get(&agent).is_some_and(|gone| match gone.until {
+            Wake::At(at) => at > now,
+            Wake::On(_) => true,
+        });
+        agent != failed && !gone
+    })
+}

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::repository::Repository;
 
+pub mod openapi;
 pub mod reasons;
 pub mod schemas;
 
@@ -29,6 +30,7 @@ pub struct Generated {
 pub fn all(repository: &Repository) -> Result<Vec<Generated>> {
     let mut files = vec![reasons::page(repository)?];
     files.extend(schemas::files()?);
+    files.push(openapi::file()?);
     Ok(files)
 }
 

@@ -3,11 +3,20 @@
 //! What stands in a file, goes over HTTP, is stored in a row or handed to a runner has its
 //! one shape here. `core` knows none of it: each type is turned into core's with `TryFrom`.
 
+pub mod agent_task;
 pub mod control;
+pub mod document;
+pub mod duration;
+pub mod endpoint;
 pub mod event;
+pub mod kind;
+pub mod metadata;
+pub mod nearest;
 pub mod object;
+pub mod openapi;
 pub mod order;
 pub mod pipeline;
+pub mod place;
 pub mod profile;
 pub mod report;
 pub mod repository;

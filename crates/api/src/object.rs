@@ -1,5 +1,7 @@
 //! The envelope that every object has, in a file, over HTTP and in a cluster.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// Group and version of every kind.
@@ -9,11 +11,17 @@ pub const API_VERSION: &str = "midwatch.dev/v1alpha1";
 pub const MAX_FILE_BYTES: usize = 1 << 20;
 
 /// `metadata` as far as it concerns us.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Metadata {
     /// A DNS-1123 label.
     pub name: String,
+    /// For people and queries: keys and values by the rules of Kubernetes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Notes of any text, at most 256 KiB together.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// An object of one kind.

@@ -12,7 +12,7 @@ pub const ORDER_VERSION: u32 = 1;
 pub const ORDER_FILE: &str = "order.json";
 
 /// One order, carried out in one sandbox (preparations may use another before it).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Order {
     /// [`ORDER_VERSION`] of the server that wrote it.
@@ -43,7 +43,7 @@ pub struct Order {
 }
 
 /// What a run does, with all that only this kind needs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "kind", rename_all = "PascalCase", rename_all_fields = "camelCase")]
 pub enum Work {
     /// Makes an immutable base: a checked-out commit with its own packs.
@@ -92,7 +92,7 @@ pub enum Work {
 }
 
 /// A commit to be seen at `/workspace`: upper over base over deps.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Workspace {
     /// The id of the base commit.
@@ -108,7 +108,7 @@ pub struct Workspace {
 }
 
 /// A commit and the pack that holds what the base lacks of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CommitPack {
     /// The commit's id.
@@ -118,7 +118,7 @@ pub struct CommitPack {
 }
 
 /// What an agent's run needs beside its workspace. Mirrors `core::agent::AgentOrder`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AgentWork {
     /// The adapter: `claude-code`, `codex`, `custom`.
@@ -199,7 +199,7 @@ pub struct EventMapping {
 }
 
 /// What a run may use up. Each limit ends the run with its own reason.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Limits {
     /// Seconds of wall clock.
@@ -235,7 +235,9 @@ impl Default for Limits {
 }
 
 /// A toolchain outside `/usr`, seen inside at the same path unless that is under a home.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Toolchain {
     /// What it is, such as `rustup`; the folder is seen at `/toolchains/<name>/<folder's name>`.
@@ -249,7 +251,7 @@ pub struct Toolchain {
 }
 
 /// The two sockets of the broker, in a folder that is bound read-only.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BrokerDoor {
     /// Holds `gateway.sock` and `proxy.sock`.
@@ -281,6 +283,8 @@ pub mod inside {
     pub const TOOLCHAINS: &str = "/toolchains";
     /// The CA bundle.
     pub const CA_BUNDLE: &str = "/midwatch/ca.pem";
+    /// The same bundle as Java's trust store; only where there is a way out.
+    pub const TRUST_STORE: &str = "/midwatch/ca.jks";
     /// The gateway's port on loopback.
     pub const GATEWAY_PORT: u16 = 8787;
     /// The proxy's port on loopback.

@@ -23,7 +23,8 @@ const INSTRUCTIONS_MAX: usize = 64 << 10;
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ProfileSpec {
-    /// The adapter: `claude-code` (default), `codex` or `custom`.
+    /// The adapter: `claude-code` (default), `codex`, `opencode`, `gemini-cli`, `aider`,
+    /// `qwen-code` or `custom`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
     /// The program: a name on PATH or an absolute path. Default: the adapter's own name, or the
@@ -62,7 +63,7 @@ pub struct ProfileSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CredentialSpec {
-    /// `AnthropicKey`, `AnthropicSubscription`, `OpenAiKey` or `None`.
+    /// `AnthropicKey`, `AnthropicSubscription`, `OpenAiKey`, `GeminiKey` or `None`.
     pub kind: String,
     /// The variable that holds it, in the environment of `midwatch run`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -138,7 +139,8 @@ impl ProfileSpec {
     }
 }
 
-fn check(spec: &ProfileSpec) -> Result<(), InvalidInput> {
+/// Every rule that needs no machine.
+pub(crate) fn check(spec: &ProfileSpec) -> Result<(), InvalidInput> {
     let bad = |field: &str, value: &str, rule: &str, fix: &str| {
         Err(InvalidInput::new(&format!("spec.{field}"), value, rule, fix))
     };

@@ -27,7 +27,7 @@ pub const OUTPUTS_FILE: &str = "outputs.jsonl";
 pub const STOP_FILE: &str = "stop";
 
 /// Identity of a runner process: a pid alone is never trusted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RunnerIdentity {
     /// Process id.
@@ -39,7 +39,7 @@ pub struct RunnerIdentity {
 }
 
 /// The report of one run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     /// The order's version.
@@ -73,7 +73,7 @@ pub struct Report {
 }
 
 /// How a run ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "type", rename_all = "PascalCase", rename_all_fields = "camelCase")]
 pub enum Ending {
     /// The command ended by itself: init's code, 128 + signal when a signal ended it.
@@ -120,7 +120,7 @@ pub enum Ending {
 }
 
 /// Who enforced memory and process limits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum LimitsMode {
     /// A cgroup.
     Enforced,
@@ -129,7 +129,7 @@ pub enum LimitsMode {
 }
 
 /// Tests as a known runner's output names them.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TestCounts {
     /// Tests that ran: passed and failed, not skipped.
@@ -143,7 +143,7 @@ pub struct TestCounts {
 }
 
 /// What an agent's run left.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AgentReport {
     /// The CLI did its turn, by exit and last events.
@@ -171,7 +171,7 @@ pub struct AgentReport {
 }
 
 /// What the inside says of its bundle.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BundleClaim {
     /// The head inside; empty range means none.
@@ -252,7 +252,7 @@ pub enum Verdict {
 }
 
 /// One line of the events file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum StreamEvent {
     /// The runner reached a phase: `prepare`, `selfTest`, `command`, `commit`, `bundle`.

@@ -1,5 +1,8 @@
 //! `AgentRepository`, and the same as `midwatch.yaml` in a repository's base commit.
 
+use std::path::PathBuf;
+
+use midwatch_core::input::InvalidInput;
 use serde::{Deserialize, Serialize};
 
 use crate::object::{Object, ReadError, read_object, read_yaml};
@@ -20,6 +23,70 @@ pub struct RepositorySpec {
     /// The commands that judge a commit, each in a fresh sandbox with no network.
     #[serde(default)]
     pub checks: Vec<CheckSpec>,
+}
+
+/// A repository as an object: where it is, and how it is set up and checked. What stands here
+/// goes before the base's own `midwatch.yaml`, and what a task says before both.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct AgentRepositorySpec {
+    /// An `https` or `ssh` URL, without credentials.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// A checkout on this machine, absolute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// The commit that tasks start from, unless they name one: a branch, tag or id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
+    /// Installs dependencies; empty for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub setup: Option<String>,
+    /// The commands that judge a commit, each in a fresh sandbox with no network.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckSpec>,
+}
+
+/// Every rule of a repository object that needs nothing else.
+pub fn check(spec: &AgentRepositorySpec) -> Result<(), InvalidInput> {
+    let AgentRepositorySpec { url, path, base, setup, checks } = spec;
+    match (url, path) {
+        (Some(_), Some(_)) | (None, None) => {
+            let rule = "and spec.path: exactly one of them is needed";
+            return Err(InvalidInput::new("spec.url", "", rule, "say where the repository is"));
+        }
+        (None, Some(path)) => crate::agent_task::check_path("spec.path", path)?,
+        (Some(_), None) => {}
+    }
+    if let Some(base) = base
+        && (base.is_empty() || base.starts_with('-') || !base.chars().all(|c| c.is_ascii_graphic()))
+    {
+        let rule = "is no name of a commit";
+        return Err(InvalidInput::new("spec.base", base, rule, "for example main"));
+    }
+    check_commands(setup.as_deref(), checks)
+}
+
+/// Commands that a shell can be given.
+pub(crate) fn check_commands(
+    setup: Option<&str>,
+    checks: &[CheckSpec],
+) -> Result<(), InvalidInput> {
+    let bad = |field: &str, rule: &str, fix: &str| Err(InvalidInput::new(field, "", rule, fix));
+    // An empty setup says that there is none.
+    if setup.is_some_and(|command| command.contains('\0')) {
+        return bad("spec.setup", "holds a NUL", "remove it");
+    }
+    for (number, CheckSpec { run }) in checks.iter().enumerate() {
+        let field = format!("spec.checks[{number}].run");
+        if run.trim().is_empty() {
+            return bad(&field, "is empty", "give a command, or leave the check away");
+        }
+        if run.contains('\0') {
+            return bad(&field, "holds a NUL", "remove it");
+        }
+    }
+    Ok(())
 }
 
 /// One check.
@@ -76,7 +143,7 @@ mod tests {
             ("setup: a\nsetup: b", "duplicate"),
             ("checks: [{run: true}, {run: ' '}]", "checks[1].run is empty"),
             ("setup: \"a\\0b\"", "NUL"),
-            ("kind: Pod\napiVersion: v1\nmetadata: {name: x}\nspec: {}", "apiVersion"),
+            ("kind: Pod\napiVersion: v1\nmetadata: {name: x}\nspec: {}", "kind"),
         ] {
             let error = read_file(bad).unwrap_err().to_string();
             assert!(error.to_lowercase().contains(&word.to_lowercase()), "{bad}: {error}");

@@ -19,6 +19,7 @@ use crate::pipeline::PipelineSpec;
 mod talk;
 mod workers;
 
+pub use crate::place::{CheckoutRef, Found, RemoteRef, RepositoryRef};
 pub use talk::{FollowsRef, QuestionPolicy};
 use workers::fallback;
 
@@ -27,14 +28,16 @@ pub const GOAL_MAX: usize = 256 << 10;
 
 /// Everything about a task but its name. Immutable; the same name with an equal order is the
 /// same task. Holds no secret: a credential is a file's path or an id.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TaskOrder {
     /// What a person asks.
     pub goal: String,
     /// Where the work is done.
     pub repository: RepositoryRef,
-    /// The base's full id.
+    /// The base's full id. In an order for a server's repository also a branch, a tag, or empty
+    /// for its default branch, until the order is taken.
+    #[serde(default)]
     pub base: String,
     /// Uncommitted work was taken along: the base is a snapshot of ours.
     pub include_dirty: bool,
@@ -66,6 +69,9 @@ pub struct TaskOrder {
     pub workspace_path: Vec<String>,
     /// The operator's CA bundle.
     pub ca_bundle: Option<PathBuf>,
+    /// The operator's own HTTP proxy, through which the broker dials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<ProxyRef>,
     /// Settings of package clients for agents and setup; never a secret.
     pub client_env: BTreeMap<String, String>,
     /// Settings for checks, which have no network: offline switches.
@@ -89,25 +95,22 @@ pub struct TaskOrder {
     pub follows: Option<Box<FollowsRef>>,
 }
 
-/// The repository of a task on one machine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct RepositoryRef {
-    /// The identity: real path of the common git folder, or the canonical URL.
-    pub identity: String,
-    /// The user's checkout (its top folder), where the branch is left.
-    pub path: PathBuf,
-    /// The URL of `origin`, without credentials; for `--push`.
-    pub origin: Option<String>,
-    /// The branch that the checkout is on.
-    pub head_branch: Option<String>,
-    /// The socket of the user's ssh agent, for `--push` over ssh.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ssh_agent: Option<PathBuf>,
+impl TaskOrder {
+    /// The ids of everything that the server keeps for this order in `credentials`.
+    pub fn kept_ids(&self) -> impl Iterator<Item = &str> {
+        let credential = match &self.agent.credential {
+            CredentialRef::Stored { id, .. } => Some(id.as_str()),
+            CredentialRef::None
+            | CredentialRef::ClaudeLogin { .. }
+            | CredentialRef::CodexLogin { .. } => None,
+        };
+        let proxy = self.proxy.as_ref().map(|proxy| proxy.id.as_str());
+        credential.into_iter().chain(proxy).chain(self.repository.login())
+    }
 }
 
 /// The agent, resolved by the client.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AgentRef {
     /// The adapter.
@@ -137,7 +140,7 @@ pub struct AgentRef {
 }
 
 /// Where a credential is. Never the credential.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "from", rename_all = "PascalCase", rename_all_fields = "camelCase")]
 pub enum CredentialRef {
     /// The agent needs none.
@@ -162,8 +165,18 @@ pub enum CredentialRef {
     },
 }
 
+/// The operator's own HTTP proxy. Its address may hold a password and is kept like a credential.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ProxyRef {
+    /// Kept by the server in `credentials/<id>`; empty until it is.
+    pub id: String,
+    /// `host:port` of each, for people.
+    pub servers: Vec<String>,
+}
+
 /// How dependencies are installed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SetupRef {
     /// The command.
@@ -214,12 +227,26 @@ impl TaskOrder {
                 "pass --check CMD, write midwatch.yaml, or say --no-check",
             ));
         }
-        if self.repository.head_branch.as_deref() == Some(branch.as_str()) {
+        let remote = match &self.repository {
+            RepositoryRef::Checkout(_) => false,
+            RepositoryRef::Remote(_) => true,
+        };
+        if self.repository.protected().contains(&branch.as_str()) {
+            let rule = if remote {
+                "is the base branch or the default branch"
+            } else {
+                "is the branch that you are on"
+            };
+            let fix = "give another name; ours is never the base branch";
+            return Err(InvalidInput::new("--branch", branch.as_str(), rule, fix));
+        }
+        if remote && (self.no_check || self.include_dirty) {
+            let field = if self.no_check { "--no-check" } else { "--include-dirty" };
             return Err(InvalidInput::new(
-                "--branch",
-                branch.as_str(),
-                "is the branch that you are on",
-                "give another name; ours is never the base branch",
+                field,
+                "",
+                "needs a checkout on this machine, and the repository is a URL",
+                "leave it away, or run it in a checkout",
             ));
         }
         let agent = AgentKind::parse(&self.agent.adapter).ok_or_else(|| {
@@ -252,7 +279,7 @@ impl TaskOrder {
         Ok(TaskSpec {
             name,
             goal: self.goal.clone(),
-            repository: self.repository.identity.clone(),
+            repository: self.repository.identity().to_owned(),
             base: CommitId::parse(&self.base).map_err(|e| e.of("base"))?,
             pipeline,
             agent,
@@ -270,7 +297,8 @@ impl TaskOrder {
             no_check: self.no_check,
             known_failures: self.known_failures,
             branch,
-            push: self.push,
+            // There is no other place to land in.
+            push: self.push || remote,
             wall_seconds: wall,
             max_turns: self.agent.max_turns,
             priority: self.priority,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 pub const LINE_VERSION: u32 = 1;
 
 /// How a task stands or ended: the result line. Every key is there, null where unknown.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResultLine {
     /// Always `result`.
@@ -50,7 +50,7 @@ pub struct ResultLine {
 }
 
 /// Evidence of one check.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckLine {
     /// The command.
@@ -70,7 +70,7 @@ pub struct CheckLine {
 }
 
 /// Tokens and money, null where unknown.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UsageLine {
     /// Tokens sent.
@@ -82,7 +82,7 @@ pub struct UsageLine {
 }
 
 /// One line of progress.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProgressLine {
     /// [`LINE_VERSION`].
@@ -99,7 +99,7 @@ pub struct ProgressLine {
 }
 
 /// What happened, for people and scripts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Progress {
     /// The state changed.

@@ -5,6 +5,7 @@ use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use midwatch_api::control::Refusal;
+use midwatch_core::input::InvalidInput;
 
 use crate::desk::CLOSING;
 
@@ -14,6 +15,12 @@ pub(crate) struct Refused(StatusCode, Refusal);
 impl Refused {
     pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
         Self(status, Refusal { message: message.into(), hint: None, exit: 2 })
+    }
+}
+
+impl From<InvalidInput> for Refused {
+    fn from(error: InvalidInput) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
     }
 }
 

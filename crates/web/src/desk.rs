@@ -3,10 +3,14 @@
 use std::future::Future;
 use std::path::PathBuf;
 
-use midwatch_api::control::{Command, Refusal, ServerInfo, Submit, Submitted, TaskView};
+use midwatch_api::control::{
+    Applied, Apply, Asked, Command, Deleted, ObjectView, Opened, Patch, PatchForm, Refusal,
+    ServerInfo, Submit, Submitted, TaskPage, TaskView,
+};
+use midwatch_api::kind::Kind;
 use midwatch_api::task::TaskOrder;
 use midwatch_api::view::{ProgressLine, ResultLine};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::sync::mpsc;
 
 /// The `exit` of a refusal that a server gives while it ends: the client asks the next server.
@@ -26,41 +30,6 @@ pub enum Line {
 /// Lines as they come; closed after the result, or when the server ends.
 pub type Lines = mpsc::Receiver<Line>;
 
-/// How a difference is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum PatchForm {
-    /// The whole patch.
-    #[default]
-    Patch,
-    /// A line per file.
-    Stat,
-}
-
-/// A difference between a task's base and its newest commit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Patch {
-    /// The base.
-    pub base: String,
-    /// The newest imported commit.
-    pub commit: String,
-    /// Text made from bytes of a sandbox: escaped before a terminal sees it.
-    pub text: String,
-}
-
-/// Where a result was put for somebody to look at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Opened {
-    /// The worktree.
-    pub folder: PathBuf,
-    /// What is checked out there.
-    pub commit: String,
-    /// The ref it comes from: a branch, or saved work.
-    pub from: String,
-}
-
 /// The server, as far as clients know it. Refusals go to the client as they are.
 pub trait Desk: Send + Sync + 'static {
     /// Who it is.
@@ -69,8 +38,8 @@ pub trait Desk: Send + Sync + 'static {
     /// Takes an order; durable when this returns.
     fn submit(&self, submit: Submit) -> impl Future<Output = Result<Submitted, Refusal>> + Send;
 
-    /// The newest tasks, newest first.
-    fn list(&self, limit: u32) -> impl Future<Output = Result<Vec<TaskView>, Refusal>> + Send;
+    /// A page of tasks, newest first.
+    fn list(&self, asked: Asked) -> impl Future<Output = Result<TaskPage, Refusal>> + Send;
 
     /// One task.
     fn get(&self, name: &str) -> impl Future<Output = Result<TaskView, Refusal>> + Send;
@@ -107,6 +76,33 @@ pub trait Desk: Send + Sync + 'static {
         folder: PathBuf,
         umask: Option<u32>,
     ) -> impl Future<Output = Result<Opened, Refusal>> + Send;
+
+    /// Forgets a task that is over.
+    fn delete_task(
+        &self,
+        name: &str,
+        by: String,
+    ) -> impl Future<Output = Result<Deleted, Refusal>> + Send;
+
+    /// Stores objects and submits tasks: all, or nothing.
+    fn apply(&self, apply: Apply) -> impl Future<Output = Result<Applied, Refusal>> + Send;
+
+    /// Objects of a kind, by name.
+    fn objects(&self, kind: Kind) -> impl Future<Output = Result<Vec<ObjectView>, Refusal>> + Send;
+
+    /// One object.
+    fn object(
+        &self,
+        kind: Kind,
+        name: &str,
+    ) -> impl Future<Output = Result<ObjectView, Refusal>> + Send;
+
+    /// Takes an object away.
+    fn delete_object(
+        &self,
+        kind: Kind,
+        name: &str,
+    ) -> impl Future<Output = Result<Deleted, Refusal>> + Send;
 
     /// Ends the server, if nothing goes on that needs it.
     fn shutdown(&self) -> impl Future<Output = Result<(), Refusal>> + Send;

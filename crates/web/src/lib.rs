@@ -1,7 +1,7 @@
 //! The HTTP API on the control socket: one file per part, and the port it speaks to.
 //!
 //! ```text
-//! midwatch get ──► server.sock ─ peer's uid ─► router ─► Desk (made by app)
+//! midwatch get ──► server.sock ─ peer's uid ─► guard ─► router ─► Desk (made by app)
 //! ```
 //!
 //! Knows neither the store behind the desk nor any secret's place: it reads requests within
@@ -9,10 +9,12 @@
 
 mod answer;
 mod desk;
+mod guard;
 mod routes;
 mod socket;
 mod stream;
 
-pub use desk::{CLOSING, Desk, Line, Lines, Opened, Patch, PatchForm};
+pub use desk::{CLOSING, Desk, Line, Lines};
+pub use midwatch_api::control::{Opened, Patch, PatchForm};
 pub use routes::router;
 pub use socket::{ControlSocket, SocketError, address_of, serve};

@@ -1,48 +1,72 @@
 //! Paths and methods. Each handler reads its input, asks the desk, and answers.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, delete, get, post};
 use axum::{Json, Router};
 use http::StatusCode;
-use midwatch_api::control::{Command, ServerInfo, Submit, Submitted, TaskView};
+use midwatch_api::control::{
+    Applied, Apply, Asked, Command, DeleteTaskQuery, Deleted, EventsQuery, ListQuery, ObjectView,
+    OpenBody, Opened, Patch, PatchQuery, ServerInfo, Submit, Submitted, TaskPage, TaskView,
+};
+use midwatch_api::endpoint::Endpoint;
+use midwatch_api::kind::Kind;
+use midwatch_api::openapi;
 use midwatch_api::task::TaskOrder;
-use serde::Deserialize;
+use serde_json::Value;
 
 use crate::answer::Refused;
-use crate::desk::{Desk, Opened, Patch, PatchForm};
-use crate::stream;
+use crate::desk::Desk;
+use crate::{guard, stream};
 
 /// The largest request: a goal of 256 KiB as JSON at its worst (six bytes for one), and room for
 /// an order around it.
 const BODY_MAX: usize = 4 << 20;
-/// Tasks in a list, unless asked for fewer.
-const LIST_MAX: u32 = 1000;
+/// The same for many tasks at once.
+const APPLY_MAX: usize = 64 << 20;
 
 type Answer<T> = Result<Json<T>, Refused>;
 type Name = Result<Path<String>, PathRejection>;
+type KindAndName = Result<Path<(String, String)>, PathRejection>;
 
-/// Every path of the control socket.
+/// Every path of the control socket, from the table that the OpenAPI document is made from.
 pub fn router<D: Desk>(desk: Arc<D>) -> Router {
-    Router::new()
-        .route("/v1/server", get(info::<D>))
-        .route("/v1/shutdown", post(shutdown::<D>))
-        .route("/v1/tasks", get(list::<D>).post(submit::<D>))
-        .route("/v1/tasks/{name}", get(task::<D>))
-        .route("/v1/tasks/{name}/order", get(order::<D>))
-        .route("/v1/tasks/{name}/events", get(events::<D>))
-        .route("/v1/tasks/{name}/commands", post(command::<D>))
-        .route("/v1/tasks/{name}/kill", post(kill::<D>))
-        .route("/v1/tasks/{name}/patch", get(patch::<D>))
-        .route("/v1/tasks/{name}/open", post(open::<D>))
+    Endpoint::ALL
+        .into_iter()
+        .fold(Router::new(), |router, endpoint| {
+            router.route(endpoint.path(), handler::<D>(endpoint))
+        })
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(from_fn(guard::check))
         .with_state(desk)
+}
+
+fn handler<D: Desk>(endpoint: Endpoint) -> MethodRouter<Arc<D>> {
+    match endpoint {
+        Endpoint::Server => get(info::<D>),
+        Endpoint::OpenApi => get(document),
+        Endpoint::Shutdown => post(shutdown::<D>),
+        Endpoint::ListTasks => get(list::<D>),
+        Endpoint::Submit => post(submit::<D>),
+        Endpoint::GetTask => get(task::<D>),
+        Endpoint::DeleteTask => delete(delete_task::<D>),
+        Endpoint::GetOrder => get(order::<D>),
+        Endpoint::Events => get(events::<D>),
+        Endpoint::Command => post(command::<D>),
+        Endpoint::Kill => post(kill::<D>),
+        Endpoint::Patch => get(patch::<D>),
+        Endpoint::Open => post(open::<D>),
+        Endpoint::Apply => post(apply::<D>).layer(DefaultBodyLimit::max(APPLY_MAX)),
+        Endpoint::ListObjects => get(objects::<D>),
+        Endpoint::GetObject => get(object::<D>),
+        Endpoint::DeleteObject => delete(delete_object::<D>),
+    }
 }
 
 async fn unknown() -> Refused {
@@ -58,6 +82,10 @@ async fn info<D: Desk>(State(desk): State<Arc<D>>) -> Json<ServerInfo> {
     Json(desk.info().await)
 }
 
+async fn document() -> Json<Value> {
+    Json(openapi::document())
+}
+
 async fn shutdown<D: Desk>(State(desk): State<Arc<D>>) -> Answer<()> {
     Ok(Json(desk.shutdown().await?))
 }
@@ -70,39 +98,27 @@ async fn submit<D: Desk>(
     Ok(Json(desk.submit(submit).await?))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ListQuery {
-    #[serde(default)]
-    limit: Option<u32>,
-}
-
 async fn list<D: Desk>(
     State(desk): State<Arc<D>>,
     query: Result<Query<ListQuery>, QueryRejection>,
-) -> Answer<Vec<TaskView>> {
-    let Query(ListQuery { limit }) = query?;
-    let limit = limit.unwrap_or(LIST_MAX);
-    if !(1..=LIST_MAX).contains(&limit) {
-        let text = format!("limit {limit} is not 1 to {LIST_MAX}");
-        return Err(Refused::new(StatusCode::UNPROCESSABLE_ENTITY, text));
-    }
-    Ok(Json(desk.list(limit).await?))
+) -> Answer<TaskPage> {
+    Ok(Json(desk.list(Asked::try_from(query?.0)?).await?))
 }
 
 async fn task<D: Desk>(State(desk): State<Arc<D>>, name: Name) -> Answer<TaskView> {
     Ok(Json(desk.get(&name?.0).await?))
 }
 
-async fn order<D: Desk>(State(desk): State<Arc<D>>, name: Name) -> Answer<TaskOrder> {
-    Ok(Json(desk.order(&name?.0).await?))
+async fn delete_task<D: Desk>(
+    State(desk): State<Arc<D>>,
+    name: Name,
+    query: Result<Query<DeleteTaskQuery>, QueryRejection>,
+) -> Answer<Deleted> {
+    Ok(Json(desk.delete_task(&name?.0, query?.0.by).await?))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct EventsQuery {
-    #[serde(default)]
-    after: u64,
+async fn order<D: Desk>(State(desk): State<Arc<D>>, name: Name) -> Answer<TaskOrder> {
+    Ok(Json(desk.order(&name?.0).await?))
 }
 
 async fn events<D: Desk>(
@@ -126,27 +142,12 @@ async fn kill<D: Desk>(State(desk): State<Arc<D>>, name: Name) -> Answer<Vec<Str
     Ok(Json(desk.kill(&name?.0).await?))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PatchQuery {
-    #[serde(default)]
-    form: PatchForm,
-}
-
 async fn patch<D: Desk>(
     State(desk): State<Arc<D>>,
     name: Name,
     query: Result<Query<PatchQuery>, QueryRejection>,
 ) -> Answer<Patch> {
     Ok(Json(desk.patch(&name?.0, query?.0.form).await?))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct OpenBody {
-    folder: PathBuf,
-    #[serde(default)]
-    umask: Option<u32>,
 }
 
 async fn open<D: Desk>(
@@ -156,4 +157,36 @@ async fn open<D: Desk>(
 ) -> Answer<Opened> {
     let OpenBody { folder, umask } = body?.0;
     Ok(Json(desk.open(&name?.0, folder, umask).await?))
+}
+
+async fn apply<D: Desk>(
+    State(desk): State<Arc<D>>,
+    body: Result<Json<Apply>, JsonRejection>,
+) -> Answer<Applied> {
+    let Json(apply) = body?;
+    Ok(Json(desk.apply(apply).await?))
+}
+
+/// A kind by any of its names.
+fn kind(text: &str) -> Result<Kind, Refused> {
+    Kind::spoken(text).ok_or_else(|| {
+        let shown = midwatch_core::input::shown(text);
+        let known = Kind::ALL.map(Kind::plural).join(", ");
+        let text = format!("kind '{shown}' is unknown; known: {known}");
+        Refused::new(StatusCode::UNPROCESSABLE_ENTITY, text)
+    })
+}
+
+async fn objects<D: Desk>(State(desk): State<Arc<D>>, name: Name) -> Answer<Vec<ObjectView>> {
+    Ok(Json(desk.objects(kind(&name?.0)?).await?))
+}
+
+async fn object<D: Desk>(State(desk): State<Arc<D>>, path: KindAndName) -> Answer<ObjectView> {
+    let Path((kind_name, name)) = path?;
+    Ok(Json(desk.object(kind(&kind_name)?, &name).await?))
+}
+
+async fn delete_object<D: Desk>(State(desk): State<Arc<D>>, path: KindAndName) -> Answer<Deleted> {
+    let Path((kind_name, name)) = path?;
+    Ok(Json(desk.delete_object(kind(&kind_name)?, &name).await?))
 }

@@ -1,11 +1,13 @@
 //! JSON schemas of what people and agents write.
 
 use anyhow::Result;
+use midwatch_api::agent_task::AgentTaskSpec;
 use midwatch_api::object::Object;
 use midwatch_api::order::CustomAgent;
 use midwatch_api::pipeline::PipelineSpec;
+use midwatch_api::profile::ProfileSpec;
 use midwatch_api::report::Output;
-use midwatch_api::repository::RepositorySpec;
+use midwatch_api::repository::{AgentRepositorySpec, RepositorySpec};
 use schemars::{Schema, schema_for};
 
 use crate::generated::Generated;
@@ -14,8 +16,11 @@ use crate::generated::Generated;
 fn schemas() -> Vec<(&'static str, Schema)> {
     vec![
         ("agent-pipeline", schema_for!(Object<PipelineSpec>)),
-        ("agent-repository", schema_for!(Object<RepositorySpec>)),
+        ("agent-profile", schema_for!(Object<ProfileSpec>)),
+        ("agent-repository", schema_for!(Object<AgentRepositorySpec>)),
+        ("agent-task", schema_for!(Object<AgentTaskSpec>)),
         ("custom-agent", schema_for!(CustomAgent)),
+        ("midwatch-yaml", schema_for!(RepositorySpec)),
         ("output", schema_for!(Output)),
     ]
 }

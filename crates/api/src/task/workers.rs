@@ -27,7 +27,8 @@ impl AgentRef {
                 custom.argv.iter().any(|word| word.contains("{session}"))
             }
             (AgentKind::Custom, None) => false,
-            (AgentKind::ClaudeCode | AgentKind::Codex, _) => true,
+            // A chat-history file is no conversation that can be named.
+            (kind, _) => kind.as_str() != "aider",
         }
     }
 }

@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
+use midwatch_api::control::API_NUMBER;
 use midwatch_web::ControlSocket;
 
 use crate::peer::{ask, world};
@@ -14,7 +15,10 @@ async fn questions_reach_the_desk_and_refusals_come_back_as_json() {
     let socket = &world.socket;
     let (status, body) = ask(socket, "GET", "/v1/server", "").await;
     assert_eq!(status, 200);
-    assert!(body.contains("\"api\":1") && body.contains("\"openTasks\":0"), "{body}");
+    assert!(
+        body.contains(&format!("\"api\":{API_NUMBER}")) && body.contains("\"openTasks\":0"),
+        "{body}"
+    );
     let (status, body) = ask(socket, "GET", "/v1/tasks/nobody", "").await;
     assert_eq!(status, 422);
     assert_eq!(body, r#"{"message":"there is no task 'nobody'","hint":null,"exit":2}"#);
@@ -47,7 +51,11 @@ async fn odd_requests_are_refused_within_bounds() {
         ("GET", "/v1/tasks?limit=1000000000", "", 422),
         ("GET", "/v1/tasks?limit=0", "", 422),
         ("GET", "/v1/tasks?limit=-1", "", 400),
-        ("GET", "/v1/tasks?cursor=x", "", 400),
+        ("GET", "/v1/tasks?cursor=x", "", 422),
+        ("GET", "/v1/tasks?state=Hold", "", 422),
+        ("GET", "/v1/tasks?page=2", "", 400),
+        ("GET", "/v1/objects/pods", "", 422),
+        ("POST", "/v1/apply", r#"{"objects":[],"task":[]}"#, 422),
         ("GET", "/v1/tasks/t/events?after=x", "", 400),
         ("GET", "/v1/tasks/%ff/order", "", 400),
         ("POST", "/v1/tasks", "{", 400),
@@ -102,7 +110,7 @@ async fn another_user_is_turned_away_even_with_an_open_socket() {
     }
     let program = "import socket,sys\n\
         s=socket.socket(socket.AF_UNIX)\ns.connect(sys.argv[1])\ns.settimeout(10)\n\
-        try:\n s.sendall(b'GET /v1/server HTTP/1.1\\r\\nhost: x\\r\\nconnection: close\\r\\n\\r\\n')\n\
+        try:\n s.sendall(b'GET /v1/server HTTP/1.1\\r\\nhost: midwatch\\r\\nconnection: close\\r\\n\\r\\n')\n\
         \x20print(s.recv(15).decode())\nexcept OSError: print('cut')\n";
     let socket = world.socket.to_str().unwrap().to_owned();
     let as_user = move |uid: &str| {

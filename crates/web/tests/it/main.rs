@@ -2,4 +2,5 @@
 #![expect(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
 
 mod control;
+mod document;
 mod peer;

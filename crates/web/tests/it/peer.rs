@@ -8,11 +8,13 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use midwatch_api::control::{
-    API_NUMBER, Command, Refusal, ServerInfo, Submit, Submitted, TaskView,
+    API_NUMBER, Applied, Apply, Asked, Command, Deleted, ObjectView, Opened, Patch, PatchForm,
+    Refusal, ServerInfo, Submit, Submitted, TaskPage, TaskView,
 };
+use midwatch_api::kind::Kind;
 use midwatch_api::task::TaskOrder;
 use midwatch_api::view::{LINE_VERSION, Progress, ProgressLine, ResultLine, UsageLine};
-use midwatch_web::{ControlSocket, Desk, Line, Lines, Opened, Patch, PatchForm, serve};
+use midwatch_web::{ControlSocket, Desk, Line, Lines, serve};
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot};
 
@@ -44,9 +46,10 @@ impl Desk for Clerk {
         Ok(Submitted { task: submit.name.unwrap_or_default(), attached: false })
     }
 
-    async fn list(&self, limit: u32) -> Result<Vec<TaskView>, Refusal> {
-        self.note(format!("list {limit}"));
-        Ok(vec![])
+    async fn list(&self, asked: Asked) -> Result<TaskPage, Refusal> {
+        let after = asked.after.map(|cursor| cursor.to_string()).unwrap_or_default();
+        self.note(format!("list {} after '{after}' in {:?}", asked.limit, asked.states));
+        Ok(TaskPage { tasks: vec![], next: None })
     }
 
     async fn get(&self, name: &str) -> Result<TaskView, Refusal> {
@@ -87,6 +90,31 @@ impl Desk for Clerk {
     ) -> Result<Opened, Refusal> {
         self.note(format!("open {name} {}", folder.display()));
         Err(Refusal { exit: 1, ..nobody(name) })
+    }
+
+    async fn delete_task(&self, name: &str, by: String) -> Result<Deleted, Refusal> {
+        self.note(format!("delete {name} by '{by}'"));
+        Err(nobody(name))
+    }
+
+    async fn apply(&self, apply: Apply) -> Result<Applied, Refusal> {
+        self.note(format!("apply {} objects", apply.objects.len()));
+        Ok(Applied { changes: vec![] })
+    }
+
+    async fn objects(&self, kind: Kind) -> Result<Vec<ObjectView>, Refusal> {
+        self.note(format!("objects {kind}"));
+        Ok(vec![])
+    }
+
+    async fn object(&self, kind: Kind, name: &str) -> Result<ObjectView, Refusal> {
+        self.note(format!("object {kind} {name}"));
+        Err(nobody(name))
+    }
+
+    async fn delete_object(&self, kind: Kind, name: &str) -> Result<Deleted, Refusal> {
+        self.note(format!("delete {kind} {name}"));
+        Err(nobody(name))
     }
 
     async fn shutdown(&self) -> Result<(), Refusal> {
@@ -150,17 +178,27 @@ pub(crate) fn world() -> World {
 
 /// Status and body of one request.
 pub(crate) async fn ask(socket: &Path, method: &str, path: &str, body: &str) -> (u16, String) {
+    ask_as(socket, method, path, body, &[("host", "midwatch")]).await
+}
+
+/// The same with headers of one's own.
+pub(crate) async fn ask_as(
+    socket: &Path,
+    method: &str,
+    path: &str,
+    body: &str,
+    headers: &[(&str, &str)],
+) -> (u16, String) {
     let stream = UnixStream::connect(socket).await.unwrap();
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header("host", "midwatch")
-        .header("content-type", "application/json")
-        .body(Full::new(Bytes::from(body.to_owned())))
-        .unwrap();
+    let mut request =
+        Request::builder().method(method).uri(path).header("content-type", "application/json");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Full::new(Bytes::from(body.to_owned()))).unwrap();
     let response = sender.send_request(request).await.unwrap();
     let status = response.status().as_u16();
     let body = response.into_body().collect().await.unwrap().to_bytes();

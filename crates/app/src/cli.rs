@@ -11,7 +11,10 @@ use crate::output::{self, Format, Output, Terminal};
 use crate::problem::{Problem, exit};
 use signals::Signals;
 
+mod apply;
+mod completions;
 mod decide;
+mod delete;
 mod demo;
 mod describe;
 mod diff;
@@ -19,8 +22,10 @@ mod doctor;
 mod follow;
 mod get;
 mod goal;
+mod install_service;
 mod logs;
 mod open;
+mod publish;
 mod reference;
 mod retry;
 mod run;
@@ -41,13 +46,14 @@ struct Cli {
     verb: Verb,
 
     /// How results are written: text for people, JSON lines for scripts
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
     output: Format,
 }
 
 #[derive(Debug, Subcommand)]
 enum Verb {
     Run(Box<run::Run>),
+    Apply(apply::Apply),
     Get(get::Get),
     Describe(describe::Describe),
     Explain(describe::Explain),
@@ -57,12 +63,16 @@ enum Verb {
     Open(open::Open),
     Approve(decide::Approve),
     Reject(decide::Reject),
+    Publish(publish::Publish),
     Resume(decide::Resume),
     Retry(retry::Retry),
     Cancel(decide::Cancel),
+    Delete(delete::Delete),
     Doctor(doctor::Doctor),
     Demo(demo::Demo),
     Serve(serve::Serve),
+    InstallService(install_service::InstallService),
+    Completions(completions::Completions),
     Runner(Runner),
     Reference(reference::Reference),
 }
@@ -113,6 +123,11 @@ fn answer(words: Vec<OsString>) -> u8 {
         Err(problem) => return refuse(output, &problem, cli.verb.task()),
     };
     let task = cli.verb.task().map(ToOwned::to_owned);
+    if cli.output == Format::Yaml && !cli.verb.speaks_yaml() {
+        let rule = "is only for get and describe";
+        let problem = Problem::usage("--output", "yaml", rule, "use text or json");
+        return refuse(output, &problem, task.as_deref());
+    }
     match cli.verb.carry_out(&context) {
         Ok(code) => code,
         Err(problem) => {
@@ -207,7 +222,7 @@ impl Verb {
     fn task(&self) -> Option<&str> {
         match self {
             Self::Run(run) => run.name.as_deref(),
-            Self::Get(get) => get.name.as_deref(),
+            Self::Get(get) => get.task(),
             Self::Describe(describe) => Some(&describe.name),
             Self::Explain(explain) => Some(&explain.name),
             Self::Wait(wait) => Some(&wait.name),
@@ -219,7 +234,12 @@ impl Verb {
             Self::Resume(resume) => Some(&resume.name),
             Self::Retry(retry) => Some(&retry.name),
             Self::Cancel(cancel) => Some(&cancel.name),
-            Self::Doctor(_)
+            Self::Publish(publish) => Some(&publish.name),
+            Self::Delete(delete) => delete.task(),
+            Self::Apply(_)
+            | Self::InstallService(_)
+            | Self::Completions(_)
+            | Self::Doctor(_)
             | Self::Demo(_)
             | Self::Serve(_)
             | Self::Runner(_)
@@ -227,9 +247,21 @@ impl Verb {
         }
     }
 
+    /// Whether it can print what `apply` takes.
+    fn speaks_yaml(&self) -> bool {
+        matches!(self, Self::Get(_) | Self::Describe(_))
+    }
+
     fn carry_out(self, context: &Context) -> Result<u8, Problem> {
         match self {
             Self::Run(run) => block_on(context, run.carry_out(context)),
+            Self::Apply(apply) => block_on(context, apply.carry_out(context)),
+            Self::Publish(publish) => block_on(context, publish.carry_out(context)),
+            Self::Delete(delete) => block_on(context, delete.carry_out(context)),
+            Self::InstallService(install) => install.carry_out(context),
+            Self::Completions(completions) => {
+                block_on(context, completions.carry_out(context, Cli::command()))
+            }
             Self::Get(get) => block_on(context, get.carry_out(context)),
             Self::Describe(describe) => block_on(context, describe.carry_out(context)),
             Self::Explain(explain) => block_on(context, explain.carry_out(context)),

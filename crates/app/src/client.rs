@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use midwatch_api::control::{Command, Submit, Submitted, TaskView};
+use midwatch_api::control::{Asked, Command, Submit, Submitted, TaskPage, TaskView};
 use midwatch_api::task::TaskOrder;
 use midwatch_api::view::{ProgressLine, ResultLine};
 use midwatch_local::folder::StateFolder;
@@ -18,6 +18,7 @@ use crate::problem::Problem;
 mod build;
 mod connection;
 mod find;
+mod objects;
 
 pub(crate) use build::build;
 pub(crate) use connection::{Failure, exchange};
@@ -80,9 +81,16 @@ impl Client {
         self.ask("POST", "/v1/tasks", Some(submit)).await
     }
 
-    /// The newest tasks.
-    pub(crate) async fn list(&self, limit: u32) -> Result<Vec<TaskView>, Problem> {
-        self.ask("GET", &format!("/v1/tasks?limit={limit}"), NO_BODY).await
+    /// The newest tasks, page by page.
+    pub(crate) async fn list(&self, asked: &Asked) -> Result<TaskPage, Problem> {
+        let mut path = format!("/v1/tasks?limit={}", asked.limit);
+        if let Some(cursor) = &asked.after {
+            path.extend(["&cursor=", &cursor.to_string()]);
+        }
+        if !asked.states.is_empty() {
+            path.extend(["&state=", &asked.states.join(",")]);
+        }
+        self.ask("GET", &path, NO_BODY).await
     }
 
     /// One task.

@@ -17,16 +17,19 @@ use crate::environment::Environment;
 use crate::problem::Problem;
 
 pub(crate) mod agent;
-mod ca;
+pub(crate) mod ca;
 pub(crate) mod checks;
 pub(crate) mod credential;
 mod instructions;
 mod limits;
 pub(crate) mod nearest;
-mod pipeline;
+pub(crate) mod pipeline;
 pub(crate) mod program;
+pub(crate) mod proxy;
 pub(crate) mod registries;
 pub(crate) mod repository;
+pub(crate) mod server_login;
+pub(crate) mod source;
 pub(crate) mod toolchains;
 
 pub(crate) use registries::Clients;
@@ -57,6 +60,23 @@ pub(crate) struct Wanted {
     pub(crate) snapshot: TaskName,
     /// A model that is none, instead of the user's own.
     pub(crate) rehearsal: Option<Rehearsal>,
+    /// What an object says beside flags.
+    pub(crate) given: Given,
+}
+
+/// What objects say that no flag does.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Given {
+    /// The profile, when it is an object.
+    pub(crate) profile: Option<agent::Chosen>,
+    /// The pipeline, when it is an object.
+    pub(crate) pipeline: Option<Object<PipelineSpec>>,
+    /// The repository, when it is on a server.
+    pub(crate) url: Option<String>,
+    /// Where the wanted checks and setup come from, when it is no flag.
+    pub(crate) from: Option<String>,
+    /// Higher goes first.
+    pub(crate) priority: i32,
 }
 
 /// The local stand-in for a model.
@@ -95,6 +115,10 @@ pub(crate) struct Discovery {
     pub(crate) order: TaskOrder,
     /// The credential, when it came from the environment.
     pub(crate) secret: Option<SecretString>,
+    /// The operator's own proxy.
+    pub(crate) proxy: Option<SecretString>,
+    /// The login at the server that is pushed to.
+    pub(crate) login: Option<server_login::Login>,
     pub(crate) findings: Vec<Finding>,
     /// Why the branch cannot be set, unless it is that of the task that this order attaches to.
     pub(crate) taken: Option<Problem>,
@@ -104,8 +128,14 @@ pub(crate) struct Discovery {
 /// seconds, are asked beside the rest.
 pub(crate) fn order(environment: &Environment, wanted: &Wanted) -> Result<Discovery, Problem> {
     usage(wanted)?;
-    let pipeline: Object<PipelineSpec> = pipeline::find(environment, &wanted.pipeline)?;
-    let chosen = agent::choose(environment, wanted.agent.as_deref(), wanted.profile.as_deref())?;
+    let pipeline: Object<PipelineSpec> = match &wanted.given.pipeline {
+        Some(pipeline) => pipeline.clone(),
+        None => pipeline::find(environment, &wanted.pipeline)?,
+    };
+    let chosen = match &wanted.given.profile {
+        Some(chosen) => chosen.clone(),
+        None => agent::choose(environment, wanted.agent.as_deref(), wanted.profile.as_deref())?,
+    };
     let model = agent::model(&chosen, wanted.model.as_deref())?;
     let egress = wanted.egress.or(chosen.spec.egress).unwrap_or(Egress::Registries);
     let limits = limits::of(&chosen.spec.limits, wanted.wall_seconds);
@@ -114,13 +144,15 @@ pub(crate) fn order(environment: &Environment, wanted: &Wanted) -> Result<Discov
         let asked =
             (egress == Egress::Registries).then(|| scope.spawn(|| registries::ask(environment)));
         let ca = ca::find(environment)?;
-        let mut repository = repository::find(environment, wanted, ca.as_ref())?;
-        let checks = checks::find(&repository, wanted)?;
-        let told = instructions::find(&repository, chosen.kind())?;
+        let proxy = proxy::find(environment)?;
+        let mut repository = source::find(environment, wanted, ca.as_ref())?;
+        let checks = repository.checks(wanted)?;
+        let told = repository.instructions(chosen.kind())?;
         let login = match &wanted.rehearsal {
             Some(rehearsal) => credential::rehearsal(rehearsal),
             None => credential::find(environment, &chosen)?,
         };
+        let model = model.or_else(|| agent::model_for(chosen.kind(), &login).map(str::to_owned));
         let program = program::find(environment, &chosen)?;
         let toolchains =
             toolchains::find(environment, repository.top(), &chosen.spec.toolchains, &program)?;
@@ -137,9 +169,7 @@ pub(crate) fn order(environment: &Environment, wanted: &Wanted) -> Result<Discov
         clients.registries.sort();
         clients.registries.dedup();
 
-        if wanted.include_dirty {
-            repository.include_dirty(environment, &wanted.snapshot)?;
-        }
+        repository.include_dirty(environment, wanted)?;
         let mut findings = repository.findings();
         findings.push(program.finding(&chosen, model.as_deref()));
         findings.push(login.finding(&chosen));
@@ -148,6 +178,7 @@ pub(crate) fn order(environment: &Environment, wanted: &Wanted) -> Result<Discov
         findings.extend(toolchains::findings(&toolchains));
         findings.extend(clients.findings(egress));
         findings.extend(ca.as_deref().map(ca::finding));
+        findings.extend(proxy.as_ref().map(proxy::Found::finding));
 
         let mut client_env = clients.env;
         client_env.extend(checks.env);
@@ -183,20 +214,24 @@ pub(crate) fn order(environment: &Environment, wanted: &Wanted) -> Result<Discov
             toolchains,
             workspace_path: checks.path,
             ca_bundle: ca,
+            proxy: proxy.as_ref().map(|found| found.reference.clone()),
             client_env,
             check_env: checks.check_env,
             client_files: clients.files,
             limits,
             accept_missing: wanted.accept_missing.clone(),
-            priority: 0,
+            priority: wanted.given.priority,
             fallbacks: vec![],
             questions: QuestionPolicy::default(),
             follows: None,
         };
         // The server does the same; here nothing is created yet, and no server started.
-        let spec = order.to_spec(wanted.name.as_str())?;
-        let taken = repository.check_branch(&spec.branch).err();
-        Ok(Discovery { order, secret: login.secret, findings, taken })
+        let base = repository.provisional().unwrap_or_else(|| order.base.clone());
+        let spec = TaskOrder { base, ..order.clone() }.to_spec(wanted.name.as_str())?;
+        let taken = repository.check_branch(&spec.branch, &mut findings)?;
+        let proxy = proxy.map(|found| found.secret);
+        let (secret, login) = (login.secret, repository.login());
+        Ok(Discovery { order, secret, proxy, login, findings, taken })
     })
 }
 
@@ -262,6 +297,7 @@ pub(crate) mod tests {
             wall_seconds: None,
             accept_missing: vec![],
             rehearsal: None,
+            given: Given::default(),
         }
     }
 

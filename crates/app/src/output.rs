@@ -21,6 +21,8 @@ pub(crate) enum Format {
     Text,
     /// JSON lines for scripts, the last one of type `result`.
     Json,
+    /// What `apply` takes; only for get and describe.
+    Yaml,
 }
 
 /// What a terminal is used for, where there is one.
@@ -84,6 +86,16 @@ impl Output {
     /// Whether results are JSON lines.
     pub(crate) fn is_json(self) -> bool {
         self.format == Format::Json
+    }
+
+    /// Columns of the terminal that results go to; none where they go elsewhere.
+    #[expect(clippy::unused_self, reason = "an end of this process is reached through here only")]
+    pub(crate) fn columns(self) -> Option<usize> {
+        if !io::stdout().is_terminal() {
+            return None;
+        }
+        let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+        (size.ws_col > 0).then(|| size.ws_col.into())
     }
 
     /// Lines of progress or error for people, escaped.

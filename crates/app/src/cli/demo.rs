@@ -10,7 +10,7 @@ use midwatch_web::PatchForm;
 use super::Context;
 use super::run::{submit_and_watch, suffix};
 use crate::client::Client;
-use crate::discover::{Rehearsal, Wanted};
+use crate::discover::{Given, Rehearsal, Wanted};
 use crate::output::Ink;
 use crate::problem::{Problem, exit};
 
@@ -80,6 +80,7 @@ impl Demo {
             rehearsal: rehearsal
                 .as_ref()
                 .map(|server| Rehearsal { url: server.url(), key: server.key().into() }),
+            given: Given::default(),
         };
         let task = wanted.name.clone();
         let client = Client::new(&environment);

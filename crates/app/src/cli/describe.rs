@@ -6,9 +6,9 @@ use midwatch_api::task::{CredentialRef, Egress, TaskOrder};
 use midwatch_api::view::LINE_VERSION;
 
 use super::Context;
-use super::get::{ink, json};
+use super::get::{ink, json, yaml};
 use crate::client::Client;
-use crate::output::{Output, escape};
+use crate::output::{Format, Output, escape};
 use crate::problem::{Problem, exit};
 
 /// Shows all about one task: order, state, evidence, runs
@@ -33,7 +33,9 @@ impl Describe {
     pub(super) async fn carry_out(self, context: &Context) -> Result<u8, Problem> {
         let client = Client::new(&context.environment);
         let (view, order) = (client.get(&self.name).await?, client.order(&self.name).await?);
-        if context.output.is_json() {
+        if context.output.format == Format::Yaml {
+            yaml(context, &client, &view).await?;
+        } else if context.output.is_json() {
             json(context.output, &view);
             context.output.json(&serde_json::json!({
                 "type": "order", "version": LINE_VERSION, "task": self.name, "seq": 0,
@@ -124,6 +126,7 @@ fn sandbox(order: &TaskOrder) -> Vec<(&'static str, String)> {
         ("model", order.agent.model.clone().unwrap_or_else(|| "the agent's own".to_owned())),
         ("credential", credential),
         ("reaches", egress),
+        ("by way of", order.proxy.as_ref().map_or("no proxy".to_owned(), |p| joined(&p.servers))),
         ("checks reach", "nothing at all".to_owned()),
         ("setup", setup.map_or("none".to_owned(), |s| format!("{} ({})", s.command, s.from))),
         ("toolchains", joined(&tools)),

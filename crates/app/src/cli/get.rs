@@ -1,55 +1,213 @@
-//! `midwatch get`: the tasks, or one.
+//! `midwatch get`: tasks, runs and objects, or one of them.
 
-use midwatch_api::control::TaskView;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use midwatch_api::control::{Asked, ObjectView, TaskView, state};
+use midwatch_api::kind::Kind;
 use midwatch_api::view::LINE_VERSION;
 
 use super::Context;
 use crate::client::Client;
-use crate::output::{Ink, Output, escape, quantity};
+use crate::output::{Format, Output};
 use crate::problem::{Problem, exit};
 
-/// The longest goal in a list, in characters.
-const GOAL: usize = 50;
+mod object;
+mod table;
 
-/// Lists tasks, newest first, or shows one
+pub(super) use table::ink;
+
+/// How often a watch looks.
+const LOOK: Duration = Duration::from_secs(1);
+/// The most tasks of one request.
+const PAGE: u32 = 1000;
+
+/// Lists tasks, newest first, or shows one; and profiles, pipelines, repositories, runs
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  midwatch get\n  midwatch get fix-login --output json\n\nExit codes: 0 found, 2 no such task."
+    after_help = "Examples:\n  midwatch get\n  midwatch get fix-login --output json\n  midwatch get tasks --state held,failed\n  midwatch get profiles\n  midwatch get profile fast -o yaml\n  midwatch get runs fix-login\n  midwatch get --watch\n\nExit codes: 0 found, 2 no such task or object."
 )]
 pub(crate) struct Get {
-    /// One task; all without it
-    #[arg(value_name = "TASK")]
-    pub(super) name: Option<String>,
+    /// A task; or a kind (tasks, profiles, pipelines, repositories, runs) and perhaps a name; all
+    /// tasks without it
+    #[arg(value_name = "[KIND] [NAME]", num_args = 0..=2)]
+    words: Vec<String>,
 
     /// How many at most
-    #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: u32,
+
+    /// Only tasks in these states, joined by commas
+    #[arg(long, value_name = "STATE", value_delimiter = ',')]
+    state: Vec<String>,
+
+    /// Show it again whenever it changes, until Ctrl-C
+    #[arg(short, long)]
+    watch: bool,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Target<'a> {
+    Tasks(Option<&'a str>),
+    Runs(Option<&'a str>),
+    Objects(Kind, Option<&'a str>),
 }
 
 impl Get {
+    fn target(&self) -> Result<Target<'_>, Problem> {
+        let kind = |word: &str| match word {
+            "run" | "runs" => Some(Target::Runs(None)),
+            word => Kind::spoken(word).map(|kind| match kind {
+                Kind::Task => Target::Tasks(None),
+                Kind::Profile | Kind::Pipeline | Kind::Repository => Target::Objects(kind, None),
+            }),
+        };
+        match self.words.as_slice() {
+            [] => Ok(Target::Tasks(None)),
+            [word] => Ok(kind(word).unwrap_or(Target::Tasks(Some(word)))),
+            [word, name, ..] => match kind(word) {
+                Some(Target::Tasks(_)) => Ok(Target::Tasks(Some(name))),
+                Some(Target::Runs(_)) => Ok(Target::Runs(Some(name))),
+                Some(Target::Objects(kind, _)) => Ok(Target::Objects(kind, Some(name))),
+                None => {
+                    let known = "known: tasks, profiles, pipelines, repositories, runs";
+                    Err(Problem::usage("KIND", word, "is unknown", known))
+                }
+            },
+        }
+    }
+
+    /// The task, when it is one.
+    pub(super) fn task(&self) -> Option<&str> {
+        match self.target() {
+            Ok(Target::Tasks(name) | Target::Runs(name)) => name,
+            Ok(Target::Objects(..)) | Err(_) => None,
+        }
+    }
+
     pub(super) async fn carry_out(self, context: &Context) -> Result<u8, Problem> {
         let client = Client::new(&context.environment);
-        let tasks = match &self.name {
-            Some(name) => vec![client.get(name).await?],
-            None => client.list(self.limit).await?,
-        };
-        let output = context.output;
-        if output.is_json() {
-            for task in &tasks {
+        let target = self.target()?;
+        let states = self.state.iter().map(|text| state(text).map_err(|e| e.of("--state")));
+        let states = states.collect::<Result<Vec<_>, _>>()?;
+        if self.watch {
+            return watch(context, &client, &target, &states, self.limit).await;
+        }
+        match target {
+            Target::Objects(kind, name) => object::show(context, &client, kind, name).await,
+            Target::Runs(name) => {
+                let tasks = tasks(&client, name, &states, self.limit).await?;
+                table::runs(context.output, &tasks);
+                Ok(exit::FINE)
+            }
+            Target::Tasks(name) => {
+                let tasks = tasks(&client, name, &states, self.limit).await?;
+                show(context, &client, name, &tasks).await
+            }
+        }
+    }
+}
+
+/// One task, or the newest of them, page by page.
+async fn tasks(
+    client: &Client,
+    name: Option<&str>,
+    states: &[String],
+    limit: u32,
+) -> Result<Vec<TaskView>, Problem> {
+    if let Some(name) = name {
+        return Ok(vec![client.get(name).await?]);
+    }
+    let mut all = Vec::new();
+    let mut asked = Asked { limit: limit.min(PAGE), after: None, states: states.to_vec() };
+    loop {
+        let page = client.list(&asked).await?;
+        let last = page.tasks.last().map(table::cursor);
+        all.extend(page.tasks);
+        let left = limit.saturating_sub(u32::try_from(all.len()).unwrap_or(u32::MAX));
+        if left == 0 || page.next.is_none() || last.is_none() {
+            return Ok(all);
+        }
+        asked = Asked { limit: left.min(PAGE), after: last, states: states.to_vec() };
+    }
+}
+
+async fn show(
+    context: &Context,
+    client: &Client,
+    name: Option<&str>,
+    tasks: &[TaskView],
+) -> Result<u8, Problem> {
+    let output = context.output;
+    match output.format {
+        Format::Json => {
+            for task in tasks {
                 json(output, task);
             }
             // The list itself has no state; its last line is there for those who wait for it.
-            match (&self.name, tasks.first()) {
+            match (name, tasks.first()) {
                 (Some(_), Some(task)) => output.json(&task.result),
                 (Some(_) | None, _) => output.json(&Problem::nothing()),
             }
-        } else if tasks.is_empty() {
-            output.say("There are no tasks yet. Begin one with `midwatch run \"<goal>\"`.");
-        } else {
-            table(output, &tasks);
         }
-        Ok(exit::FINE)
+        Format::Yaml => object::tasks(context, client, tasks).await?,
+        Format::Text => table::tasks(output, tasks),
     }
+    Ok(exit::FINE)
+}
+
+/// Shows what changes. Lines of JSON for scripts, lines of text where nobody looks at a terminal.
+async fn watch(
+    context: &Context,
+    client: &Client,
+    target: &Target<'_>,
+    states: &[String],
+    limit: u32,
+) -> Result<u8, Problem> {
+    let Target::Tasks(name) = target else {
+        let fix = "leave --watch away, or ask for tasks";
+        return Err(Problem::usage("--watch", "", "is for tasks only", fix));
+    };
+    let output = context.output;
+    let mut seen: BTreeMap<String, String> = BTreeMap::new();
+    loop {
+        let found = tasks(client, *name, states, limit).await?;
+        let mark = |task: &TaskView| {
+            let result = &task.result;
+            format!("{:?} {:?} {}", result.state, result.reason, task.explain)
+        };
+        let now: BTreeMap<String, String> = found
+            .iter()
+            .map(|task| (task.result.task.clone().unwrap_or_default(), mark(task)))
+            .collect();
+        let changed: Vec<TaskView> = found
+            .iter()
+            .filter(|task| {
+                let name = task.result.task.as_deref().unwrap_or_default();
+                seen.get(name) != now.get(name)
+            })
+            .cloned()
+            .collect();
+        if !changed.is_empty() {
+            match output.format {
+                Format::Json => changed.iter().for_each(|task| json(output, task)),
+                Format::Text | Format::Yaml => table::tasks(output, &changed),
+            }
+        }
+        seen = now;
+        // polls: a list has no stream of its own
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// A task as YAML that `apply` takes.
+pub(super) async fn yaml(
+    context: &Context,
+    client: &Client,
+    task: &TaskView,
+) -> Result<(), Problem> {
+    object::tasks(context, client, std::slice::from_ref(task)).await
 }
 
 /// A task as a line of type `task`, with all that is known.
@@ -63,38 +221,39 @@ pub(super) fn json(output: Output, task: &TaskView) {
     }));
 }
 
-fn table(output: Output, tasks: &[TaskView]) {
-    let name = |task: &TaskView| task.result.task.clone().unwrap_or_default();
-    let width = tasks.iter().map(|task| name(task).len()).max().unwrap_or(0);
-    for task in tasks {
-        let state = task.result.state.as_deref().unwrap_or("?");
-        let note = match (&task.result.reason, task.result.verified, task.result.rehearsal) {
-            (Some(reason), _, _) => escape::line(reason),
-            (None, true, true) => "verified (rehearsal)".to_owned(),
-            (None, true, false) => "verified".to_owned(),
-            (None, false, _) => String::new(),
-        };
-        let took = task
-            .ended_ms
-            .map_or_else(String::new, |ended| quantity::duration(ended - task.submitted_ms));
-        output.tell_painted(&format!(
-            "{:width$}  {}  {:<22} {:>7}  {}",
-            escape::line(&name(task)),
-            output.paint(ink(state), &format!("{state:<10}")),
-            note,
-            took,
-            output.paint(Ink::Faint, &escape::shortened(&task.goal, GOAL)),
-        ));
-    }
+/// An object as a line of type `object`.
+pub(super) fn object_json(output: Output, view: &ObjectView) {
+    output.json(&serde_json::json!({
+        "type": "object", "version": LINE_VERSION, "task": null, "seq": 0,
+        "kind": view.object.kind, "metadata": view.object.metadata, "spec": view.object.spec,
+        "generation": view.generation, "createdMs": view.created_ms,
+        "changedMs": view.changed_ms,
+    }));
 }
 
-/// The colour of a state.
-pub(super) fn ink(state: &str) -> Ink {
-    match state {
-        "Done" | "Answered" | "NoChange" => Ink::Good,
-        "Failed" => Ink::Bad,
-        "Held" | "Unverified" => Ink::Notable,
-        "Running" => Ink::Strong,
-        _ => Ink::Faint,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_tasks_unless_they_name_a_kind() {
+        let get = |words: &[&str]| Get {
+            words: words.iter().map(|word| (*word).to_owned()).collect(),
+            limit: 1,
+            state: vec![],
+            watch: false,
+        };
+        for (words, expected) in [
+            (&[][..], Target::Tasks(None)),
+            (&["fix-login"], Target::Tasks(Some("fix-login"))),
+            (&["tasks"], Target::Tasks(None)),
+            (&["task", "profiles"], Target::Tasks(Some("profiles"))),
+            (&["profiles"], Target::Objects(Kind::Profile, None)),
+            (&["pipeline", "x"], Target::Objects(Kind::Pipeline, Some("x"))),
+            (&["runs", "fix-login"], Target::Runs(Some("fix-login"))),
+        ] {
+            assert_eq!(get(words).target().unwrap(), expected, "{words:?}");
+        }
+        assert_eq!(get(&["pods", "x"]).target().unwrap_err().exit, 2);
     }
 }

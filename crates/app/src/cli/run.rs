@@ -12,7 +12,7 @@ use secrecy::ExposeSecret as _;
 use super::follow::{Interrupt, Told, watch};
 use super::{Context, goal, timeout};
 use crate::client::Client;
-use crate::discover::{self, Discovery, Finding, Rehearsal, Wanted};
+use crate::discover::{self, Discovery, Finding, Given, Rehearsal, Wanted};
 use crate::output::Ink;
 use crate::problem::{Problem, exit};
 use crate::wire;
@@ -175,6 +175,7 @@ impl Run {
             accept_missing,
             snapshot,
             rehearsal: None::<Rehearsal>,
+            given: Given::default(),
         })
     }
 }
@@ -200,7 +201,7 @@ pub(super) async fn submit_and_watch(
     let (name, named) = (wanted.name.clone(), wanted.named);
     let found = tokio::task::spawn_blocking(move || discover::order(&environment, &wanted)).await;
     let found = found.map_err(|error| Problem::internal(error.to_string()))??;
-    let Discovery { order, secret, findings, taken } = found;
+    let Discovery { order, secret, proxy, login, findings, taken } = found;
     if let Some(problem) = taken {
         // The branch may be there because this very task left it: then the server compares. Where
         // there was never a task, no server has to be started to know.
@@ -213,6 +214,8 @@ pub(super) async fn submit_and_watch(
         name: Some(name.as_str().to_owned()),
         order,
         secret: secret.map(|secret| secret.expose_secret().to_owned()),
+        proxy: proxy.map(|proxy| proxy.expose_secret().to_owned()),
+        login: login.map(|login| login.handed_over()),
     };
     let interrupt = Interrupt::stops();
     if !detach {

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use midwatch_api::object::MAX_FILE_BYTES;
 use midwatch_api::profile::{ProfileSpec, read};
 use midwatch_broker::{Registries, Upstream};
-use midwatch_core::agent::AgentKind;
+use midwatch_core::agent::{AgentKind, CredentialKind};
+use midwatch_core::input::InvalidInput;
 
+use super::credential::{Login, OPENROUTER};
 use super::names_file;
 use super::nearest::known;
 use crate::environment::Environment;
@@ -34,12 +36,37 @@ const fn default_model(kind: AgentKind) -> Option<&'static str> {
     match kind {
         AgentKind::ClaudeCode => Some("sonnet"),
         AgentKind::Codex => Some("gpt-5-codex"),
-        AgentKind::Custom => None,
+        AgentKind::GeminiCli => Some("gemini-2.5-pro"),
+        // By the credential, see `model_for`.
+        AgentKind::OpenCode | AgentKind::Aider | AgentKind::QwenCode | AgentKind::Custom => None,
     }
 }
 
-/// The adapters that need no profile.
-const BUILT_IN: [AgentKind; 2] = [AgentKind::ClaudeCode, AgentKind::Codex];
+/// The model of an adapter that works with several providers, where neither flag nor profile
+/// names one.
+pub(super) fn model_for(kind: AgentKind, login: &Login) -> Option<&'static str> {
+    match kind {
+        AgentKind::OpenCode | AgentKind::Aider | AgentKind::QwenCode => {}
+        // They have one of their own, or none.
+        AgentKind::ClaudeCode | AgentKind::Codex | AgentKind::GeminiCli | AgentKind::Custom => {
+            return None;
+        }
+    }
+    let openrouter = login.upstream.as_deref() == Some(OPENROUTER);
+    match login.kind {
+        CredentialKind::AnthropicKey | CredentialKind::AnthropicSubscription => {
+            Some("claude-sonnet-4-5")
+        }
+        CredentialKind::GeminiKey => Some("gemini-2.5-pro"),
+        CredentialKind::OpenAiKey if kind == AgentKind::QwenCode && openrouter => {
+            Some("qwen/qwen3-coder")
+        }
+        CredentialKind::OpenAiKey if openrouter => Some("anthropic/claude-sonnet-4.5"),
+        CredentialKind::OpenAiKey if kind == AgentKind::OpenCode => Some("gpt-5-codex"),
+        CredentialKind::OpenAiKey => Some("gpt-5"),
+        CredentialKind::None => None,
+    }
+}
 
 /// Finds the profile that flags name; without any, Claude Code.
 pub(crate) fn choose(
@@ -77,13 +104,12 @@ fn named(environment: &Environment, flag: &str, name: &str) -> Result<Chosen, Pr
             return from_file(flag, file);
         }
     }
-    let built_in = BUILT_IN.into_iter().find(|kind| kind.as_str() == name);
+    let built_in = AgentKind::built_in().find(|kind| kind.as_str() == name);
     if let Some(kind) = built_in {
         let spec = ProfileSpec { agent: Some(kind.as_str().into()), ..ProfileSpec::default() };
         return Ok(Chosen { name: name.into(), spec });
     }
-    let mut names: Vec<String> = BUILT_IN.map(|kind| kind.as_str().to_owned()).into();
-    names.extend(files.iter().filter_map(|file| Some(file.file_stem()?.to_str()?.to_owned())));
+    let names = names(environment);
     let folder = environment.profiles_folder();
     let fix = format!("{}; profiles are files in {}", known(name, &names), folder.display());
     Err(Problem::usage(flag, name, "is unknown", &fix))
@@ -117,12 +143,27 @@ fn from_file(flag: &str, path: &Path) -> Result<Chosen, Problem> {
     let text = text.map_err(|error| bad(&format!("cannot be read ({error})")))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let object = read(&name, &text).map_err(|error| bad(&format!("cannot be used ({error})")))?;
-    if let Some(url) = &object.spec.base_url {
+    check_hosts(&object.spec)?;
+    Ok(Chosen { name: object.metadata.name, spec: object.spec })
+}
+
+/// The rules of a profile that only the broker knows.
+pub(crate) fn check_hosts(spec: &ProfileSpec) -> Result<(), InvalidInput> {
+    if let Some(url) = &spec.base_url {
         Upstream::parse(url).map_err(|error| error.of("spec.baseUrl"))?;
     }
-    Registries::parse(object.spec.registries.iter().map(String::as_str))
-        .map_err(|error| error.of("spec.registries"))?;
-    Ok(Chosen { name: object.metadata.name, spec: object.spec })
+    let registries = spec.registries.iter().map(String::as_str);
+    Registries::parse(registries).map_err(|error| error.of("spec.registries"))?;
+    Ok(())
+}
+
+/// Names that are known without any object: adapters, and files of the user's.
+pub(crate) fn names(environment: &Environment) -> Vec<String> {
+    let mut names: Vec<String> =
+        AgentKind::built_in().map(|kind| kind.as_str().to_owned()).collect();
+    let files = files(&environment.profiles_folder());
+    names.extend(files.iter().filter_map(|file| Some(file.file_stem()?.to_str()?.to_owned())));
+    names
 }
 
 /// The model to pass, by flag, profile or default.

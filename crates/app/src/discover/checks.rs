@@ -1,7 +1,7 @@
 //! How a base is set up and checked: by flag, by its own `midwatch.yaml`, or detected. Read from
 //! the base commit, never from the worktree, and said aloud.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use midwatch_api::object::MAX_FILE_BYTES;
 use midwatch_api::repository::{FILE, RepositorySpec, read_file};
@@ -69,6 +69,21 @@ pub(super) fn find(repository: &Repository, wanted: &Wanted) -> Result<Checks, P
     decide(&tree, written, wanted)
 }
 
+/// Those that somebody said: of a repository on a server nothing is read beforehand.
+pub(super) fn said(wanted: &Wanted) -> Result<Checks, Problem> {
+    if wanted.checks.is_empty() && !wanted.no_check {
+        return Err(Problem::usage(
+            "spec.checks",
+            "",
+            "are needed: a repository on a server is not read before the task is taken",
+            "name the commands here, or in an AgentRepository with that url",
+        ));
+    }
+    let none = BTreeSet::new();
+    let tree = Tree { files: &none, read: &|_| None };
+    decide(&tree, RepositorySpec::default(), wanted)
+}
+
 /// Puts flags, file and detection together.
 fn decide(tree: &Tree<'_>, written: RepositorySpec, wanted: &Wanted) -> Result<Checks, Problem> {
     let RepositorySpec { setup, checks } = written;
@@ -81,7 +96,10 @@ fn decide(tree: &Tree<'_>, written: RepositorySpec, wanted: &Wanted) -> Result<C
         found.check_env.extend(setups.offline_env.iter().cloned());
     }
     let named = match (&wanted.setup, setup) {
-        (Some(flag), _) => Some((flag.clone(), "--setup".to_owned())),
+        (Some(said), _) => {
+            let from = wanted.given.from.clone().unwrap_or_else(|| "--setup".to_owned());
+            Some((said.clone(), from))
+        }
         (None, Some(command)) => Some((command, FILE.to_owned())),
         (None, None) => setups.as_ref().map(|setups| (setups.command.clone(), setups.why.clone())),
     };
@@ -94,7 +112,7 @@ fn decide(tree: &Tree<'_>, written: RepositorySpec, wanted: &Wanted) -> Result<C
     }
     if !wanted.checks.is_empty() {
         found.commands.clone_from(&wanted.checks);
-        found.from = "--check".into();
+        found.from = wanted.given.from.clone().unwrap_or_else(|| "--check".into());
     } else if !checks.is_empty() {
         found.commands = checks.into_iter().map(|check| check.run).collect();
         found.from = FILE.into();
@@ -160,8 +178,6 @@ fn none(tree: &Tree<'_>) -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
     use crate::discover::tests::wanted;
 

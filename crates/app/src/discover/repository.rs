@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use midwatch_api::task::RepositoryRef;
+use midwatch_api::task::{CheckoutRef, RepositoryRef};
 use midwatch_core::id::{BranchName, TaskName};
 use midwatch_local::folder::StateFolder;
 use midwatch_publish::order::{self, OrderError, Ordered, Origin};
-use midwatch_publish::{Git, UrlRules};
+use midwatch_publish::{Addresses, Git, RemoteError, Server, UrlRules};
 
+use super::server_login::{self, Login};
 use super::{Finding, Wanted};
 use crate::environment::Environment;
 use crate::problem::Problem;
@@ -25,7 +26,14 @@ pub(crate) struct Repository {
     push: bool,
     dirty: Vec<String>,
     taken: bool,
+    git: Git,
+    /// What is pushed to, when it is a server, and its login.
+    server: Option<(Server, Option<Login>)>,
+    private_addresses: bool,
 }
+
+/// Says that repositories may be at private addresses, too.
+const PRIVATE: &str = "MIDWATCH_PRIVATE_ADDRESSES";
 
 /// Finds it around the working folder.
 pub(super) fn find(
@@ -37,12 +45,21 @@ pub(super) fn find(
         Problem::cannot(error.to_string(), "install git 2.39 or later: apt-get install git")
     })?;
     let git = git.with_ca_bundle(ca.cloned());
-    let found =
-        order::find(&git, environment.folder(), wanted.base.as_deref(), UrlRules::default());
+    let private_addresses = private_addresses(environment)?;
+    let rules = UrlRules { private_addresses, plain_http: false };
+    let found = order::find(&git, environment.folder(), wanted.base.as_deref(), rules);
     let ordered = found.map_err(problem)?;
+    let mut server = None;
     if wanted.push {
         match &ordered.origin {
-            Origin::Local(_) | Origin::Url(_) => {}
+            Origin::Local(_) => {}
+            Origin::Url(url) => {
+                let login = server_login::find(environment, &ordered.top, url);
+                let credential = login.as_ref().map(Login::credential);
+                let ssh_agent = environment.path("SSH_AUTH_SOCK");
+                let (url, addresses) = (url.clone(), Addresses::Any);
+                server = Some((Server { url, credential, ssh_agent, addresses }, login));
+            }
             Origin::None => {
                 let text = "--push needs a remote named origin, and there is none";
                 return Err(Problem::cannot(text, "add one: git remote add origin URL"));
@@ -53,7 +70,19 @@ pub(super) fn find(
     writable(&ordered.identity)?;
     let dirty = ordered.dirty(excludes(environment).as_deref()).map_err(problem)?;
     let dirty = dirty.iter().map(ToString::to_string).collect();
-    Ok(Repository { ordered, push: wanted.push, dirty, taken: false })
+    let push = wanted.push;
+    Ok(Repository { ordered, push, dirty, taken: false, git, server, private_addresses })
+}
+
+/// Whether this user's repositories may be at private addresses.
+pub(super) fn private_addresses(environment: &Environment) -> Result<bool, Problem> {
+    match environment.text(PRIVATE) {
+        None | Some("0") => Ok(false),
+        Some("1") => Ok(true),
+        Some(other) => {
+            Err(Problem::usage(PRIVATE, other, "is not 0 or 1", "set it to 1 or unset it"))
+        }
+    }
 }
 
 /// Git's default place of the user's own ignore file.
@@ -81,7 +110,9 @@ fn unreadable(error: impl std::fmt::Display) -> Problem {
     Problem::internal(format!("the base's files cannot be read: {error}"))
 }
 
-fn problem(error: OrderError) -> Problem {
+/// What is told of it: whose fault, and what next.
+pub(crate) fn problem(error: OrderError) -> Problem {
+    let login = error.is_login();
     match error {
         OrderError::Input(input) => input.into(),
         OrderError::Repository(error) => Problem::cannot(
@@ -89,6 +120,15 @@ fn problem(error: OrderError) -> Problem {
             "Midwatch works on plain git repositories with a commit",
         ),
         OrderError::Branch(error) => Problem::wrong(error.to_string()),
+        OrderError::Remote(error) if login => Problem::login(
+            error.to_string(),
+            "log in for git (a credential helper, or GITHUB_TOKEN, GITLAB_TOKEN, FORGEJO_TOKEN or \
+             GITEA_TOKEN for its host) with the right to push, then repeat the command",
+        ),
+        OrderError::Remote(error @ (RemoteError::Unreachable(_) | RemoteError::Empty)) => {
+            Problem::cannot(error.to_string(), "try `git ls-remote` on the same URL")
+        }
+        OrderError::Remote(error) => Problem::wrong(error.to_string()),
         error => Problem::internal(error.to_string()),
     }
 }
@@ -130,16 +170,44 @@ impl Repository {
         Ok(())
     }
 
-    /// Refuses a branch that could not be set. No server is asked.
-    pub(super) fn check_branch(&self, branch: &BranchName) -> Result<(), Problem> {
+    /// Says why a branch cannot be set, if it cannot. A server that is pushed to is asked for it,
+    /// and an error is that it does not let us in; one that does not answer now is only told of.
+    pub(super) fn check_branch(
+        &self,
+        branch: &BranchName,
+        findings: &mut Vec<Finding>,
+    ) -> Result<Option<Problem>, Problem> {
         let head = self.ordered.head_branch.as_deref();
-        let protected: Vec<BranchName> =
+        let mut protected: Vec<BranchName> =
             head.and_then(|name| BranchName::parse(name).ok()).into_iter().collect();
-        self.ordered.check_branch(branch, &protected).map_err(problem)?;
-        if self.push {
-            self.ordered.check_origin_branch(branch).map_err(problem)?;
+        let mut checked = self.ordered.check_branch(branch, &protected);
+        if self.push && checked.is_ok() {
+            checked = self.ordered.check_origin_branch(branch);
         }
-        Ok(())
+        if let Err(error) = checked {
+            return Ok(Some(problem(error)));
+        }
+        let Some((server, login)) = &self.server else { return Ok(None) };
+        let asked = order::ask(&self.git, server).and_then(|told| {
+            protected.extend(told.default_branch().and_then(|name| BranchName::parse(name).ok()));
+            told.check_branch(branch, &self.ordered.base, &protected)
+        });
+        let from = login.as_ref().map_or("no login", |login| login.from);
+        match asked {
+            Ok(()) => findings.push(Finding::new("push", format!("to {}, {from}", server.url))),
+            Err(error) if error.is_unreachable() => {
+                let text = format!("to {}, {from}; it does not answer now: {error}", server.url);
+                findings.push(Finding::new("push", text));
+            }
+            Err(error @ OrderError::Branch(_)) => return Ok(Some(problem(error))),
+            Err(error) => return Err(problem(error)),
+        }
+        Ok(None)
+    }
+
+    /// The login at the server that is pushed to.
+    pub(super) fn login(&self) -> Option<Login> {
+        self.server.as_ref().and_then(|(_, login)| login.clone())
     }
 
     pub(super) fn reference(&self, environment: &Environment) -> RepositoryRef {
@@ -148,13 +216,15 @@ impl Repository {
             Origin::Url(url) => Some(url.to_string()),
             Origin::None | Origin::Unfit(_) => None,
         };
-        RepositoryRef {
+        RepositoryRef::Checkout(CheckoutRef {
             identity: self.ordered.identity.to_string_lossy().into_owned(),
             path: self.ordered.top.clone(),
             origin,
             head_branch: self.ordered.head_branch.clone(),
             ssh_agent: environment.path("SSH_AUTH_SOCK").filter(|_| self.push),
-        }
+            private_addresses: self.private_addresses && self.push,
+            login: self.login().map(|_| String::new()),
+        })
     }
 
     pub(super) fn findings(&self) -> Vec<Finding> {

@@ -15,6 +15,17 @@ pub(crate) fn duration(milliseconds: i64) -> String {
     }
 }
 
+/// `8s`, `3m`, `2h`, `5d`: how long ago something was.
+pub(crate) fn age(milliseconds: i64) -> String {
+    let seconds = milliseconds.max(0) / 1000;
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m", seconds / 60),
+        3600..86_400 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
 /// `950`, `12.3k`, `4.0M`.
 pub(crate) fn tokens(count: u64) -> String {
     if count < 1000 {
@@ -38,6 +49,7 @@ mod tests {
     fn quantities_are_short() {
         let durations = [0, 1500, 59_000, 125_000, 3_720_000].map(duration);
         assert_eq!(durations, ["0s", "1.5s", "59s", "2m 05s", "1h 02m"]);
+        assert_eq!([5_000, 200_000, 7_300_000, 432_000_000].map(age), ["5s", "3m", "2h", "5d"]);
         assert_eq!([999, 12_345, 4_000_000].map(tokens), ["999", "12.3k", "4.0M"]);
         assert_eq!([0.0, 0.0012, 1.5].map(dollars), ["$0.00", "$0.0012", "$1.50"]);
     }

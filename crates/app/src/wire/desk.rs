@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use midwatch_api::control::{
-    API_NUMBER, Command, Refusal, ServerInfo, Submit, Submitted, TaskView,
+    API_NUMBER, Applied, Apply, Asked, Command, Deleted, ObjectView, Refusal, ServerInfo, Submit,
+    Submitted, TaskPage, TaskView,
 };
+use midwatch_api::kind::Kind;
 use midwatch_api::task::{CredentialRef, TaskOrder};
 use midwatch_core::id::{CommitId, TaskName};
 use midwatch_local::folder::StateFolder;
@@ -20,8 +22,8 @@ use tokio::sync::{Mutex, RwLock, mpsc, watch};
 
 use super::doors::Doors;
 use super::places::StoredPlaces;
-use super::{kill, layers};
-use crate::problem::exit;
+use super::{kill, layers, remote_order};
+use crate::problem::{Problem, exit};
 
 /// The local server with this binary's rooms.
 pub(super) type Local = Server<Doors, Publisher<StoredPlaces>>;
@@ -99,6 +101,21 @@ impl LocalDesk {
         checked.await.map_err(internal)?
     }
 
+    /// Fixes the base of a repository that is on a server, which is asked for it.
+    async fn settle(&self, mut submit: Submit) -> Result<Submit, Refusal> {
+        let name = submit.name.as_deref();
+        let known = name.and_then(|name| self.server.order(name).ok());
+        let (folder, git) = (self.folder.clone(), self.git.clone());
+        let job = tokio::task::spawn_blocking(move || {
+            submit.order = remote_order::settled(&folder, &git, &submit, known)?;
+            Ok(submit)
+        });
+        job.await.map_err(internal)?.map_err(|problem: Problem| {
+            let Problem { message, hint, exit, reason: _ } = problem;
+            Refusal { message, hint, exit }
+        })
+    }
+
     /// The task's repository and the commit that stands for its work: the newest that passed the
     /// gates, else what was saved.
     async fn view<T: Send + 'static>(
@@ -109,11 +126,15 @@ impl LocalDesk {
         let task = self.server.get(name)?;
         let order = self.server.order(name)?;
         let name = TaskName::parse(name).map_err(|e| refusal(exit::USAGE, e.to_string()))?;
-        let mirror = self.folder.mirror(&order.repository.identity);
+        let mirror = self.folder.mirror(order.repository.identity());
         let git = self.git.clone();
         let job = tokio::task::spawn_blocking(move || {
-            let view = View::open(&git, &mirror, &order.repository.path).map_err(internal)?;
             let base = CommitId::parse(&order.base).map_err(internal)?;
+            let view = match order.repository.path() {
+                Some(path) => View::open(&git, &mirror, path),
+                None => View::open_remote(&git, &mirror, &base),
+            };
+            let view = view.map_err(internal)?;
             let result = &task.result;
             // Before a branch holds the work, what was saved last is the newest of it.
             let saved = result.rescue_ref.as_ref().filter(|_| result.branch.is_none());
@@ -163,12 +184,13 @@ impl Desk for LocalDesk {
             return Err(refusal(CLOSING, "the server is about to end"));
         }
         self.check_machine(&submit.order, submit.secret.is_some()).await?;
+        let submit = self.settle(submit).await?;
         self.server.submit(submit)
     }
 
-    async fn list(&self, limit: u32) -> Result<Vec<TaskView>, Refusal> {
+    async fn list(&self, asked: Asked) -> Result<TaskPage, Refusal> {
         self.touch().await;
-        self.server.list(limit)
+        self.server.tasks(asked)
     }
 
     async fn get(&self, name: &str) -> Result<TaskView, Refusal> {
@@ -258,6 +280,55 @@ impl Desk for LocalDesk {
             Ok(Opened { folder, commit: found.commit.as_str().into(), from: found.from })
         })
         .await
+    }
+
+    async fn delete_task(&self, name: &str, by: String) -> Result<Deleted, Refusal> {
+        self.touch().await;
+        let closing = self.closing.read().await;
+        if *closing {
+            return Err(refusal(CLOSING, "the server is about to end"));
+        }
+        let server = Arc::clone(&self.server);
+        let name = name.to_owned();
+        let job = tokio::task::spawn_blocking(move || server.delete_task(&name, &by));
+        job.await.map_err(internal)?
+    }
+
+    async fn apply(&self, mut apply: Apply) -> Result<Applied, Refusal> {
+        self.touch().await;
+        let closing = self.closing.read().await;
+        if *closing {
+            return Err(refusal(CLOSING, "the server is about to end"));
+        }
+        for task in &mut apply.tasks {
+            let Some(submit) = task.submit.take() else { continue };
+            self.check_machine(&submit.order, submit.secret.is_some()).await?;
+            let submit = Submit { name: Some(task.object.metadata.name.clone()), ..submit };
+            task.submit = Some(self.settle(submit).await?);
+        }
+        for task in &mut apply.tasks {
+            if let Some(submit) = task.submit.take() {
+                task.submit = Some(self.settle(submit).await?);
+            }
+        }
+        let server = Arc::clone(&self.server);
+        let job = tokio::task::spawn_blocking(move || server.apply(apply));
+        job.await.map_err(internal)?
+    }
+
+    async fn objects(&self, kind: Kind) -> Result<Vec<ObjectView>, Refusal> {
+        self.touch().await;
+        self.server.objects(kind)
+    }
+
+    async fn object(&self, kind: Kind, name: &str) -> Result<ObjectView, Refusal> {
+        self.touch().await;
+        self.server.object(kind, name)
+    }
+
+    async fn delete_object(&self, kind: Kind, name: &str) -> Result<Deleted, Refusal> {
+        self.touch().await;
+        self.server.delete_object(kind, name)
     }
 
     async fn shutdown(&self) -> Result<(), Refusal> {

@@ -1,0 +1,103 @@
+//! `midwatch completions`: for bash, zsh and fish. Task names are asked of a server that runs.
+
+use clap_complete::Shell;
+use midwatch_api::control::Asked;
+
+use super::Context;
+use crate::client::Client;
+use crate::problem::{Problem, exit};
+
+/// The most names that are offered.
+const NAMES_MAX: u32 = 200;
+
+/// Prints completions for a shell
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  midwatch completions bash > ~/.local/share/bash-completion/completions/midwatch\n  midwatch completions zsh > ~/.zfunc/_midwatch\n  midwatch completions fish > ~/.config/fish/completions/midwatch.fish"
+)]
+pub(super) struct Completions {
+    /// bash, zsh or fish; `names` prints what can be completed now, one a line
+    #[arg(value_name = "SHELL", value_enum)]
+    shell: Wanted,
+}
+
+/// What is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Wanted {
+    Bash,
+    Zsh,
+    Fish,
+    /// Names of tasks, of a server that runs; nothing where none does
+    Names,
+}
+
+/// Commands whose first word is a task.
+const OF_TASKS: &str =
+    "get describe explain wait logs diff open approve reject publish resume retry cancel delete";
+
+impl Completions {
+    pub(super) async fn carry_out(
+        self,
+        context: &Context,
+        mut root: clap::Command,
+    ) -> Result<u8, Problem> {
+        let (shell, more) = match self.shell {
+            Wanted::Names => return names(context).await,
+            Wanted::Bash => (Shell::Bash, bash()),
+            Wanted::Zsh => (Shell::Zsh, zsh()),
+            Wanted::Fish => (Shell::Fish, fish()),
+        };
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut root, "midwatch", &mut script);
+        let script = String::from_utf8_lossy(&script);
+        context.output.tell_painted(&format!("{}\n{more}", script.trim_end()));
+        Ok(exit::FINE)
+    }
+}
+
+/// No server is started for a key that somebody pressed, and no error is shown.
+async fn names(context: &Context) -> Result<u8, Problem> {
+    let client = Client::new(&context.environment);
+    let asked = Asked { limit: NAMES_MAX, after: None, states: vec![] };
+    if let Ok(page) = client.list_if_running(&asked).await {
+        for task in page.tasks {
+            context.output.tell(&task.result.task.unwrap_or_default());
+        }
+    }
+    Ok(exit::FINE)
+}
+
+fn bash() -> String {
+    format!(
+        r#"
+# Names of tasks, where a command takes one.
+_midwatch_tasks() {{
+    _midwatch "$@"
+    local verb="${{COMP_WORDS[1]}}" word="${{COMP_WORDS[COMP_CWORD]}}"
+    if [[ "$COMP_CWORD" -ge 2 && "$word" != -* && " {OF_TASKS} " == *" $verb "* ]]; then
+        COMPREPLY+=( $(compgen -W "$(midwatch completions names 2>/dev/null)" -- "$word") )
+    fi
+}}
+complete -F _midwatch_tasks -o nosort -o bashdefault -o default midwatch"#
+    )
+}
+
+fn zsh() -> String {
+    format!(
+        r#"
+# Names of tasks, where a command takes one.
+_midwatch_tasks() {{
+    _midwatch "$@"
+    if (( CURRENT > 2 )) && [[ " {OF_TASKS} " == *" ${{words[2]}} "* ]]; then
+        compadd -- ${{(f)"$(midwatch completions names 2>/dev/null)"}}
+    fi
+}}
+compdef _midwatch_tasks midwatch"#
+    )
+}
+
+fn fish() -> String {
+    format!(
+        "\n# Names of tasks, where a command takes one.\ncomplete -c midwatch -f -n '__fish_seen_subcommand_from {OF_TASKS}' -a '(midwatch completions names 2>/dev/null)'"
+    )
+}

@@ -1,0 +1,99 @@
+//! Tasks and runs as aligned columns; on a narrow terminal as two lines each.
+
+use midwatch_api::control::{Cursor, TaskView};
+use midwatch_api::view::LINE_VERSION;
+
+use crate::output::{Ink, Output, escape, quantity};
+use crate::problem::Problem;
+
+/// The longest goal in a list, in characters.
+const GOAL: usize = 50;
+/// Columns below which a task takes two lines: a phone's.
+const NARROW: usize = 80;
+
+/// A place in the list.
+pub(super) fn cursor(task: &TaskView) -> Cursor {
+    let name = task.result.task.clone().unwrap_or_default();
+    Cursor { submitted_ms: task.submitted_ms, name }
+}
+
+/// The tasks, one a line.
+pub(super) fn tasks(output: Output, tasks: &[TaskView]) {
+    if tasks.is_empty() {
+        output.say("There are no tasks here. Begin one with `midwatch run \"<goal>\"`.");
+        return;
+    }
+    let name = |task: &TaskView| task.result.task.clone().unwrap_or_default();
+    let width = tasks.iter().map(|task| name(task).len()).max().unwrap_or(0);
+    let now = jiff::Timestamp::now().as_millisecond();
+    let narrow = output.columns().is_some_and(|columns| columns < NARROW);
+    for task in tasks {
+        let state = task.result.state.as_deref().unwrap_or("?");
+        let painted = output.paint(ink(state), &format!("{state:<10}"));
+        let (note, took) = (note(task), took(task));
+        let age = quantity::age(now.saturating_sub(task.submitted_ms));
+        if narrow {
+            output.tell_painted(&format!("{} {age}", escape::line(&name(task))));
+            let room = output.columns().unwrap_or(NARROW).saturating_sub(13);
+            let said = if note.is_empty() { escape::shortened(&task.goal, room) } else { note };
+            output.tell_painted(&format!("  {painted} {}", escape::shortened(&said, room)));
+            continue;
+        }
+        output.tell_painted(&format!(
+            "{:width$}  {painted}  {note:<22} {took:>7}  {age:>4}  {}",
+            escape::line(&name(task)),
+            output.paint(Ink::Faint, &escape::shortened(&task.goal, GOAL)),
+        ));
+    }
+}
+
+fn note(task: &TaskView) -> String {
+    match (&task.result.reason, task.result.verified, task.result.rehearsal) {
+        (Some(reason), _, _) => escape::line(reason),
+        (None, true, true) => "verified (rehearsal)".to_owned(),
+        (None, true, false) => "verified".to_owned(),
+        (None, false, _) => String::new(),
+    }
+}
+
+fn took(task: &TaskView) -> String {
+    task.ended_ms.map_or_else(String::new, |ended| quantity::duration(ended - task.submitted_ms))
+}
+
+/// Every run of the tasks, oldest first in each.
+pub(super) fn runs(output: Output, tasks: &[TaskView]) {
+    let all = || tasks.iter().flat_map(|task| task.runs.iter().map(move |run| (task, run)));
+    if output.is_json() {
+        for (task, run) in all() {
+            output.json(&serde_json::json!({
+                "type": "run", "version": LINE_VERSION, "task": task.result.task, "seq": 0,
+                "run": run.run, "kind": run.kind, "open": run.open, "folder": run.folder,
+            }));
+        }
+        output.json(&Problem::nothing());
+        return;
+    }
+    let width = all().map(|(_, run)| run.run.len()).max().unwrap_or(0);
+    if width == 0 {
+        output.say("There are no runs here.");
+    }
+    for (_, run) in all() {
+        let (ink, word) = if run.open { (Ink::Strong, "open") } else { (Ink::Faint, "over") };
+        let word = output.paint(ink, &format!("{word:<5}"));
+        let kind = escape::line(&run.kind);
+        let folder = escape::line(&run.folder);
+        output
+            .tell_painted(&format!("{:width$}  {kind:<9} {word} {folder}", escape::line(&run.run)));
+    }
+}
+
+/// The colour of a state.
+pub(in crate::cli) fn ink(state: &str) -> Ink {
+    match state {
+        "Done" | "Answered" | "NoChange" => Ink::Good,
+        "Failed" => Ink::Bad,
+        "Held" | "Unverified" => Ink::Notable,
+        "Running" => Ink::Strong,
+        _ => Ink::Faint,
+    }
+}

@@ -1,0 +1,194 @@
+//! `midwatch install-service`: a systemd unit for the server, as hard as our sandbox permits.
+
+use std::path::{Path, PathBuf};
+
+use super::Context;
+use crate::environment::Environment;
+use crate::output::Ink;
+use crate::problem::{Problem, exit};
+
+/// The unit's name.
+const UNIT: &str = "midwatch.service";
+
+/// Writes a systemd unit that keeps the server running
+///
+/// A user's unit (the default for ordinary users) needs `loginctl enable-linger` to go on after
+/// logging out. Nothing is started; the next commands are said.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  midwatch install-service --print\n  midwatch install-service && systemctl --user enable --now midwatch\n  sudo midwatch install-service --system"
+)]
+pub(super) struct InstallService {
+    /// For this user
+    #[arg(long, conflicts_with = "system")]
+    user: bool,
+
+    /// For the machine; needs root
+    #[arg(long)]
+    system: bool,
+
+    /// Print the unit and write nothing
+    #[arg(long)]
+    print: bool,
+}
+
+/// Whose unit it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    User,
+    System,
+}
+
+impl InstallService {
+    pub(super) fn carry_out(self, context: &Context) -> Result<u8, Problem> {
+        let environment = &context.environment;
+        let root = rustix::process::geteuid().is_root();
+        let scope = match (self.user, self.system) {
+            (false, true) => Scope::System,
+            (true, _) => Scope::User,
+            (false, false) if root => Scope::System,
+            (false, false) => Scope::User,
+        };
+        let program = std::env::current_exe().map_err(|error| {
+            Problem::internal(format!("this program's own path is not known: {error}"))
+        })?;
+        let text = unit(scope, &program, &environment.state_folder())?;
+        if self.print {
+            context.output.tell(text.trim_end());
+            return Ok(exit::FINE);
+        }
+        if scope == Scope::System && !root {
+            return Err(Problem::usage("--system", "", "needs root", "use sudo, or --user"));
+        }
+        let folder = folder(scope, environment);
+        let path = folder.join(UNIT);
+        let failed = |error: std::io::Error| {
+            Problem::cannot(format!("{}: {error}", path.display()), "or use --print")
+        };
+        std::fs::create_dir_all(&folder).map_err(failed)?;
+        let there = std::fs::read_to_string(&path).ok();
+        if there.as_deref() != Some(text.as_str()) {
+            let new = path.with_extension("service.new");
+            std::fs::write(&new, &text).map_err(failed)?;
+            std::fs::rename(&new, &path).map_err(failed)?;
+        }
+        context.output.tell(&path.to_string_lossy());
+        let flag = match scope {
+            Scope::User => " --user",
+            Scope::System => "",
+        };
+        context.output.say_marked(
+            Ink::Faint,
+            "next:",
+            &format!("systemctl{flag} daemon-reload && systemctl{flag} enable --now midwatch"),
+        );
+        if scope == Scope::User {
+            let text = "loginctl enable-linger, so that it goes on when you log out";
+            context.output.say_marked(Ink::Faint, "next:", text);
+        }
+        Ok(exit::FINE)
+    }
+}
+
+fn folder(scope: Scope, environment: &Environment) -> PathBuf {
+    match scope {
+        Scope::System => PathBuf::from("/etc/systemd/system"),
+        Scope::User => {
+            let config = environment.path("XDG_CONFIG_HOME");
+            config.unwrap_or_else(|| environment.home().join(".config")).join("systemd/user")
+        }
+    }
+}
+
+/// A path as systemd reads it: quoted, its specifiers doubled.
+fn quoted(field: &str, path: &Path) -> Result<String, Problem> {
+    match path.to_str().filter(|text| !text.contains(char::is_control)) {
+        Some(text) => {
+            let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%");
+            Ok(format!("\"{text}\""))
+        }
+        None => Err(Problem::usage(
+            field,
+            &path.to_string_lossy(),
+            "is no path that a unit can hold",
+            "use one of UTF-8 without control characters",
+        )),
+    }
+}
+
+/// The unit. What stands here was tried with our sandbox, see docs/SERVICE.md: user namespaces,
+/// mounts, overlay, seccomp and bubblewrap need what is left out.
+fn unit(scope: Scope, program: &Path, state: &Path) -> Result<String, Problem> {
+    let program = quoted("the program", program)?;
+    let mut setting = std::ffi::OsString::from("MIDWATCH_HOME=");
+    setting.push(state);
+    let state = quoted("MIDWATCH_HOME", Path::new(&setting))?;
+    let (wanted_by, hardening) = match scope {
+        Scope::User => ("default.target", ""),
+        // Checkouts are in homes and elsewhere, and branches land in them: all of that stays
+        // writable. A user's unit has no right to make mounts for it.
+        Scope::System => ("multi-user.target", "ProtectSystem=true\n"),
+    };
+    Ok(format!(
+        "# Written by `midwatch install-service`; write a drop-in to change it.\n\
+         [Unit]\n\
+         Description=Midwatch: coding agents, unattended\n\
+         Documentation=man:midwatch(1)\n\
+         \n\
+         [Service]\n\
+         Type=exec\n\
+         ExecStart={program} serve\n\
+         Environment={state}\n\
+         Restart=on-failure\n\
+         RestartSec=2\n\
+         # Runs outlive the server, and the next one adopts them: only the server is stopped.\n\
+         KillMode=process\n\
+         KillSignal=SIGTERM\n\
+         TimeoutStopSec=30\n\
+         # Each run gets a cgroup of its own below ours.\n\
+         Delegate=yes\n\
+         TasksMax=infinity\n\
+         LimitNOFILE=65536\n\
+         # A run that is out of memory is its own end, not the server's.\n\
+         OOMPolicy=continue\n\
+         UMask=0077\n\
+         # What the sandbox permits. Not here, because it would end every run: RestrictNamespaces,\n\
+         # PrivateUsers, ProtectProc, ProtectKernelTunables, ProtectControlGroups (a fresh /proc and\n\
+         # cgroups are mounted for each run), SystemCallFilter (mounts are made).\n\
+         NoNewPrivileges=yes\n\
+         LockPersonality=yes\n\
+         RestrictRealtime=yes\n\
+         {hardening}\
+         \n\
+         [Install]\n\
+         WantedBy={wanted_by}\n"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_keeps_runs_and_lets_the_sandbox_be_made() {
+        for scope in [Scope::User, Scope::System] {
+            let text = unit(scope, Path::new("/opt/a b/midwatch"), Path::new("/s/100%")).unwrap();
+            for line in [
+                "ExecStart=\"/opt/a b/midwatch\" serve",
+                "Environment=\"MIDWATCH_HOME=/s/100%%\"",
+                "KillMode=process",
+                "Delegate=yes",
+                "Restart=on-failure",
+                "NoNewPrivileges=yes",
+            ] {
+                assert!(text.lines().any(|found| found == line), "no {line} in {text}");
+            }
+            let forbidden =
+                ["RestrictNamespaces=", "PrivateUsers=", "ProtectProc=", "ProtectKernel"];
+            for option in forbidden {
+                assert!(!text.lines().any(|line| line.starts_with(option)), "{option} in {text}");
+            }
+        }
+        assert!(quoted("x", Path::new("/a\nExecStart=/bin/sh")).is_err());
+    }
+}

@@ -1,0 +1,78 @@
+//! Forgetting a task that is over. What it saved stays in the mirror and in the repository, and
+//! the name of a task that saved something is not given again: refs are named by it.
+
+use midwatch_api::control::{Deleted, Refusal, TaskView};
+use midwatch_core::id::TaskName;
+use midwatch_core::input::InvalidInput;
+use midwatch_core::ports::{ActOnLand, Clock as _};
+
+use super::{Server, internal, refused, unknown};
+use crate::access::Access;
+use crate::launcher::SystemClock;
+
+impl<A: Access, L: ActOnLand> Server<A, L> {
+    /// Forgets a task: its rows, logs and transcripts. Refused while it is open. What it left
+    /// that can be had nowhere else is told of.
+    pub fn delete_task(&self, name: &str, by: &str) -> Result<Deleted, Refusal> {
+        let view = self.get(name)?;
+        let row = self.row(name)?;
+        let parsed = TaskName::parse(name).map_err(refused)?;
+        if row.ended.is_none() || self.engine.task(&parsed).is_some() {
+            let state = view.result.state.unwrap_or_default();
+            return Err(Refusal {
+                message: format!("task {name} is {state}: what goes on is not deleted"),
+                hint: Some(format!(
+                    "`midwatch delete {name} --cancel` cancels it first and saves its work"
+                )),
+                exit: 2,
+            });
+        }
+        let mirror = self.folder.mirror(row.order.repository.identity()).join("work.git");
+        let kept = kept(&view, &mirror);
+        let reserved = view.result.rescue_ref.is_some() || view.result.commit.is_some();
+        if !self.store.forget(name, reserved, SystemClock.now()).map_err(|e| internal(&e))? {
+            return Err(unknown(name));
+        }
+        tracing::info!(task = name, by, "task.deleted");
+        for run in &view.runs {
+            let folder = self.folder.run(&run.run);
+            remove(&folder);
+        }
+        remove(&self.folder.root().join("homes").join(name));
+        Ok(Deleted { name: name.to_owned(), kept })
+    }
+
+    /// Refuses the name of a deleted task whose saved work is named by it.
+    pub(super) fn name_is_free(&self, name: &str) -> Result<(), Refusal> {
+        if self.store.is_reserved(name).map_err(|e| internal(&e))? {
+            let rule = "belonged to a task that was deleted, and its saved work is named by it";
+            return Err(refused(InvalidInput::new("--name", name, rule, "give another name")));
+        }
+        Ok(())
+    }
+}
+
+fn remove(folder: &std::path::Path) {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::warn!(folder = %folder.display(), %error, "a deleted task left a folder");
+        }
+        Ok(()) | Err(_) => {}
+    }
+}
+
+/// What stays, and where.
+fn kept(view: &TaskView, work: &std::path::Path) -> Vec<String> {
+    let result = &view.result;
+    let mut kept = Vec::new();
+    if let Some(branch) = &result.branch {
+        kept.push(format!("branch {branch} in {}", view.repository));
+    }
+    if let Some(rescue) = &result.rescue_ref {
+        let fetch = format!("git fetch {} {rescue}", work.display());
+        kept.push(format!("saved work {rescue}; to get it: {fetch}"));
+    } else if let (None, Some(commit)) = (&result.branch, &result.commit) {
+        kept.push(format!("commit {commit} in {}", work.display()));
+    }
+    kept
+}

@@ -1,0 +1,212 @@
+//! What people applied, and the one transaction that stores all of a file or nothing.
+
+use midwatch_api::control::Change;
+use midwatch_api::kind::{Kind, WireObject};
+use midwatch_api::task::TaskOrder;
+use midwatch_core::time::Time;
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
+
+use super::{SqliteStore, StoreError, insert, row_error};
+
+/// A stored object.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ObjectRow {
+    /// The object.
+    pub object: WireObject,
+    /// Counts its changes, from 1.
+    pub generation: u32,
+    /// When it was applied first.
+    pub created: Time,
+    /// When it was changed last.
+    pub changed: Time,
+}
+
+/// Why nothing of a file was stored.
+#[derive(Debug, thiserror::Error)]
+pub enum Unstored {
+    /// A task of that name is there, and is another.
+    #[error("task {0} is there already, with another order")]
+    Taken(String),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<rusqlite::Error> for Unstored {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl SqliteStore {
+    /// One object.
+    pub fn object(&self, kind: Kind, name: &str) -> Result<Option<ObjectRow>, StoreError> {
+        read(&self.inner().connection, kind, name)
+    }
+
+    /// Objects of a kind, by name.
+    pub fn objects(&self, kind: Kind) -> Result<Vec<ObjectRow>, StoreError> {
+        let inner = self.inner();
+        let mut statement = inner.connection.prepare_cached(
+            "SELECT name, generation, created, changed, metadata, spec FROM object
+             WHERE kind = ?1 ORDER BY name",
+        )?;
+        let rows = statement.query_map([kind.as_str()], raw)?;
+        rows.map(|row| whole(kind, row?)).collect()
+    }
+
+    /// Takes an object away; false when it was not there.
+    pub fn remove_object(&self, kind: Kind, name: &str) -> Result<bool, StoreError> {
+        let removed = self
+            .inner()
+            .connection
+            .execute("DELETE FROM object WHERE kind = ?1 AND name = ?2", [kind.as_str(), name])?;
+        Ok(removed == 1)
+    }
+
+    /// Stores objects and new tasks in one transaction. A task that has no order is one whose
+    /// object alone is stored. Returns what became of each object, in their order.
+    pub fn apply(
+        &self,
+        objects: &[(WireObject, Option<TaskOrder>)],
+        now: Time,
+    ) -> Result<Vec<Change>, Unstored> {
+        let mut inner = self.inner();
+        let transaction =
+            inner.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut changes = Vec::with_capacity(objects.len());
+        for (object, order) in objects {
+            let name = &object.metadata.name;
+            if let Some(order) = order
+                && !insert(&transaction, name, order, now)?
+            {
+                return Err(Unstored::Taken(name.clone()));
+            }
+            changes.push(put(&transaction, object, now)?);
+        }
+        transaction.commit()?;
+        Ok(changes)
+    }
+}
+
+/// The key of a name that is not given again.
+fn reserved(name: &str) -> String {
+    format!("reserved/{name}")
+}
+
+impl SqliteStore {
+    /// Forgets a task that is over, with all that hangs on it; false when it is not there. Its
+    /// name may be `kept` from others.
+    pub fn forget(&self, name: &str, kept: bool, now: Time) -> Result<bool, StoreError> {
+        let mut inner = self.inner();
+        inner.folded.remove(name);
+        let transaction =
+            inner.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute("DELETE FROM event WHERE task = ?1", [name])?;
+        transaction.execute("DELETE FROM summary WHERE task = ?1", [name])?;
+        let task = [Kind::Task.as_str(), name];
+        transaction.execute("DELETE FROM object WHERE kind = ?1 AND name = ?2", task)?;
+        let removed = transaction
+            .execute("DELETE FROM task WHERE name = ?1 AND ended IS NOT NULL", [name])?;
+        if removed == 0 {
+            // Dropped, the transaction is rolled back.
+            return Ok(false);
+        }
+        if kept {
+            transaction.execute(
+                "INSERT OR REPLACE INTO fact (key, value) VALUES (?1, ?2)",
+                params![reserved(name), now.0],
+            )?;
+        }
+        transaction.commit()?;
+        Ok(true)
+    }
+
+    /// Whether a name belongs to saved work of a deleted task.
+    pub fn is_reserved(&self, name: &str) -> Result<bool, StoreError> {
+        let inner = self.inner();
+        let mut statement = inner.connection.prepare_cached("SELECT 1 FROM fact WHERE key = ?1")?;
+        Ok(statement.exists([reserved(name)])?)
+    }
+}
+
+fn put(connection: &Connection, object: &WireObject, now: Time) -> Result<Change, StoreError> {
+    let (kind, name) = (object.kind, &object.metadata.name);
+    let found = read(connection, kind, name)?;
+    let generation = match &found {
+        Some(found) if found.object == *object => return Ok(Change::Unchanged),
+        Some(found) => found.generation.saturating_add(1),
+        None => 1,
+    };
+    let json = |value: serde_json::Result<String>| value.map_err(|e| row_error(name, 0, &e));
+    connection.execute(
+        "INSERT INTO object (kind, name, generation, created, changed, metadata, spec)
+         VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6)
+         ON CONFLICT (kind, name) DO UPDATE
+         SET generation = ?3, changed = ?4, metadata = ?5, spec = ?6",
+        params![
+            kind.as_str(),
+            name,
+            generation,
+            now.0,
+            json(serde_json::to_string(&object.metadata))?,
+            json(serde_json::to_string(&object.spec))?
+        ],
+    )?;
+    Ok(if found.is_some() { Change::Configured } else { Change::Created })
+}
+
+fn read(connection: &Connection, kind: Kind, name: &str) -> Result<Option<ObjectRow>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT name, generation, created, changed, metadata, spec FROM object
+         WHERE kind = ?1 AND name = ?2",
+    )?;
+    let found = statement.query_row([kind.as_str(), name], raw).optional()?;
+    found.map(|row| whole(kind, row)).transpose()
+}
+
+type Raw = (String, u32, i64, i64, String, String);
+
+fn raw(row: &rusqlite::Row<'_>) -> rusqlite::Result<Raw> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
+}
+
+fn whole(kind: Kind, row: Raw) -> Result<ObjectRow, StoreError> {
+    let (name, generation, created, changed, metadata, spec) = row;
+    let bad = |error: serde_json::Error| row_error(&name, 0, &error);
+    let metadata = serde_json::from_str(&metadata).map_err(bad)?;
+    let spec = serde_json::from_str(&spec).map_err(bad)?;
+    let object = WireObject { kind, metadata, spec };
+    Ok(ObjectRow { object, generation, created: Time(created), changed: Time(changed) })
+}
+
+#[cfg(test)]
+mod tests {
+    use midwatch_api::object::Metadata;
+
+    use super::*;
+
+    fn profile(name: &str, agent: &str) -> (WireObject, Option<TaskOrder>) {
+        let metadata = Metadata { name: name.into(), ..Metadata::default() };
+        let spec = serde_json::json!({"agent": agent});
+        (WireObject { kind: Kind::Profile, metadata, spec }, None)
+    }
+
+    #[test]
+    fn objects_are_created_configured_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("midwatch.db")).unwrap();
+        let two = [profile("a", "codex"), profile("b", "codex")];
+        assert_eq!(store.apply(&two, Time(1)).unwrap(), [Change::Created; 2]);
+        let again = [profile("a", "codex"), profile("b", "claude-code")];
+        let changes = store.apply(&again, Time(2)).unwrap();
+        assert_eq!(changes, [Change::Unchanged, Change::Configured]);
+        let rows = store.objects(Kind::Profile).unwrap();
+        let seen: Vec<_> =
+            rows.iter().map(|row| (row.generation, row.created, row.changed)).collect();
+        assert_eq!(seen, [(1, Time(1), Time(1)), (2, Time(1), Time(2))]);
+        assert_eq!(store.object(Kind::Pipeline, "a").unwrap(), None);
+        assert!(store.remove_object(Kind::Profile, "a").unwrap());
+        assert!(!store.remove_object(Kind::Profile, "a").unwrap());
+    }
+}

@@ -1,20 +1,33 @@
 #!/usr/bin/env bash
-# Formatting, lints, shell syntax and, where it is installed, licences and advisories.
+# Formatting, lints, shell syntax, licences and advisories. What this machine lacks is named.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 cargo fmt --all --check
 cargo clippy --workspace --all-targets --locked -- -D warnings
 
+scripts=()
 while IFS= read -r script; do
+    scripts+=("$script")
     case $(head -n 1 "$script") in
     *bash*) bash -n "$script" ;;
     *) sh -n "$script" ;;
     esac
 done < <(find tools .ci -type f \( -name '*.sh' -o -name run \) -not -path '*/node_modules/*')
 
-if command -v cargo-deny >/dev/null 2>&1; then
-    cargo deny --locked check
+if command -v shellcheck >/dev/null 2>&1; then
+    shellcheck "${scripts[@]}"
 else
-    echo "NOT RUN: cargo-deny is not installed (cargo install cargo-deny --locked)"
+    echo "NOT RUN: shellcheck is not installed (apt-get install shellcheck)"
+fi
+if command -v shfmt >/dev/null 2>&1; then
+    shfmt --diff --indent 4 "${scripts[@]}"
+else
+    echo "NOT RUN: shfmt is not installed (apt-get install shfmt)"
+fi
+
+if deny=$(tools/install/cargo-deny.sh); then
+    "$deny" --locked check
+else
+    echo "NOT RUN: cargo-deny could not be installed"
 fi

@@ -89,9 +89,10 @@ fn taken(ground: &Ground, epoch: Epoch, work: ImportedWork) -> Result<Event, Tro
             Rule::ReservedName => &mut facts.reserved_names,
             Rule::Manifest => &mut facts.soft_paths,
             Rule::InvisibleText => &mut facts.invisible_text,
-            Rule::ProtectedPath => &mut facts.hard_paths,
-            // Refused before this; should one ever come here, somebody has to look.
-            Rule::KnownSecret
+            // All but the first are refused before this; should one ever come here, somebody has
+            // to look.
+            Rule::ProtectedPath
+            | Rule::KnownSecret
             | Rule::Gitlink
             | Rule::Link
             | Rule::GitLookAlike

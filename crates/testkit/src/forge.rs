@@ -22,7 +22,7 @@ mod request;
 use request::Request;
 
 /// How long a connection may be silent: tests fail rather than hang.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 
 /// Who may come in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -225,7 +225,8 @@ impl Answer {
         for (name, value) in &self.headers {
             head.extend([name, ": ", value, "\r\n"]);
         }
-        head.push_str(&format!("content-length: {}\r\n\r\n", self.body.len()));
+        let length = self.body.len().to_string();
+        head.extend(["content-length: ", &length, "\r\n\r\n"]);
         [head.into_bytes(), self.body.clone()].concat()
     }
 }

@@ -92,7 +92,7 @@ fn with_login(
         Ok(login) => login,
         Err(problem) => return (order, None, Some(problem)),
     };
-    order.agent.credential_kind = login.kind.as_str().to_owned();
+    login.kind.as_str().clone_into(&mut order.agent.credential_kind);
     order.agent.credential = login.reference;
     order.agent.upstream = login.upstream;
     (order, login.secret, None)

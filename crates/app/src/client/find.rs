@@ -13,7 +13,7 @@ use midwatch_local::folder::StateFolder;
 use super::connection::{self, Failure};
 use super::{Client, PAUSE, build};
 use crate::environment::Environment;
-use crate::problem::Problem;
+use crate::problem::{Problem, exit};
 
 /// How long a server may take from its start to its first answer: it opens the database and
 /// tests sandbox and git. Machines under load take long.
@@ -89,7 +89,7 @@ pub(super) async fn ready(client: &Client, start: Start) -> Result<ServerInfo, P
                         if let Some(status) = ended(started)? {
                             // Another client's server may have been faster.
                             if status != i32::from(crate::cli::serve::ALREADY) {
-                                return Err(last_words(&client.state));
+                                return Err(last_words(&client.state, status));
                             }
                             child = None;
                         }
@@ -167,17 +167,24 @@ fn ended(child: &mut Child) -> Result<Option<i32>, Problem> {
     }
 }
 
-fn last_words(state: &Path) -> Problem {
+/// Why a server could not start: what it said, with its own exit code where that says whose fault
+/// it is.
+fn last_words(state: &Path, status: i32) -> Problem {
     let said = std::fs::read(words(state)).unwrap_or_default();
     let said = String::from_utf8_lossy(&said[said.len().saturating_sub(LAST_WORDS)..]).into_owned();
     let said = said.trim().trim_start_matches("error:").trim();
     if said.is_empty() {
         return unreachable(state, "it ended as soon as it was started");
     }
-    Problem::internal(format!("the server could not start: {said}")).with_hint(format!(
-        "mend it, or set MIDWATCH_HOME; the log is {}",
-        state.join("server.log").display()
-    ))
+    let (message, hint) = (
+        format!("the server could not start: {said}"),
+        format!("mend it, or set MIDWATCH_HOME; the log is {}", state.join("server.log").display()),
+    );
+    match u8::try_from(status) {
+        Ok(exit::USAGE) => Problem::wrong(message).with_hint(hint),
+        Ok(exit::CANNOT) => Problem::cannot(message, hint),
+        Ok(_) | Err(_) => Problem::internal(message).with_hint(hint),
+    }
 }
 
 #[cfg(test)]

@@ -114,7 +114,7 @@ fn a_long_goal_comes_by_standard_input() {
 
 /// Waits until a run of a kind is open.
 fn open_run(house: &House, repository: &Path, task: &str, kind: &str) {
-    let open = until(Duration::from_secs(60), || {
+    let open = until(Duration::from_mins(1), || {
         let told = house.midwatch(repository, &["get", task]);
         let runs = told.lines.first().and_then(|line| line["runs"].as_array()).cloned();
         runs.into_iter().flatten().any(|run| run["kind"] == kind && run["open"] == true)
@@ -130,7 +130,7 @@ fn written(house: &House, task: &str, name: &str) {
         let found = found.arg(&runs).args(["-name", name, "-path", &format!("*{task}*")]);
         !found.output().unwrap().stdout.is_empty()
     };
-    assert!(until(Duration::from_secs(60), there), "{name} was not written");
+    assert!(until(Duration::from_mins(1), there), "{name} was not written");
 }
 
 fn interrupt(child: &std::process::Child) {

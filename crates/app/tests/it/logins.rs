@@ -10,7 +10,7 @@ use midwatch_testkit::agent_clis::{Cli, cache};
 use midwatch_testkit::model_server::{Credential, Failure, ModelServer};
 use midwatch_testkit::script::Script;
 
-use crate::house::{House, PAUSE, Told, pids, told, wait};
+use crate::house::{House, PAUSE, Told, pids, tell, told, wait};
 
 /// Stands for a user's key: 24 letters that are nowhere else on this machine.
 const CANARY: &str = "canary-zvqkxwjpyfbgmhd-7";
@@ -18,7 +18,7 @@ const CANARY: &str = "canary-zvqkxwjpyfbgmhd-7";
 /// A user with the pinned CLI and a repository with a check.
 fn house(cli: Cli) -> Option<(House, PathBuf)> {
     if let Err(why) = cli.modules() {
-        eprintln!("NOT RUN: {why}");
+        tell(&format!("NOT RUN: {why}"));
         return None;
     }
     let cache = cache();

@@ -44,7 +44,7 @@ fn state_folders_may_be_far_away_and_have_odd_names() {
 /// Waits for the idle server to go, so that nothing outlives the test.
 fn ended(state: &Path) {
     let socket = state.join("server.sock");
-    let gone = crate::house::until(std::time::Duration::from_secs(60), || !socket.exists());
+    let gone = crate::house::until(std::time::Duration::from_mins(1), || !socket.exists());
     assert!(gone, "the server of {} does not end", state.display());
 }
 
@@ -67,6 +67,23 @@ fn state_folders_that_cannot_be_are_named() {
         assert_eq!(run(&house, &repository, &[]).code, Some(code), "{}", state.display());
         assert_eq!(house.git(&repository, &["branch", "--list"]), "* main");
     }
+}
+
+/// What keeps a server from starting is said with the exit code that says whose fault it is.
+#[test]
+fn a_server_that_cannot_start_says_why() {
+    let house = House::new().with("MIDWATCH_LOG", "[[[");
+    let repository = house.repository("repo", &[("README", "x\n")]);
+    let told = house.midwatch(&repository, &["get"]);
+    is_whole(&told, "MIDWATCH_LOG");
+    assert_eq!(told.code, Some(2), "{}", told.stderr);
+    assert!(told.stderr.contains("MIDWATCH_LOG") && told.stderr.contains("debug"));
+    let house = house.without("MIDWATCH_LOG");
+    std::fs::write(house.state().join("midwatch.db"), "no database").unwrap();
+    let told = house.midwatch(&repository, &["get"]);
+    is_whole(&told, "a broken database");
+    assert_eq!(told.code, Some(1), "{}", told.stderr);
+    assert!(told.stderr.contains("server.log"), "{}", told.stderr);
 }
 
 #[test]

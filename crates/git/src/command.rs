@@ -1,4 +1,5 @@
-//! The one way to start git: a fixed environment, a deadline, capped output, no shell.
+//! The one way to start git: a fixed environment, a deadline, capped output, and no shell that reads
+//! anything of a call.
 //!
 //! Nothing of the caller's environment, home or configuration reaches git, and no protocol is
 //! allowed that the call does not name. Local paths are never fetched from or pushed to through

@@ -133,7 +133,7 @@ pub fn deliver(
     if let Some(before) = delivery.before(&heads)? {
         send(mirror, target, delivery.commit)?;
         let name = format!("refs/heads/{}", delivery.branch);
-        let set = target.read(git, "update-ref");
+        let set = target.write(git, "update-ref");
         refs::set(set, &name, delivery.commit, before)?;
     }
     match target.branch(git, delivery.branch)? {
@@ -154,7 +154,7 @@ pub(crate) fn send(mirror: &Mirror, target: &Checkout, commit: &CommitId) -> Res
         .timeout(LONG)
         .stdin(asked.input());
     target
-        .read(mirror.git(), "index-pack")
+        .write(mirror.git(), "index-pack")
         .args([strict_but_for_the_past().as_str(), "--stdin"])
         .timeout(LONG)
         .stdin(Input::Call(Box::new(pack)))

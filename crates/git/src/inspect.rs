@@ -129,9 +129,14 @@ impl Checkout {
         self.owner
     }
 
-    /// A call in this repository, as its owner and with its usual modes. For plumbing only.
+    /// A call in this repository, as its owner. For plumbing only.
     pub(crate) fn read(&self, git: &Git, subcommand: &'static str) -> Call {
-        git.at(&self.git_dir, subcommand).owner(self.owner).umask(self.umask)
+        git.at(&self.git_dir, subcommand).owner(self.owner)
+    }
+
+    /// The same for what leaves files in it: they have the modes that are usual there.
+    pub(crate) fn write(&self, git: &Git, subcommand: &'static str) -> Call {
+        self.read(git, subcommand).umask(self.umask)
     }
 
     /// Where HEAD stands.

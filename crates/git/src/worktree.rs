@@ -28,10 +28,10 @@ pub fn open(
 ) -> Result<(), GitError> {
     let git = mirror.git();
     send(mirror, repository, commit)?;
-    let keep = repository.read(git, "update-ref");
+    let keep = repository.write(git, "update-ref");
     refs::set(keep, &format!("refs/midwatch/open/{name}"), commit, Before::Any)?;
     let mut call = repository
-        .read(git, "worktree")
+        .write(git, "worktree")
         .args(["add", "--detach", "--"])
         .arg(folder)
         .arg(commit.as_str())

@@ -164,14 +164,6 @@ fn gates_hold_protected_paths_and_refuse_secrets() {
     ended.is("Failed", Some("SecretFound"), 3);
     assert!(ended.result["detail"].as_str().unwrap().contains("rejected"), "{}", ended.result);
 
-    // What is only told has labels of its own, too.
-    let goal = "do: write Cargo.lock version\ndo: append README a\u{202e}b";
-    let told = house.run(&repository, goal, &check);
-    told.is_done();
-    let notes = told.result["notes"].to_string();
-    assert!(notes.contains("manifests and lock files: Cargo.lock"), "{notes}");
-    assert!(notes.contains("invisible characters: README"), "{notes}");
-
     // One that is known to be a secret goes nowhere, whoever says yes.
     let known = "sk-ant-api03-the-users-own-key-0123456789";
     let spec = "{variable: SAMPLE_KEY, kind: AnthropicKey}";
@@ -184,6 +176,14 @@ fn gates_hold_protected_paths_and_refuse_secrets() {
     told.is("Failed", Some("SecretFound"), 3);
     rescue_holds(&house, &repository, &told, "README");
     assert_eq!(house.git(&repository, &["branch", "--list", "midwatch/*"]), "");
+
+    // What is only told has labels of its own, too.
+    let goal = "do: write Cargo.lock version\ndo: append README a\u{202e}b";
+    let told = house.run(&repository, goal, &check);
+    told.is_done();
+    let notes = told.result["notes"].to_string();
+    assert!(notes.contains("manifests and lock files: Cargo.lock"), "{notes}");
+    assert!(notes.contains("invisible characters: README"), "{notes}");
 }
 
 #[test]

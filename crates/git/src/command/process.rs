@@ -94,7 +94,7 @@ impl Drop for Spawned {
 }
 
 fn command(call: &Call) -> Command {
-    let mut command = Command::new(&call.program);
+    let mut command = program(call);
     command.env_clear().process_group(0).current_dir("/");
     for (key, value) in variables(&call.reach) {
         command.env(key, value);
@@ -119,24 +119,21 @@ fn command(call: &Call) -> Command {
     if let Some(owner) = call.owner {
         command.gid(owner.gid).uid(owner.uid);
     }
-    if let Some(bits) = call.umask {
-        set_umask(&mut command, bits);
-    }
     command.stderr(Stdio::piped());
     command
 }
 
-#[expect(unsafe_code, reason = "a umask is the whole process's: only the child may change it")]
-fn set_umask(command: &mut Command, bits: u32) {
-    let set = move || {
-        rustix::process::umask(rustix::fs::Mode::from_bits_truncate(bits));
-        Ok(())
+/// The program, by way of a shell where it is to have another umask: that is a whole process's,
+/// and ours has threads that make files of the state folder. The shell's text is fixed, what it
+/// starts takes its place, and nothing of the call is read as shell.
+fn program(call: &Call) -> Command {
+    let Some(bits) = call.umask else {
+        return Command::new(&call.program);
     };
-    // SAFETY: between fork and exec only what is safe in a signal handler may be called, and
-    // this is one system call, which allocates nothing and cannot fail.
-    unsafe {
-        command.pre_exec(set);
-    }
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", r#"umask "$1"; shift; exec "$@""#, "sh"]);
+    command.arg(format!("{bits:04o}")).arg(&call.program);
+    command
 }
 
 fn spawn(call: &Call, stdin: Stdio) -> Result<Spawned, GitError> {

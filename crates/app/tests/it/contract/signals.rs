@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::lines::is_whole;
-use super::start;
+use super::{open_run, start};
 use crate::house::{House, told, until, wait};
 
 fn send(child: &Child, signal: Signal) {
@@ -69,6 +69,42 @@ fn a_command_that_is_ended_says_so_and_its_task_goes_on() {
     send(&child, Signal::TERM);
     assert_eq!(told(wait(child)).code, Some(143));
     cancelled(&house, &repository, "kept");
+}
+
+/// Whatever goes on, Ctrl-C reads as a stop and not as a failure of anybody's.
+#[test]
+fn an_interrupt_in_any_phase_is_a_stop() {
+    let house = House::new();
+    let repository = house.repository("repo", &[("README", "x\n")]);
+    let profile = house.scripted(", egress: none");
+    let slow = "test ! -e more || sleep 300";
+    let phases: [(&str, &str, &[&str]); 3] = [
+        ("in-setup", "Setup", &["--setup", "sleep 300", "--check", "true"]),
+        ("on-base", "Check", &["--check", "sleep 300"]),
+        ("on-change", "Check", &["--check", slow]),
+    ];
+    for (task, kind, flags) in phases {
+        let first = ["run", "do: write more x", "--name", task, "--pipeline", "quick", "--profile"];
+        let words = [&first[..], &[profile.to_str().unwrap()], flags].concat();
+        let child = house.start(&repository, &words);
+        if task == "on-change" {
+            let imported = until(Duration::from_mins(1), || {
+                house.midwatch(&repository, &["get", task]).result["commit"].is_string()
+            });
+            assert!(imported, "{task}: nothing was imported");
+        }
+        open_run(&house, &repository, task, kind);
+        send(&child, Signal::INT);
+        let ended = told(wait(child));
+        is_whole(&ended, task);
+        ended.is("Cancelled", None, 130);
+        let failed = ended.lines.iter().filter(|line| line["ok"] == false);
+        let failed: Vec<_> = failed.filter(|line| line["stopped"] != true).collect();
+        assert!(failed.is_empty(), "{task}: {failed:?}");
+        let judged = ended.lines.iter().any(|line| line["outcome"] == "CouldNotRun");
+        assert!(!judged, "{task}: {}", ended.stdout);
+        assert!(!ended.stdout.contains("Internal"), "{task}: {}", ended.stdout);
+    }
 }
 
 #[test]

@@ -17,6 +17,7 @@ import exec_time
 import gateway
 import runner_memory
 import sandbox_start
+import store
 import whole_run
 from measure import run
 from place import Place, build
@@ -28,6 +29,7 @@ FIGURES = {
     "run": (whole_run.measure, 5),
     "gateway": (gateway.measure, 1),
     "memory": (runner_memory.measure, 3),
+    "store": (store.measure, 30),
 }
 
 

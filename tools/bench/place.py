@@ -28,6 +28,8 @@ def build():
     subprocess.run([*cargo, *chosen, "--bins"], cwd=ROOT, check=True)
     gateway = ["--package", "midwatch-broker", "--example", "gateway_cost"]
     subprocess.run([*cargo, *gateway], cwd=ROOT, check=True)
+    store = ["--package", "midwatch-local", "--example", "fill_store"]
+    subprocess.run([*cargo, *store], cwd=ROOT, check=True)
 
 
 def programs():

@@ -60,11 +60,17 @@ pub enum Endpoint {
     GetObject,
     /// Takes an object away.
     DeleteObject,
+    /// What happened since somebody looked last.
+    Brief,
+    /// A brief was read.
+    BriefRead,
+    /// Removes what is no longer needed.
+    Collect,
 }
 
 impl Endpoint {
     /// Every one, in the order of the document.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
         Self::Server,
         Self::OpenApi,
         Self::Shutdown,
@@ -82,6 +88,9 @@ impl Endpoint {
         Self::ListObjects,
         Self::GetObject,
         Self::DeleteObject,
+        Self::Brief,
+        Self::BriefRead,
+        Self::Collect,
     ];
 
     /// The method.
@@ -95,13 +104,16 @@ impl Endpoint {
             | Self::Events
             | Self::Patch
             | Self::ListObjects
-            | Self::GetObject => Method::Get,
+            | Self::GetObject
+            | Self::Brief => Method::Get,
             Self::Shutdown
             | Self::Submit
             | Self::Command
             | Self::Kill
             | Self::Open
-            | Self::Apply => Method::Post,
+            | Self::Apply
+            | Self::BriefRead
+            | Self::Collect => Method::Post,
             Self::DeleteTask | Self::DeleteObject => Method::Delete,
         }
     }
@@ -123,6 +135,9 @@ impl Endpoint {
             Self::Apply => "/v1/apply",
             Self::ListObjects => "/v1/objects/{kind}",
             Self::GetObject | Self::DeleteObject => "/v1/objects/{kind}/{name}",
+            Self::Brief => "/v1/brief",
+            Self::BriefRead => "/v1/brief/read",
+            Self::Collect => "/v1/gc",
         }
     }
 
@@ -146,6 +161,9 @@ impl Endpoint {
             Self::ListObjects => "Objects of one kind, by name",
             Self::GetObject => "One object",
             Self::DeleteObject => "Takes an object away; tasks that were made with it go on",
+            Self::Brief => "What happened since somebody looked last, and what waits",
+            Self::BriefRead => "Says up to when a brief was read: the next one begins there",
+            Self::Collect => "Removes what is no longer needed, or says what would go and why",
         }
     }
 }

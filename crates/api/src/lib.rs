@@ -4,11 +4,13 @@
 //! one shape here. `core` knows none of it: each type is turned into core's with `TryFrom`.
 
 pub mod agent_task;
+pub mod brief;
 pub mod control;
 pub mod document;
 pub mod duration;
 pub mod endpoint;
 pub mod event;
+pub mod gc;
 pub mod kind;
 pub mod metadata;
 pub mod nearest;
@@ -20,5 +22,6 @@ pub mod place;
 pub mod profile;
 pub mod report;
 pub mod repository;
+pub mod segment;
 pub mod task;
 pub mod view;

@@ -5,12 +5,14 @@ use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
+use crate::brief::{Brief, BriefQuery, BriefRead};
 use crate::control::{
     API_NUMBER, Applied, Apply, Command, DeleteTaskQuery, Deleted, EventsQuery, ListQuery,
     ObjectView, OpenBody, Opened, Patch, PatchQuery, Refusal, ServerInfo, Submit, Submitted,
     TaskPage, TaskView,
 };
 use crate::endpoint::Endpoint;
+use crate::gc::{CollectOrder, Collection};
 use crate::kind::Kind;
 use crate::task::TaskOrder;
 use crate::view::{ProgressLine, ResultLine};
@@ -121,6 +123,15 @@ fn parts(endpoint: Endpoint, types: &mut SchemaGenerator) -> Parts {
         Endpoint::ListObjects => told::<Vec<ObjectView>>(types),
         Endpoint::GetObject => told::<ObjectView>(types),
         Endpoint::DeleteObject => told::<Deleted>(types),
+        Endpoint::Brief => {
+            Parts { query: Some(query::<BriefQuery>(types)), ..told::<Brief>(types) }
+        }
+        Endpoint::BriefRead => {
+            Parts { body: Some(types.subschema_for::<BriefRead>()), ..asked(types) }
+        }
+        Endpoint::Collect => {
+            Parts { body: Some(types.subschema_for::<CollectOrder>()), ..told::<Collection>(types) }
+        }
     }
 }
 

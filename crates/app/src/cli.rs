@@ -12,6 +12,7 @@ use crate::problem::{Problem, exit};
 use signals::Signals;
 
 mod apply;
+mod brief;
 mod completions;
 mod decide;
 mod delete;
@@ -20,6 +21,7 @@ mod describe;
 mod diff;
 mod doctor;
 mod follow;
+mod gc;
 mod get;
 mod goal;
 mod install_service;
@@ -55,6 +57,7 @@ enum Verb {
     Run(Box<run::Run>),
     Apply(apply::Apply),
     Get(get::Get),
+    Brief(brief::Brief),
     Describe(describe::Describe),
     Explain(describe::Explain),
     Wait(follow::Wait),
@@ -68,6 +71,7 @@ enum Verb {
     Retry(retry::Retry),
     Cancel(decide::Cancel),
     Delete(delete::Delete),
+    Gc(gc::Gc),
     Doctor(doctor::Doctor),
     Demo(demo::Demo),
     Serve(serve::Serve),
@@ -239,6 +243,8 @@ impl Verb {
             Self::Apply(_)
             | Self::InstallService(_)
             | Self::Completions(_)
+            | Self::Brief(_)
+            | Self::Gc(_)
             | Self::Doctor(_)
             | Self::Demo(_)
             | Self::Serve(_)
@@ -274,6 +280,8 @@ impl Verb {
             Self::Resume(resume) => block_on(context, resume.carry_out(context)),
             Self::Retry(retry) => block_on(context, retry.carry_out(context)),
             Self::Cancel(cancel) => block_on(context, cancel.carry_out(context)),
+            Self::Brief(brief) => block_on(context, brief.carry_out(context)),
+            Self::Gc(gc) => block_on(context, gc.carry_out(context)),
             Self::Doctor(doctor) => block_on(context, doctor.carry_out(context)),
             Self::Demo(demo) => block_on(context, demo.carry_out(context)),
             Self::Serve(serve) => serve.carry_out(context),

@@ -19,6 +19,7 @@ mod build;
 mod connection;
 mod find;
 mod objects;
+mod records;
 
 pub(crate) use build::build;
 pub(crate) use connection::{Failure, exchange};

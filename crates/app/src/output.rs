@@ -12,6 +12,7 @@ pub(crate) mod escape;
 pub(crate) mod lines;
 pub(crate) mod live;
 pub(crate) mod quantity;
+pub(crate) mod wrap;
 
 /// How results are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]

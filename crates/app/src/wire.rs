@@ -9,6 +9,8 @@ mod kill;
 mod layers;
 mod log;
 mod places;
+mod records;
+mod saved;
 mod server;
 
 pub(crate) use layers::accepted;

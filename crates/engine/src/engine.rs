@@ -249,16 +249,19 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
     ) -> Result<(), EngineError<S::Error>> {
         let mut tasks = self.tasks();
         let key = action.key();
-        self.append(&mut tasks, name, &[event])?;
-        if tasks.get(name).is_some_and(|live| live.task.open.get(&key) == Some(action)) {
-            let detail = "it was answered with something else";
-            self.append(&mut tasks, name, &[failure(action, detail)])?;
-        }
-        // In the same lock as the result: between the two, a turn would perform it again.
+        let stored = self.append(&mut tasks, name, &[event]).and_then(|_| {
+            if tasks.get(name).is_some_and(|live| live.task.open.get(&key) == Some(action)) {
+                let detail = "it was answered with something else";
+                self.append(&mut tasks, name, &[failure(action, detail)])?;
+            }
+            Ok(())
+        });
+        // In the same lock as the result: between the two, a turn would perform it again. Where
+        // nothing could be stored, it is looked for again once that is possible.
         if let Some(live) = tasks.get_mut(name) {
             live.performing.remove(&key);
         }
-        Ok(())
+        stored
     }
 
     fn append(

@@ -4,6 +4,7 @@
 //! are root it runs as the repository's owner. What needs the worktree works on a copy of the
 //! index in a git directory of our own, where no filter, hook or monitor is configured.
 
+mod contains;
 mod dirty;
 mod tree;
 

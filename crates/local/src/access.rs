@@ -20,6 +20,8 @@ pub struct Door {
     pub registries: Vec<String>,
     /// The operator's CA bundle.
     pub ca_bundle: Option<PathBuf>,
+    /// The id under which the operator's own HTTP proxy is kept.
+    pub proxy: Option<String>,
     /// Where refusals and usage are written, one JSON line each.
     pub log: PathBuf,
 }

@@ -120,6 +120,15 @@ impl StateFolder {
         Ok(id)
     }
 
+    /// Keeps the login at a git server. There is one for each URL, the newest: a token that was
+    /// renewed serves the tasks that are open, too. Returns its id.
+    pub fn keep_login(&self, url: &str, login: &str) -> Result<String, FolderError> {
+        let id = format!("login-{}", key_of(url));
+        let path = self.credential(&id);
+        write_private(&path, login.as_bytes()).map_err(|error| io_at(&path, error))?;
+        Ok(id)
+    }
+
     /// Where a kept credential is.
     pub fn credential(&self, id: &str) -> PathBuf {
         self.root.join("credentials").join(id)

@@ -4,8 +4,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use midwatch_api::report::{REPORT_FILE, Report, STOP_FILE, StreamEvent};
+use midwatch_api::report::{EVENTS_FILE, REPORT_FILE, Report, STOP_FILE, StreamEvent};
 use midwatch_api::task::TaskOrder;
 use midwatch_core::event::{Event, RunOrder, RunResult, RunWork};
 use midwatch_core::id::{Epoch, RunName, TaskName};
@@ -16,17 +17,26 @@ use tokio::sync::mpsc;
 
 use crate::access::Access;
 use crate::folder::StateFolder;
+use crate::reserve::Reserve;
+use crate::segment::Stream;
 use crate::store::SqliteStore;
 use crate::sweep::touch;
 
 mod check_cache;
+mod clock;
 mod orders;
 mod outcome;
 pub(crate) mod process;
 mod tail;
 
+pub use clock::SystemClock;
 pub use outcome::result_of;
-pub use process::SystemClock;
+
+/// How long an agent waits for room on the disk before its task fails: somebody who was told has
+/// half an hour to make some.
+const ROOM_WAIT: Duration = Duration::from_mins(30);
+/// Between two looks for it.
+const ROOM_PACE: Duration = Duration::from_secs(5);
 
 /// Something that a running agent showed.
 #[derive(Debug, Clone)]
@@ -51,6 +61,8 @@ pub struct Launcher<A> {
     pub access: A,
     /// The executable that is started as `PROGRAM runner FOLDER`.
     pub program: PathBuf,
+    /// Room for saving what agents do.
+    pub reserve: Arc<Reserve>,
     /// Where what agents show is sent.
     pub shown: mpsc::UnboundedSender<Shown>,
 }
@@ -137,6 +149,7 @@ impl<A: Access> Launcher<A> {
         let child = if process::is_alive(folder) {
             None
         } else {
+            self.make_room(order, folder).await?;
             let wanted = orders::build(&self.folder, task, order, &row.order, token)?;
             process::write_order(folder, &wanted)
                 .map_err(|e| Problem::io("writing the order", &e))?;
@@ -152,12 +165,52 @@ impl<A: Access> Launcher<A> {
                 event,
             });
         };
-        let watch = |stopped| tail::follow(folder.to_owned(), tell, stopped);
+        let full = |over| self.index(order, folder, over);
+        let watch = |stopped| tail::follow(folder.to_owned(), tell, full, stopped);
         process::wait(folder, child, watch).await.map_err(|e| Problem::io("waiting", &e))?;
         Ok(match read_report(folder) {
             Some(report) => self.ended(task, order, &report),
             None => lost(order),
         })
+    }
+
+    /// No agent begins before there is room to save what it does; a rescue may take that room.
+    /// Waiting ends with a stop, with room, or as a failure that names the disk.
+    async fn make_room(&self, order: &RunOrder, folder: &Path) -> Result<(), Problem> {
+        match &order.work {
+            RunWork::Agent(_) => {}
+            RunWork::Rescue { .. } => {
+                if self.reserve.is_needed() {
+                    self.reserve.release();
+                }
+                return Ok(());
+            }
+            RunWork::Checkout { .. } | RunWork::Setup { .. } | RunWork::Check { .. } => {
+                return Ok(());
+            }
+        }
+        let began = std::time::Instant::now();
+        while !self.reserve.hold() {
+            if folder.join(STOP_FILE).exists() || began.elapsed() > ROOM_WAIT {
+                return Err(Problem {
+                    reason: FailReason::Disk,
+                    detail: "the disk is too full to save what an agent would do".to_owned(),
+                });
+            }
+            tracing::warn!(run = order.run.as_str(), "run.waits_for_disk");
+            tokio::time::sleep(ROOM_PACE).await;
+        }
+        Ok(())
+    }
+
+    /// Writes down what is in the files of the run's events that are full.
+    fn index(&self, order: &RunOrder, folder: &Path, over: bool) {
+        let run = order.run.as_str();
+        let stream = Stream::new(&self.store, folder, run, EVENTS_FILE);
+        if let Err(error) = stream.index(over) {
+            // Whoever reads does it again.
+            tracing::warn!(run, %error, "a transcript was not indexed");
+        }
     }
 
     /// Opens the run's door where its kind of work has one. Doors are opened again for an

@@ -9,8 +9,13 @@
 //! reads their reports.
 
 pub mod access;
+pub mod brief;
 pub mod folder;
 pub mod launcher;
+pub mod machine;
+pub mod reserve;
+pub mod retain;
+pub mod segment;
 pub mod server;
 pub mod store;
 pub mod sweep;

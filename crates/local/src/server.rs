@@ -3,24 +3,31 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use midwatch_api::control::{Command, Refusal, Submit, Submitted, TaskView};
+use midwatch_api::control::{self, Asked, Command, Refusal, Submit, Submitted, TaskPage, TaskView};
 use midwatch_api::task::{CredentialRef, TaskOrder};
 use midwatch_core::admit::{Limits, Observed};
 use midwatch_core::event::Event;
 use midwatch_core::id::{CommitId, TaskName};
 use midwatch_core::input::InvalidInput;
 use midwatch_core::ports::{ActOnLand, Clock as _};
-use midwatch_core::task::Task;
+use midwatch_core::task::State;
+use midwatch_core::time::Time;
 use midwatch_engine::{CommandError, Decided, Engine, EngineError, Ports, Seen};
 use tokio::sync::{broadcast, mpsc};
 
 use crate::access::Access;
 use crate::folder::StateFolder;
 use crate::launcher::{Launcher, Shown, SystemClock};
-use crate::store::{SqliteStore, StoreError, TaskRow};
+use crate::reserve::{RESERVE_BYTES, Reserve};
+use crate::retain::{Policy, SavedWork};
+use crate::store::{Cursor, Page, SqliteStore, StoreError, Stuck, TaskRow};
 use crate::view;
 
+mod apply;
 mod clean;
+mod collect;
+mod delete;
+mod drive;
 mod follow;
 mod shared;
 
@@ -54,10 +61,16 @@ pub struct Server<A: Access, L: ActOnLand> {
     keeping: Mutex<()>,
     /// How many of the engine's changes the clean-up has seen.
     cleaned: AtomicU64,
+    /// Held while what is no longer needed is collected.
+    collecting: Mutex<()>,
+    settings: Settings,
+    reserve: Arc<Reserve>,
+    /// Why nothing can be written, while that is so.
+    stuck: Mutex<Option<Stuck>>,
 }
 
 /// What the operator, or a test, decides about a server.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Settings {
     /// The executable that is started as `PROGRAM runner FOLDER`.
     pub program: std::path::PathBuf,
@@ -67,6 +80,12 @@ pub struct Settings {
     pub observe: fn() -> Observed,
     /// Told before and after everything that is stored or done; see the engine's ports.
     pub point: fn(&str, &str),
+    /// What is kept of tasks that are over.
+    pub retention: Policy,
+    /// Bytes of the disk that are kept for saving work.
+    pub reserve_bytes: u64,
+    /// Who knows the refs that save work; none leaves them alone.
+    pub saved: Option<Arc<dyn SavedWork>>,
 }
 
 impl Settings {
@@ -78,7 +97,15 @@ impl Settings {
             spare_disk: SPARE_DISK,
             ..Limits::slots(DEFAULT_SLOTS)
         };
-        Self { program, limits, observe: Observed::default, point: midwatch_engine::pass }
+        Self {
+            program,
+            limits,
+            observe: crate::machine::observed,
+            point: midwatch_engine::pass,
+            retention: Policy::default(),
+            reserve_bytes: RESERVE_BYTES,
+            saved: None,
+        }
     }
 }
 
@@ -95,11 +122,15 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         settings: Settings,
     ) -> Result<(Arc<Self>, impl Future<Output = Fault> + Send), Fault> {
         let (tell, told) = mpsc::unbounded_channel();
+        crate::machine::watch(folder.root());
+        let reserve = Arc::new(Reserve::new(folder.root(), settings.reserve_bytes));
+        reserve.hold();
         let runs = Launcher {
+            reserve: Arc::clone(&reserve),
             folder: folder.clone(),
             store: Arc::clone(&store),
             access,
-            program: settings.program,
+            program: settings.program.clone(),
             shown: tell,
         };
         let ports = Ports {
@@ -117,13 +148,25 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         // Before anything is stored, so that the clean-up sees every change.
         let changes = engine.changes();
         let cleaned = AtomicU64::new(0);
-        let server = Arc::new(Self { engine, store, folder, shown, keeping, cleaned });
+        let server = Arc::new(Self {
+            engine,
+            store,
+            folder,
+            shown,
+            keeping,
+            cleaned,
+            collecting: Mutex::new(()),
+            settings,
+            reserve,
+            stuck: Mutex::new(None),
+        });
         let driven = Arc::clone(&server);
         Ok((server, async move {
             tokio::select! {
-                fault = driven.engine.run() => fault,
+                fault = driven.drive() => fault,
                 fault = driven.observe(told) => fault,
                 fault = driven.clean_up(changes) => fault,
+                fault = Self::tidy(&driven) => fault,
             }
         }))
     }
@@ -152,7 +195,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             };
             if let Some(event) = event
                 && self.is_news(&shown, &event)
-                && let Err(fault) = self.engine.observe(&shown.task, event)
+                && let Err(fault) = self.observed(&shown.task, event).await
             {
                 return fault;
             }
@@ -185,8 +228,47 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
 
     /// Takes an order. It is durable when this returns.
     pub fn submit(&self, submit: Submit) -> Result<Submitted, Refusal> {
-        let mut order = submit.order;
         let _keeping = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
+        let order = self.keep(&submit)?;
+        let kept = order.kept_ids().map(ToOwned::to_owned).collect();
+        let taken = self.take(submit.name.as_deref(), order);
+        // Refused, or attached to a task that is over.
+        if !taken.as_ref().is_ok_and(|taken| !taken.attached) {
+            self.forget_unnamed(kept);
+        }
+        taken
+    }
+
+    fn take(&self, asked: Option<&str>, order: TaskOrder) -> Result<Submitted, Refusal> {
+        if let Some(name) = asked {
+            TaskName::parse(name).map_err(refused)?;
+            if let Some(row) = self.store.row(name).map_err(|e| internal(&e))? {
+                return attach(&row, &order);
+            }
+        }
+        let names = names(asked, &order);
+        for name in names {
+            // Every rule is checked before anything is stored.
+            let spec = order.to_spec(&name).map_err(refused)?;
+            self.name_is_free(&name)?;
+            self.branch_is_free(&spec)?;
+            let now = SystemClock.now();
+            if self.store.insert(&name, &order, now).map_err(|e| stored(&e))? {
+                self.engine.add(spec);
+                return Ok(Submitted { task: name, attached: false });
+            }
+            if asked.is_some()
+                && let Some(row) = self.store.row(&name).map_err(|e| internal(&e))?
+            {
+                return attach(&row, &order);
+            }
+        }
+        Err(internal(&"no free name was found; pass --name"))
+    }
+
+    /// Keeps the credential that came with an order. Whoever calls this holds `keeping`.
+    fn keep(&self, submit: &Submit) -> Result<TaskOrder, Refusal> {
+        let mut order = submit.order.clone();
         if let Some(secret) = &submit.secret {
             let id = self.folder.keep_credential(secret).map_err(|e| internal(&e))?;
             let variable = match order.agent.credential {
@@ -196,38 +278,23 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
                 | CredentialRef::CodexLogin { .. } => None,
             };
             order.agent.credential = CredentialRef::Stored { id, variable };
-        } else if let CredentialRef::Stored { id, .. } = &order.agent.credential
-            && !self.folder.credential(id).exists()
-        {
+        }
+        if let (Some(text), Some(proxy)) = (&submit.proxy, &mut order.proxy) {
+            proxy.id = self.folder.keep_credential(text).map_err(|e| internal(&e))?;
+        }
+        if let (Some(login), Some(url)) = (&submit.login, order.repository.server()) {
+            let text = format!("{}\n{}\n", login.user, login.password);
+            let id = self.folder.keep_login(url, &text).map_err(|e| internal(&e))?;
+            order.repository.set_login(Some(id));
+        }
+        if order.kept_ids().any(|id| !self.folder.credential(id).exists()) {
             return Err(Refusal {
                 message: "the key of that order is not kept any more: its task is over".into(),
                 hint: Some("run it again with the key in the environment".into()),
                 exit: 6,
             });
         }
-        if let Some(name) = &submit.name {
-            TaskName::parse(name).map_err(refused)?;
-            if let Some(row) = self.store.row(name).map_err(|e| internal(&e))? {
-                return attach(&row, &order);
-            }
-        }
-        let names = names(submit.name.as_deref(), &order);
-        for name in names {
-            // Every rule is checked before anything is stored.
-            let spec = order.to_spec(&name).map_err(refused)?;
-            self.branch_is_free(&spec)?;
-            let now = SystemClock.now();
-            if self.store.insert(&name, &order, now).map_err(|e| internal(&e))? {
-                self.engine.add(spec);
-                return Ok(Submitted { task: name, attached: false });
-            }
-            if submit.name.is_some()
-                && let Some(row) = self.store.row(&name).map_err(|e| internal(&e))?
-            {
-                return attach(&row, &order);
-            }
-        }
-        Err(internal(&"no free name was found; pass --name"))
+        Ok(order)
     }
 
     /// Two open tasks never write one branch.
@@ -249,15 +316,34 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         }
     }
 
-    /// Tasks, newest first.
-    pub fn list(&self, limit: u32) -> Result<Vec<TaskView>, Refusal> {
-        let rows = self.store.rows(limit).map_err(|e| internal(&e))?;
-        rows.iter().map(|row| self.view(row)).collect()
+    /// A page of tasks, newest first, with the cursor of the next.
+    pub fn tasks(&self, asked: Asked) -> Result<TaskPage, Refusal> {
+        let Asked { limit, after, states } = asked;
+        let after =
+            after.map(|cursor| Cursor { submitted: Time(cursor.submitted_ms), name: cursor.name });
+        // One more than asked for tells whether there is another page.
+        let page = Page { limit: limit.saturating_add(1), after, states };
+        let mut tasks = self.page(&page)?;
+        let more = tasks.len() > limit as usize;
+        tasks.truncate(limit as usize);
+        let last = tasks.last().filter(|_| more);
+        let next = last.map(|task| {
+            let name = task.result.task.clone().unwrap_or_default();
+            control::Cursor { submitted_ms: task.submitted_ms, name }.to_string()
+        });
+        Ok(TaskPage { tasks, next })
+    }
+
+    /// A page of tasks, newest first.
+    pub fn page(&self, page: &Page) -> Result<Vec<TaskView>, Refusal> {
+        let views = self.store.page(page).map_err(|e| internal(&e))?;
+        Ok(views.into_iter().map(|view| self.placed(view)).collect())
     }
 
     /// One task.
     pub fn get(&self, name: &str) -> Result<TaskView, Refusal> {
-        self.view(&self.row(name)?)
+        let view = self.store.view(name).map_err(|e| internal(&e))?;
+        view.map(|view| self.placed(view)).ok_or_else(|| unknown(name))
     }
 
     /// The stored order of a task.
@@ -289,7 +375,8 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
                 hint: Some(format!("`midwatch explain {name}` says where it stands")),
                 exit: 2,
             },
-            CommandError::Engine(fault) => internal(fault),
+            CommandError::Engine(EngineError::Store(error)) => stored(error),
+            CommandError::Engine(fault @ EngineError::Replay { .. }) => internal(fault),
         })
     }
 
@@ -318,34 +405,30 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
     /// something to clean up: a server with none may exit.
     pub fn busy_tasks(&self) -> usize {
         let cleaning = self.engine.told() != self.cleaned.load(Ordering::SeqCst);
-        self.engine.busy() + usize::from(cleaning)
+        let collecting = self.collecting.try_lock().is_err();
+        self.engine.busy() + usize::from(cleaning) + usize::from(collecting)
     }
 
     pub(crate) fn row(&self, name: &str) -> Result<TaskRow, Refusal> {
         let row = self.store.row(name).map_err(|e| internal(&e))?;
-        row.ok_or_else(|| Refusal {
-            message: format!("there is no task '{}'", midwatch_core::input::shown(name)),
-            hint: Some("`midwatch get` lists them".into()),
-            exit: 2,
-        })
+        row.ok_or_else(|| unknown(name))
     }
 
-    /// A task as it stands: the live one, or the one that its events make.
-    pub(crate) fn task_of(&self, row: &TaskRow) -> Result<Task, Refusal> {
-        let name = TaskName::parse(&row.name).map_err(refused)?;
-        if let Some(task) = self.engine.task(&name) {
-            return Ok(task);
-        }
-        let spec = row.order.to_spec(&row.name).map_err(refused)?;
-        let events = self.store.events(&row.name, 0).map_err(|e| internal(&e))?;
-        Task::replay(spec, events.iter().map(|stored| &stored.event)).map_err(|e| internal(&e))
+    /// A view with what hangs on the moment: the queue, and what is on disk.
+    pub(crate) fn placed(&self, view: TaskView) -> TaskView {
+        let queued = view.result.state.as_deref() == Some(State::Queued.as_str());
+        let name = view.result.task.as_deref().filter(|_| queued);
+        let name = name.and_then(|name| TaskName::parse(name).ok());
+        let waiting = name.and_then(|name| self.engine.waiting(&name));
+        view::placed(view, &self.folder, waiting.as_ref())
     }
+}
 
-    fn view(&self, row: &TaskRow) -> Result<TaskView, Refusal> {
-        let task = self.task_of(row)?;
-        let events = self.store.events(&row.name, 0).map_err(|e| internal(&e))?;
-        let waiting = self.engine.waiting(&task.spec.name);
-        Ok(view::task(&task, row, &events, &self.folder, waiting.as_ref()))
+fn unknown(name: &str) -> Refusal {
+    Refusal {
+        message: format!("there is no task '{}'", midwatch_core::input::shown(name)),
+        hint: Some("`midwatch get` lists them".into()),
+        exit: 2,
     }
 }
 
@@ -384,6 +467,18 @@ fn attach(row: &TaskRow, order: &TaskOrder) -> Result<Submitted, Refusal> {
 
 fn refused(error: InvalidInput) -> Refusal {
     Refusal { message: error.to_string(), hint: None, exit: 2 }
+}
+
+/// What the store said, to a client.
+pub(crate) fn stored(error: &StoreError) -> Refusal {
+    match error.stuck() {
+        Some(why) => Refusal {
+            message: format!("{}: nothing can be stored now", why.as_str()),
+            hint: Some("free some space or make it writable; the server goes on by itself".into()),
+            exit: 6,
+        },
+        None => internal(error),
+    }
 }
 
 fn internal(error: &dyn std::fmt::Display) -> Refusal {

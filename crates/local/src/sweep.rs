@@ -94,7 +94,7 @@ pub fn remove(folder: &StateFolder, task: &TaskName, removable: &Removable) {
 
 /// Removes a tree that hostile code may have written. Links are never followed; folders without
 /// permissions are made ours first.
-fn remove_tree(path: &Path) -> io::Result<()> {
+pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -175,17 +175,15 @@ pub fn trim(folder: &StateFolder, used: &BTreeSet<PathBuf>, cap: u64) -> io::Res
         if used.contains(&old.path) {
             continue;
         }
-        // Renamed first: nobody may find half a base.
-        let going = old.path.with_extension("going");
-        fs::rename(&old.path, &going)?;
-        remove_tree(&going)?;
+        // By way of the trash: nobody may find half a base.
+        crate::retain::Trash::of(folder).take(&old.path)?;
         total -= old.bytes;
         freed += old.bytes;
     }
     Ok(freed)
 }
 
-fn folders_in(path: &Path) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn folders_in(path: &Path) -> io::Result<Vec<PathBuf>> {
     let mut folders = Vec::new();
     for entry in fs::read_dir(path)? {
         let entry = entry?;
@@ -196,7 +194,7 @@ fn folders_in(path: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(folders)
 }
 
-fn size(path: &Path, depth: u32) -> u64 {
+pub(crate) fn size(path: &Path, depth: u32) -> u64 {
     let Ok(metadata) = fs::symlink_metadata(path) else { return 0 };
     if !metadata.is_dir() || depth > DEEPEST {
         return metadata.len();

@@ -1,13 +1,13 @@
 //! What is shown of a task, from its events.
 
+use std::path::{Path, PathBuf};
+
 use midwatch_api::control::{RunView, TaskView};
-use midwatch_api::pipeline::Kind as StepKind;
 use midwatch_api::view::{CheckLine, LINE_VERSION, Progress, ResultLine, UsageLine};
 use midwatch_core::admit::Waiting;
-use midwatch_core::event::{Action, EndKind, Event, RunOrder, RunResult, RunWork};
+use midwatch_core::event::{Action, EndKind, Event, RunResult, RunWork};
 use midwatch_core::evidence::{CheckOutcome, CheckResult, Evidence, Exit, NotItsOwn};
 use midwatch_core::id::{Epoch, RunName};
-use midwatch_core::ports::Stored;
 use midwatch_core::reason::FailReason;
 use midwatch_core::task::{Outcome, State, Task, Wake};
 
@@ -17,8 +17,31 @@ use crate::store::TaskRow;
 /// How the note begins that says where a branch was pushed.
 pub const PUSHED: &str = "pushed to ";
 
-/// How a task stands or ended.
-pub fn result(task: &Task, row: &TaskRow, folder: &StateFolder) -> ResultLine {
+/// A run that was begun, for the list of a task's runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunSeen {
+    /// Its name.
+    pub run: RunName,
+    /// Its kind.
+    pub kind: &'static str,
+}
+
+/// Takes an event into the list of a task's runs: those that were begun. What was found to be
+/// there already was not run.
+pub fn follow_runs(runs: &mut Vec<RunSeen>, event: &Event) {
+    match event {
+        Event::Intended(Action::Run(order)) => {
+            runs.push(RunSeen { run: order.run.clone(), kind: kind(&order.work).0 });
+        }
+        Event::RunEnded { run, result: RunResult::DepsReady { kept: true, .. }, .. } => {
+            runs.retain(|seen| seen.run != *run);
+        }
+        _ => {}
+    }
+}
+
+/// How a task stands or ended. `transcript` is the folder of its newest agent run.
+pub fn result(task: &Task, row: &TaskRow, transcript: Option<String>) -> ResultLine {
     let (reason, detail, hint) = why(task);
     let verified = task.verified();
     let imported = task.imported.as_ref().map(midwatch_core::landing::Imported::facts);
@@ -43,7 +66,7 @@ pub fn result(task: &Task, row: &TaskRow, folder: &StateFolder) -> ResultLine {
         checks: checks(task),
         // What landed needs no saved copy to be told of.
         rescue_ref: task.rescue_ref.clone().filter(|_| !done),
-        transcript: transcript(task, row, folder),
+        transcript,
         usage: UsageLine {
             input_tokens: known.then_some(spent.input_tokens),
             output_tokens: known.then_some(spent.output_tokens),
@@ -51,25 +74,6 @@ pub fn result(task: &Task, row: &TaskRow, folder: &StateFolder) -> ResultLine {
         },
         diffstat: imported.map(|facts| facts.diffstat.clone()),
         notes: notes(task),
-    }
-}
-
-/// The folder of the newest agent run: its output, events and logs.
-fn transcript(task: &Task, row: &TaskRow, folder: &StateFolder) -> Option<String> {
-    let steps = &row.order.pipeline.spec.steps;
-    let runs = (1..=task.epoch.0).rev().flat_map(|epoch| {
-        steps.iter().filter(|step| has_agent(step.kind)).map(move |step| (step, epoch))
-    });
-    let mut folders =
-        runs.map(|(step, epoch)| folder.run(&format!("{}-{}-{epoch}", row.name, step.name)));
-    let newest = folders.find(|folder| folder.is_dir())?;
-    Some(newest.to_string_lossy().into_owned())
-}
-
-fn has_agent(kind: StepKind) -> bool {
-    match kind {
-        StepKind::Agent | StepKind::Review | StepKind::Answer => true,
-        StepKind::Check | StepKind::Approval | StepKind::Publish => false,
     }
 }
 
@@ -165,62 +169,55 @@ fn notes(task: &Task) -> Vec<String> {
     notes
 }
 
-/// A task as lists and `describe` show it.
-pub fn task(
-    task: &Task,
-    row: &TaskRow,
-    events: &[Stored],
-    folder: &StateFolder,
-    waiting: Option<&Waiting>,
-) -> TaskView {
+/// A task as its events tell of it, with folders relative to the state folder. What hangs on the
+/// world outside, its queue and its files, is added by [`placed`].
+pub fn folded(task: &Task, row: &TaskRow, runs: &[RunSeen]) -> TaskView {
+    let nowhere = StateFolder::new(PathBuf::new());
+    let runs = runs.iter().map(|seen| RunView {
+        run: seen.run.as_str().to_owned(),
+        kind: seen.kind.into(),
+        open: task.open_run(&seen.run).is_some(),
+        folder: nowhere.run(seen.run.as_str()).to_string_lossy().into_owned(),
+    });
     TaskView {
-        result: result(task, row, folder),
+        result: result(task, row, None),
         goal: row.order.goal.clone(),
         agent: row.order.agent.profile.clone(),
         pipeline: row.order.pipeline.metadata.name.clone(),
-        repository: row.order.repository.path.to_string_lossy().into_owned(),
+        repository: row.order.repository.shown(),
         submitted_ms: row.submitted.0,
         ended_ms: row.ended.map(|at| at.0),
-        explain: explain(task, waiting),
-        runs: runs(task, events, folder),
+        explain: explain(task),
+        runs: runs.collect(),
     }
 }
 
-fn runs(task: &Task, events: &[Stored], folder: &StateFolder) -> Vec<RunView> {
-    let orders = events.iter().filter_map(|stored| match &stored.event {
-        Event::Intended(Action::Run(order)) => Some(order),
-        _ => None,
-    });
-    // What was there already was not run.
-    let kept = |order: &RunOrder| {
-        events.iter().any(|stored| match &stored.event {
-            Event::RunEnded { run, result: RunResult::DepsReady { kept, .. }, .. } => {
-                *run == order.run && *kept
-            }
-            _ => false,
-        })
-    };
-    orders
-        .filter(|order| !kept(order))
-        .map(|order| RunView {
-            run: order.run.as_str().to_owned(),
-            kind: kind(&order.work).0.into(),
-            open: task.open_run(&order.run).is_some(),
-            folder: folder.run(order.run.as_str()).to_string_lossy().into_owned(),
-        })
-        .collect()
+/// A folded view in its state folder: whole paths, the newest transcript that is there, and why
+/// a queued task waits.
+pub fn placed(mut view: TaskView, folder: &StateFolder, waiting: Option<&Waiting>) -> TaskView {
+    for run in &mut view.runs {
+        run.folder = folder.root().join(&run.folder).to_string_lossy().into_owned();
+    }
+    view.result.transcript = transcript(&view.runs);
+    if let Some(Waiting { reason, detail, position, of, .. }) = waiting {
+        let hint = reason.hint();
+        view.explain = format!("waits at place {position} of {of} ({reason}): {detail}; {hint}");
+    }
+    // A clock that was set back between the two makes no negative time.
+    view.ended_ms = view.ended_ms.map(|ended| ended.max(view.submitted_ms));
+    view
+}
+
+/// The folder of the newest agent run that has one: its output, events and logs.
+pub fn transcript(runs: &[RunView]) -> Option<String> {
+    let mut agents = runs.iter().rev().filter(|run| run.kind == AGENT);
+    agents.find(|run| Path::new(&run.folder).is_dir()).map(|run| run.folder.clone())
 }
 
 /// Why a task waits, or what it does, in one sentence.
-fn explain(task: &Task, waiting: Option<&Waiting>) -> String {
+fn explain(task: &Task) -> String {
     match &task.state {
-        State::Queued => match waiting {
-            Some(Waiting { reason, detail, position, of, .. }) => {
-                let hint = reason.hint();
-                format!("waits at place {position} of {of} ({reason}): {detail}; {hint}")
-            }
-            None => "is about to begin".to_owned(),
-        },
+        State::Queued => "is about to begin".to_owned(),
         State::Running(runs) if !runs.is_empty() => {
             let names: Vec<&str> = runs.iter().map(RunName::as_str).collect();
             let does = if task.cancel { "is being cancelled, and still runs" } else { "runs" };
@@ -255,12 +252,15 @@ fn explain(task: &Task, waiting: Option<&Waiting>) -> String {
     }
 }
 
+/// The kind of a run in which an agent works.
+const AGENT: &str = "Agent";
+
 fn kind(work: &RunWork) -> (&'static str, Option<&str>) {
     match work {
         RunWork::Checkout { .. } => ("Checkout", None),
         RunWork::Setup { command, .. } => ("Setup", Some(command)),
         RunWork::Check { command, .. } => ("Check", Some(command)),
-        RunWork::Agent(_) => ("Agent", None),
+        RunWork::Agent(_) => (AGENT, None),
         RunWork::Rescue { .. } => ("Rescue", None),
     }
 }

@@ -22,6 +22,7 @@ pub mod order;
 mod places;
 mod publisher;
 mod rescue;
+pub mod saved;
 pub mod view;
 
 pub use midwatch_git::command::Git;

@@ -10,11 +10,13 @@
 mod answer;
 mod desk;
 mod guard;
+mod records;
 mod routes;
 mod socket;
 mod stream;
 
 pub use desk::{CLOSING, Desk, Line, Lines};
 pub use midwatch_api::control::{Opened, Patch, PatchForm};
+pub use records::Records;
 pub use routes::router;
 pub use socket::{ControlSocket, SocketError, address_of, serve};

@@ -21,6 +21,7 @@ use serde_json::Value;
 
 use crate::answer::Refused;
 use crate::desk::Desk;
+use crate::records::{self, Records};
 use crate::{guard, stream};
 
 /// The largest request: a goal of 256 KiB as JSON at its worst (six bytes for one), and room for
@@ -34,7 +35,7 @@ type Name = Result<Path<String>, PathRejection>;
 type KindAndName = Result<Path<(String, String)>, PathRejection>;
 
 /// Every path of the control socket, from the table that the OpenAPI document is made from.
-pub fn router<D: Desk>(desk: Arc<D>) -> Router {
+pub fn router<D: Desk + Records>(desk: Arc<D>) -> Router {
     Endpoint::ALL
         .into_iter()
         .fold(Router::new(), |router, endpoint| {
@@ -47,7 +48,7 @@ pub fn router<D: Desk>(desk: Arc<D>) -> Router {
         .with_state(desk)
 }
 
-fn handler<D: Desk>(endpoint: Endpoint) -> MethodRouter<Arc<D>> {
+fn handler<D: Desk + Records>(endpoint: Endpoint) -> MethodRouter<Arc<D>> {
     match endpoint {
         Endpoint::Server => get(info::<D>),
         Endpoint::OpenApi => get(document),
@@ -66,6 +67,9 @@ fn handler<D: Desk>(endpoint: Endpoint) -> MethodRouter<Arc<D>> {
         Endpoint::ListObjects => get(objects::<D>),
         Endpoint::GetObject => get(object::<D>),
         Endpoint::DeleteObject => delete(delete_object::<D>),
+        Endpoint::Brief => get(records::brief::<D>),
+        Endpoint::BriefRead => post(records::read::<D>),
+        Endpoint::Collect => post(records::collect::<D>),
     }
 }
 

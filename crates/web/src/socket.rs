@@ -14,6 +14,7 @@ use rustix::net::sockopt::socket_peercred;
 use tokio::net::{UnixListener, UnixStream};
 
 use crate::desk::Desk;
+use crate::records::Records;
 use crate::routes::router;
 
 /// The longest path that fits a socket's address on Linux, with its final NUL.
@@ -127,7 +128,7 @@ impl Listener for ControlSocket {
 }
 
 /// Serves a desk until `end`; connections under way are finished.
-pub async fn serve<D: Desk>(
+pub async fn serve<D: Desk + Records>(
     socket: ControlSocket,
     desk: Arc<D>,
     end: impl Future<Output = ()> + Send + 'static,

@@ -1,7 +1,6 @@
 //! `midwatch logs`: what runs printed and agents said, from the files that runners wrote.
 
-use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io;
 use std::path::Path;
 
 use midwatch_api::control::RunView;
@@ -131,14 +130,11 @@ fn missing(context: &Context, path: &Path, error: &io::Error) {
 }
 
 fn end_of(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let length = file.metadata()?.len();
-    let from = length.saturating_sub(SHOWN);
-    file.seek(SeekFrom::Start(from))?;
-    let mut bytes = Vec::new();
-    file.take(SHOWN).read_to_end(&mut bytes)?;
+    let folder = path.parent().unwrap_or(path);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let (bytes, before) = midwatch_local::segment::end_of(folder, &name, SHOWN)?;
     let text = String::from_utf8_lossy(&bytes);
-    Ok(match from {
+    Ok(match before {
         0 => text.into_owned(),
         left => format!("[{left} bytes before this are in {}]\n{text}", path.display()),
     })

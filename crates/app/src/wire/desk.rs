@@ -53,12 +53,12 @@ fn refusal(exit: u8, message: impl Into<String>) -> Refusal {
     Refusal { message: message.into(), hint: None, exit }
 }
 
-fn internal(error: impl std::fmt::Display) -> Refusal {
+pub(super) fn internal(error: impl std::fmt::Display) -> Refusal {
     refusal(exit::INTERNAL, error.to_string())
 }
 
 impl LocalDesk {
-    async fn touch(&self) {
+    pub(super) async fn touch(&self) {
         *self.asked.lock().await = Instant::now();
     }
 

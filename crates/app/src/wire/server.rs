@@ -16,6 +16,7 @@ use tokio::sync::{Mutex, RwLock, watch};
 use super::desk::{Local, LocalDesk};
 use super::doors::Doors;
 use super::places::StoredPlaces;
+use super::saved::Mirrors;
 use crate::problem::Problem;
 
 /// How long a server waits for the one before it to let go of the lock: that one finishes what
@@ -81,6 +82,7 @@ pub(crate) async fn run(folder: StateFolder, build: String, exit: Exit) -> Resul
     // By way of /proc a program that was replaced on disk still starts itself.
     let mut settings = Settings::new(PathBuf::from("/proc/self/exe"));
     settings.point = super::crash::point;
+    settings.saved = Some(Arc::new(Mirrors { git: git.clone() }));
     let (server, driven): (Arc<Local>, _) =
         Server::start(folder.clone(), store, doors, lands, settings).map_err(|e| fault(&e))?;
     let (end, ended) = watch::channel(false);

@@ -42,7 +42,7 @@ pub(super) fn build(
     wanted: &TaskOrder,
     token: Option<String>,
 ) -> Result<Order, Problem> {
-    let identity = &wanted.repository.identity;
+    let identity = wanted.repository.identity();
     let door = door(folder, run, wanted);
     let mut limits = wanted.limits;
     let mut env = wanted.client_env.clone();
@@ -135,6 +135,7 @@ pub(super) fn door(folder: &StateFolder, run: &RunOrder, wanted: &TaskOrder) -> 
         egress: wanted.egress,
         registries: wanted.registries.clone(),
         ca_bundle: wanted.ca_bundle.clone(),
+        proxy: wanted.proxy.as_ref().map(|proxy| proxy.id.clone()),
         log: folder.run(run.run.as_str()).join("broker.jsonl"),
     })
 }
@@ -198,7 +199,7 @@ fn agent_work(
     wanted: &TaskOrder,
     token: Option<String>,
 ) -> Result<Work, Problem> {
-    let identity = &wanted.repository.identity;
+    let identity = wanted.repository.identity();
     let step = run.step.as_str();
     let who = worker(wanted, agent)?;
     let home = match agent.role {

@@ -9,8 +9,6 @@ use std::process::Stdio;
 
 use midwatch_api::order::{ORDER_FILE, Order};
 use midwatch_api::report::{IDENTITY_FILE, RunnerIdentity};
-use midwatch_core::ports::Clock;
-use midwatch_core::time::Time;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::process::{Child, Command};
@@ -20,17 +18,6 @@ use crate::folder::write_private;
 
 /// What the runner itself prints; almost always empty.
 const RUNNER_LOG: &str = "runner.log";
-
-/// The machine's clock.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now(&self) -> Time {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        Time(since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
-    }
-}
 
 /// Writes the order; from then on the run may be started.
 pub(super) fn write_order(folder: &Path, order: &Order) -> io::Result<()> {

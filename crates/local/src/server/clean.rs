@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
-use midwatch_api::task::CredentialRef;
 use midwatch_core::event::{Event, RunResult};
 use midwatch_core::ports::ActOnLand;
 use midwatch_engine::Change;
@@ -36,6 +35,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
 
     /// Layers of tasks that are over: a server may have died before it removed them.
     async fn sweep(&self) {
+        self.forget_strays();
         let (folder, used) = (self.folder.clone(), self.used());
         let done = tokio::task::spawn_blocking(move || sweep_layers(&folder, &used));
         if let Err(error) = done.await {
@@ -69,35 +69,50 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         }
     }
 
-    /// A key that was handed over goes with the last open task that names it.
+    /// What was handed over goes with the last open task that names it.
     fn forget_credential(&self, ended: &str) {
-        let id_of = |name: &str| match self.store.row(name) {
-            Ok(Some(row)) => match row.order.agent.credential {
-                CredentialRef::Stored { id, .. } => Some(id),
-                CredentialRef::None
-                | CredentialRef::ClaudeLogin { .. }
-                | CredentialRef::CodexLogin { .. } => None,
-            },
-            Ok(None) | Err(_) => None,
-        };
-        let Some(id) = id_of(ended) else { return };
+        let ids = self.kept_of(ended);
+        if ids.is_empty() {
+            return;
+        }
         // Against a task that is being submitted with the same key just now.
         let _keeping = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
-        let named = self
-            .engine
-            .open_tasks()
-            .iter()
-            .any(|task| id_of(task.spec.name.as_str()).as_deref() == Some(id.as_str()));
-        if !named
-            && let Err(error) = std::fs::remove_file(self.folder.credential(&id))
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::warn!(%error, "a credential that nobody needs could not be removed");
+        self.forget_unnamed(ids);
+    }
+
+    /// What no open task names: a server may have died before it was removed.
+    fn forget_strays(&self) {
+        let _keeping = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ok(entries) = std::fs::read_dir(self.folder.credential("")) else { return };
+        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        self.forget_unnamed(names.collect());
+    }
+
+    fn kept_of(&self, name: &str) -> BTreeSet<String> {
+        match self.store.row(name) {
+            Ok(Some(row)) => row.order.kept_ids().map(ToOwned::to_owned).collect(),
+            Ok(None) | Err(_) => BTreeSet::new(),
+        }
+    }
+
+    /// Removes what no open task names. Whoever calls this holds the lock on keeping.
+    pub(super) fn forget_unnamed(&self, mut ids: BTreeSet<String>) {
+        for task in self.engine.open_tasks() {
+            for named in self.kept_of(task.spec.name.as_str()) {
+                ids.remove(&named);
+            }
+        }
+        for id in ids {
+            if let Err(error) = std::fs::remove_file(self.folder.credential(&id))
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                tracing::warn!(%error, "a credential that nobody needs could not be removed");
+            }
         }
     }
 
     /// Bases and layers that an open task was given.
-    fn used(&self) -> BTreeSet<PathBuf> {
+    pub(super) fn used(&self) -> BTreeSet<PathBuf> {
         let mut used = BTreeSet::new();
         for task in self.engine.open_tasks() {
             let identity = &task.spec.repository;

@@ -75,7 +75,8 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
                 return Ok(());
             }
             if matches!(watcher.task.state, State::Ended(_) | State::Held(_)) {
-                let result = view::result(&watcher.task, &watcher.row, &self.folder);
+                let transcript = self.get(&watcher.row.name)?.result.transcript;
+                let result = view::result(&watcher.task, &watcher.row, transcript);
                 // The client may be gone.
                 let _ = watcher.lines.send(Line::Result(Box::new(result))).await;
                 return Ok(());

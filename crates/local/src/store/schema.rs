@@ -1,54 +1,139 @@
 //! The database's shape, and the ladder that leads to it.
 
-use rusqlite::Connection;
+use std::path::Path;
+use std::time::Duration;
 
-use super::StoreError;
+use midwatch_core::ports::Clock as _;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
-/// Each rung leads from its index to the next version, in one transaction.
-const LADDER: [&str; 1] = ["
-    CREATE TABLE task (
-        name TEXT PRIMARY KEY,
-        task_order TEXT NOT NULL,
-        submitted INTEGER NOT NULL,
-        ended INTEGER
-    ) STRICT;
-    CREATE INDEX open_task ON task (submitted) WHERE ended IS NULL;
-    CREATE INDEX newest_task ON task (submitted DESC);
-    CREATE TABLE event (
-        task TEXT NOT NULL REFERENCES task (name),
-        seq INTEGER NOT NULL,
-        at INTEGER NOT NULL,
-        event TEXT NOT NULL,
-        PRIMARY KEY (task, seq)
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE base_check (
-        key TEXT PRIMARY KEY,
-        event TEXT NOT NULL,
-        at INTEGER NOT NULL
-    ) STRICT, WITHOUT ROWID;
-"];
+use super::copies::Copies;
+use super::error::StoreError;
+use crate::launcher::SystemClock;
 
-/// Settings, a check of the file, and the ladder. Refuses before it writes anything.
-pub(super) fn prepare(connection: &mut Connection) -> Result<(), StoreError> {
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+/// Each rung leads from its index to the next version. A rung that was released is never
+/// changed: databases that climbed it are out there.
+const LADDER: [&str; 2] = [include_str!("schema/v1.sql"), include_str!("schema/v2.sql")];
+
+/// The version that this program writes.
+pub const VERSION: u32 = 2;
+
+/// How long one connection waits for another: only a person's own `sqlite3` can be one.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// Opens a database with our settings, checks it, and climbs. Refuses before it writes anything.
+pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
+    let copies = Copies::of(path);
+    let fresh = std::fs::metadata(path).map_or(true, |metadata| metadata.len() == 0);
+    if fresh && has_runs(path) {
+        return Err(StoreError::Missing { path: path.to_owned(), hint: copies.hint(path) });
+    }
+    let refuse = |error: rusqlite::Error| refused(path, &copies, error);
+    let mut connection = Connection::open(path).map_err(refuse)?;
+    prepare(&mut connection, path, fresh, &copies).map_err(|error| match error {
+        StoreError::Sqlite(error) => refused(path, &copies, error),
+        other => other,
+    })?;
+    Ok(connection)
+}
+
+/// Whether runs were made by a database that stood here.
+fn has_runs(path: &Path) -> bool {
+    let runs = path.with_file_name("runs");
+    std::fs::read_dir(runs).is_ok_and(|mut runs| runs.next().is_some())
+}
+
+fn refused(path: &Path, copies: &Copies, error: rusqlite::Error) -> StoreError {
+    let code = match &error {
+        rusqlite::Error::SqliteFailure(failure, _) => Some(failure.code),
+        _ => None,
+    };
+    match code {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => StoreError::Damaged {
+            path: path.to_owned(),
+            detail: error.to_string(),
+            hint: copies.hint(path),
+        },
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            StoreError::ReadOnly { path: path.to_owned(), detail: error.to_string() }
+        }
+        _ => StoreError::Sqlite(error),
+    }
+}
+
+fn prepare(
+    connection: &mut Connection,
+    path: &Path,
+    fresh: bool,
+    copies: &Copies,
+) -> Result<(), StoreError> {
+    connection.busy_timeout(BUSY)?;
+    // A connection that refuses must not even carry the log over into the file.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     let found: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    let known = u32::try_from(LADDER.len()).unwrap_or(u32::MAX);
-    if found > known {
-        return Err(StoreError::Newer { found, known });
+    if found > VERSION {
+        return Err(newer(connection, path, found, copies));
     }
     let checked: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if checked != "ok" {
-        return Err(StoreError::Damaged(checked));
+        return Err(StoreError::Damaged {
+            path: path.to_owned(),
+            detail: checked,
+            hint: copies.hint(path),
+        });
+    }
+    let mode: String =
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(StoreError::NoLog { path: path.to_owned() });
     }
     // FULL: what was acknowledged is there after power loss.
-    connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
-    for (rung, version) in LADDER.iter().zip(1_u32..).skip(found as usize) {
-        let transaction = connection.transaction()?;
-        transaction.execute_batch(rung)?;
-        transaction.pragma_update(None, "user_version", version)?;
-        transaction.commit()?;
+    if found < VERSION {
+        if !fresh && found > 0 {
+            let copy = copies.make(connection, SystemClock.now()).map_err(|error| {
+                StoreError::Copy { path: path.to_owned(), to: VERSION, detail: error.to_string() }
+            })?;
+            tracing::info!(from = found, to = VERSION, copy = %copy.display(), "store.migrating");
+        }
+        climb(connection, found)?;
     }
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     Ok(())
+}
+
+/// All rungs in one transaction: a database is of one version or of another, never between.
+fn climb(connection: &mut Connection, found: u32) -> Result<(), StoreError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for rung in LADDER.iter().skip(found as usize) {
+        transaction.execute_batch(rung)?;
+    }
+    // For a program of before that finds a database of after.
+    transaction.execute(
+        "INSERT OR REPLACE INTO fact (key, value) VALUES ('written-by', ?1)",
+        [env!("CARGO_PKG_VERSION")],
+    )?;
+    // What a new rung derives from events is written with it.
+    super::summary::repair_in(&transaction)?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+fn newer(connection: &Connection, path: &Path, found: u32, copies: &Copies) -> StoreError {
+    let by = connection
+        .query_row("SELECT value FROM fact WHERE key = 'written-by'", [], |row| row.get(0))
+        .unwrap_or_else(|_| "of a later release".to_owned());
+    let copy = copies.newest(Some(VERSION)).map_or_else(String::new, |copy| {
+        format!(", or go back to {}, which knows nothing of what happened since", copy.display())
+    });
+    StoreError::Newer {
+        path: path.to_owned(),
+        found,
+        known: VERSION,
+        by,
+        ours: env!("CARGO_PKG_VERSION"),
+        copy,
+    }
 }

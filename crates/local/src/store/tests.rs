@@ -2,20 +2,23 @@ use super::*;
 use midwatch_api::object::Object;
 use midwatch_api::order::Limits;
 use midwatch_api::pipeline::{PipelineSpec, shipped};
-use midwatch_api::task::{AgentRef, CredentialRef, Egress, RepositoryRef};
+use midwatch_api::task::{AgentRef, CheckoutRef, CredentialRef, Egress, RepositoryRef};
 use midwatch_core::event::EndKind;
+use midwatch_core::reason::FailReason;
 
 fn order() -> TaskOrder {
     let pipeline: Object<PipelineSpec> = shipped("quick").unwrap().unwrap();
     TaskOrder {
         goal: "make it green".into(),
-        repository: RepositoryRef {
+        repository: RepositoryRef::Checkout(CheckoutRef {
             identity: "/r/.git".into(),
             path: "/r".into(),
             origin: None,
             head_branch: Some("main".into()),
             ssh_agent: None,
-        },
+            private_addresses: false,
+            login: None,
+        }),
         base: "a".repeat(40),
         include_dirty: false,
         branch: None,
@@ -45,6 +48,7 @@ fn order() -> TaskOrder {
         toolchains: vec![],
         workspace_path: vec![],
         ca_bundle: None,
+        proxy: None,
         client_env: std::collections::BTreeMap::new(),
         check_env: std::collections::BTreeMap::new(),
         client_files: std::collections::BTreeMap::new(),
@@ -64,29 +68,35 @@ fn path(name: &str) -> std::path::PathBuf {
     folder.join("midwatch.db")
 }
 
+fn task(name: &str) -> TaskName {
+    TaskName::parse(name).unwrap()
+}
+
 #[test]
 fn what_is_appended_is_there_after_opening_again() {
     let path = path("again");
-    let name = TaskName::parse("t").unwrap();
+    let name = task("t");
     let store = SqliteStore::open(&path).unwrap();
     assert!(store.insert("t", &order(), Time(1)).unwrap());
     assert!(!store.insert("t", &order(), Time(2)).unwrap(), "a name is taken once");
-    store.append(&name, 0, &[Event::Admitted, Event::Released], Time(3)).unwrap();
+    store.append(&name, 0, &[Event::Admitted], Time(3)).unwrap();
     drop(store);
     let store = SqliteStore::open(&path).unwrap();
     let open = store.open_tasks().unwrap();
     assert_eq!(open.len(), 1);
-    assert_eq!(open[0].1.iter().map(|stored| stored.seq).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(open[0].1.iter().map(|stored| stored.seq).collect::<Vec<_>>(), [1]);
     assert_eq!(store.row("t").unwrap().unwrap().order, order());
-    store.append(&name, 2, &[Event::Ended(EndKind::Cancelled)], Time(4)).unwrap();
+    assert_eq!(store.view("t").unwrap().unwrap().result.state.as_deref(), Some("Running"));
+    store.append(&name, 1, &[Event::Ended(EndKind::Cancelled)], Time(4)).unwrap();
     assert!(store.open_tasks().unwrap().is_empty());
-    assert_eq!(store.rows(10).unwrap()[0].ended, Some(Time(4)));
+    let view = store.view("t").unwrap().unwrap();
+    assert_eq!((view.ended_ms, view.result.state.as_deref()), (Some(4), Some("Cancelled")));
 }
 
 #[test]
 fn a_second_writer_is_noticed_before_anything_is_stored() {
     let store = SqliteStore::open(&path("raced")).unwrap();
-    let name = TaskName::parse("t").unwrap();
+    let name = task("t");
     store.insert("t", &order(), Time(1)).unwrap();
     store.append(&name, 0, &[Event::Admitted], Time(1)).unwrap();
     let raced = store.append(&name, 0, &[Event::Admitted], Time(1));
@@ -95,22 +105,116 @@ fn a_second_writer_is_noticed_before_anything_is_stored() {
 }
 
 #[test]
-fn a_newer_or_damaged_database_is_refused_and_left_alone() {
-    let newer = path("newer");
-    SqliteStore::open(&newer).unwrap();
-    Connection::open(&newer).unwrap().pragma_update(None, "user_version", 99).unwrap();
-    assert!(matches!(SqliteStore::open(&newer), Err(StoreError::Newer { found: 99, known: 1 })));
-    let damaged = path("damaged");
-    let store = SqliteStore::open(&damaged).unwrap();
-    for n in 0..200 {
-        store.insert(&format!("t{n}"), &order(), Time(n)).unwrap();
+fn the_settings_are_those_that_keep_what_was_acknowledged() {
+    let store = SqliteStore::open(&path("settings")).unwrap();
+    let setting = |name: &str| -> String {
+        let inner = store.inner();
+        let read = |row: &rusqlite::Row<'_>| row.get::<_, rusqlite::types::Value>(0);
+        let value = inner.connection.query_row(&format!("PRAGMA {name}"), [], read).unwrap();
+        format!("{value:?}")
+    };
+    assert_eq!(setting("journal_mode"), "Text(\"wal\")");
+    assert_eq!(setting("synchronous"), "Integer(2)", "FULL");
+    assert_eq!(setting("foreign_keys"), "Integer(1)");
+    assert_eq!(setting("busy_timeout"), "Integer(5000)");
+    let orphan = store
+        .inner()
+        .connection
+        .execute("INSERT INTO event (task, seq, at, event) VALUES ('nobody', 1, 1, '{}')", []);
+    assert!(orphan.is_err(), "foreign keys are held");
+}
+
+#[test]
+fn times_of_a_log_never_go_back() {
+    let store = SqliteStore::open(&path("times")).unwrap();
+    store.insert("t", &order(), Time(500)).unwrap();
+    store.append(&task("t"), 0, &[Event::Admitted], Time(1000)).unwrap();
+    let kind = EndKind::Failed { reason: FailReason::Disk, detail: "x".into() };
+    let late = store.append(&task("t"), 1, &[Event::Ended(kind)], Time(10)).unwrap();
+    assert_eq!(late[0].at, Time(1000));
+    assert_eq!(store.view("t").unwrap().unwrap().ended_ms, Some(1000));
+}
+
+/// Tasks in several states, two of them submitted in the same moment.
+fn some(store: &SqliteStore) {
+    for (name, at) in [("a", 1), ("b", 2), ("c", 2), ("d", 3), ("e", 4)] {
+        store.insert(name, &order(), Time(at)).unwrap();
     }
-    store.connection().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    store.append(&task("b"), 0, &[Event::Admitted], Time(9)).unwrap();
+    for name in ["a", "d"] {
+        let ended = Event::Ended(EndKind::Cancelled);
+        store.append(&task(name), 0, &[ended], Time(10)).unwrap();
+    }
+}
+
+fn names(views: &[midwatch_api::control::TaskView]) -> String {
+    views.iter().map(|view| view.result.task.clone().unwrap()).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn pages_show_every_task_once_and_states_choose() {
+    let store = SqliteStore::open(&path("pages")).unwrap();
+    some(&store);
+    for states in [vec![], vec!["Queued", "Cancelled"], vec!["Running"], vec!["Done"]] {
+        let states: Vec<String> = states.into_iter().map(ToOwned::to_owned).collect();
+        let all = Page { limit: 100, states: states.clone(), ..Page::default() };
+        let whole = names(&store.page(&all).unwrap());
+        let (mut after, mut seen) = (None, Vec::new());
+        loop {
+            let page = Page { limit: 2, after, states: states.clone() };
+            let views = store.page(&page).unwrap();
+            let Some(last) = views.last() else { break };
+            let name = last.result.task.clone().unwrap();
+            after = Some(Cursor { submitted: Time(last.submitted_ms), name });
+            seen.extend(views);
+        }
+        assert_eq!(names(&seen), whole, "{states:?}");
+    }
+    let all = Page { limit: 100, ..Page::default() };
+    assert_eq!(names(&store.page(&all).unwrap()), "e d b c a");
+    let ended = store.ended_between(Time(5), Time(11), 1).unwrap();
+    assert_eq!((names(&ended.views).as_str(), ended.count), ("d", 2));
+    assert_eq!(store.ended_between(Time(5), Time(10), 9).unwrap().count, 0, "the end is out");
+    let counts = store.counts().unwrap();
+    assert_eq!(counts, [("Cancelled".into(), 2), ("Queued".into(), 2), ("Running".into(), 1)]);
+}
+
+#[test]
+fn a_summary_that_is_lost_or_late_is_written_anew() {
+    let path = path("repair");
+    let store = SqliteStore::open(&path).unwrap();
+    some(&store);
+    let all = Page { limit: 100, ..Page::default() };
+    let before = store.page(&all).unwrap();
+    store
+        .inner()
+        .connection
+        .execute_batch(
+            "DELETE FROM summary WHERE task = 'a';
+             UPDATE summary SET seq = 0, state = 'Done', view = '{}' WHERE task = 'b';
+             UPDATE summary SET shape = 0, view = 'x' WHERE task = 'c';",
+        )
+        .unwrap();
+    assert!(store.page(&all).is_err(), "the control: a summary really was broken");
     drop(store);
-    let mut bytes = std::fs::read(&damaged).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle..middle + 8192].fill(0xa5);
-    std::fs::write(&damaged, &bytes).unwrap();
-    assert!(SqliteStore::open(&damaged).is_err());
-    assert_eq!(std::fs::read(&damaged).unwrap(), bytes, "nothing was repaired behind one's back");
+    assert_eq!(SqliteStore::open(&path).unwrap().page(&all).unwrap(), before);
+}
+
+#[test]
+fn a_damaged_task_rests_and_the_others_go_on() {
+    let path = path("rests");
+    let store = SqliteStore::open(&path).unwrap();
+    some(&store);
+    store
+        .inner()
+        .connection
+        .execute_batch("UPDATE event SET event = '{' WHERE task = 'b'; DELETE FROM summary;")
+        .unwrap();
+    drop(store);
+    let store = SqliteStore::open(&path).unwrap();
+    let open: Vec<String> =
+        store.open_tasks().unwrap().iter().map(|(spec, _)| spec.name.to_string()).collect();
+    assert_eq!(open, ["c", "e"]);
+    let view = store.view("b").unwrap().unwrap();
+    assert!(view.explain.contains("task b, event 1: the stored row is damaged"), "{view:?}");
 }

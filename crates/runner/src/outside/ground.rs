@@ -230,6 +230,11 @@ impl Door {
         Ok(Self(folder::open(path)?))
     }
 
+    /// The same folder once more.
+    pub(super) fn another(&self) -> io::Result<Self> {
+        Ok(Self(self.0.try_clone()?))
+    }
+
     /// Whether a name is there.
     pub(super) fn has(&self, name: &str) -> bool {
         rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()

@@ -26,7 +26,10 @@ async fn every_route_is_in_the_document_and_every_path_of_it_is_routed() {
     let (mut walked, mut described) = (0, 0);
     for endpoint in Endpoint::ALL {
         let (method, path) = (endpoint.method(), endpoint.path());
-        assert!(document["paths"][path][method.as_str().to_lowercase()].is_object(), "{endpoint:?}");
+        assert!(
+            document["paths"][path][method.as_str().to_lowercase()].is_object(),
+            "{endpoint:?}"
+        );
         walked += 1;
     }
     for (path, methods) in document["paths"].as_object().unwrap() {

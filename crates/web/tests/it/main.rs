@@ -4,3 +4,4 @@
 mod control;
 mod document;
 mod peer;
+mod records;

@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 pub(crate) struct Clerk(Mutex<Vec<String>>);
 
 impl Clerk {
-    fn note(&self, text: String) {
+    pub(crate) fn note(&self, text: String) {
         self.0.lock().unwrap().push(text);
     }
 

@@ -1,0 +1,34 @@
+//! The refs that save work, for the clean-up: asked of git by way of the publisher's room.
+
+use std::path::Path;
+
+use midwatch_core::id::CommitId;
+use midwatch_local::retain::{SavedRef, SavedWork};
+use midwatch_publish::Git;
+use midwatch_publish::saved;
+
+/// Looks into mirrors and the users' repositories.
+pub(super) struct Mirrors {
+    pub(super) git: Git,
+}
+
+impl SavedWork for Mirrors {
+    fn refs(&self, mirror: &Path) -> Result<Vec<SavedRef>, String> {
+        let refs = saved::refs(&self.git, mirror).map_err(|error| error.to_string())?;
+        let told = |(name, commit): (String, CommitId)| SavedRef {
+            name,
+            commit: commit.as_str().to_owned(),
+        };
+        Ok(refs.into_iter().map(told).collect())
+    }
+
+    fn has_landed(&self, repository: &Path, commit: &str) -> Result<bool, String> {
+        let commit = CommitId::parse(commit).map_err(|error| error.to_string())?;
+        saved::has_landed(&self.git, repository, &commit).map_err(|error| error.to_string())
+    }
+
+    fn forget(&self, mirror: &Path, refs: &[SavedRef]) -> Result<(), String> {
+        let names: Vec<&str> = refs.iter().map(|one| one.name.as_str()).collect();
+        saved::forget(&self.git, mirror, &names).map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,125 @@
+//! The morning's report, from summaries and events: what ended since somebody looked last, what
+//! waits for them, what it cost.
+
+use std::path::Path;
+
+use midwatch_api::brief::{Brief, BriefTask, GoingOn, Rescued};
+use midwatch_api::control::TaskView;
+use midwatch_api::view::{LINE_VERSION, UsageLine};
+use midwatch_core::reason::HoldReason;
+use midwatch_core::time::Time;
+
+use crate::store::{Page, SqliteStore, StoreError};
+
+/// Tasks that ended and are listed; of more, the newest. Nobody reads further.
+const LISTED: u32 = 500;
+
+/// Everything from `since` up to now.
+pub fn brief(store: &SqliteStore, since: Time, now: Time) -> Result<Brief, StoreError> {
+    let mut brief = Brief {
+        kind: "brief".into(),
+        version: LINE_VERSION,
+        since_ms: since.0,
+        until_ms: now.0,
+        done: vec![],
+        failed: vec![],
+        cancelled: vec![],
+        waiting: vec![],
+        rescued: vec![],
+        damaged: vec![],
+        going_on: GoingOn::default(),
+        spent: spent(store, since, now)?,
+        left_out: 0,
+    };
+    for (state, count) in store.counts()? {
+        match state.as_str() {
+            "Queued" => brief.going_on.queued = count,
+            "Running" => brief.going_on.running = count,
+            _ => {}
+        }
+    }
+    let ended = store.ended_between(since, now, LISTED)?;
+    brief.left_out = ended.count.saturating_sub(ended.views.len() as u64);
+    for view in ended.views {
+        brief.rescued.extend(rescued(&view));
+        let list = match view.result.state.as_deref() {
+            Some("Failed") => &mut brief.failed,
+            Some("Cancelled") => &mut brief.cancelled,
+            Some(_) => &mut brief.done,
+            None => continue,
+        };
+        list.push(told(view));
+    }
+    let in_state = |state: &str| {
+        store.page(&Page { limit: LISTED, states: vec![state.to_owned()], after: None })
+    };
+    for view in in_state("Held")? {
+        if waits_for_somebody(&view) {
+            brief.rescued.extend(rescued(&view));
+            brief.waiting.push(told(view));
+        } else {
+            brief.going_on.resting += 1;
+        }
+    }
+    brief.damaged = in_state(SqliteStore::DAMAGED)?.into_iter().map(told).collect();
+    Ok(brief)
+}
+
+fn told(view: TaskView) -> BriefTask {
+    let took_ms = view.ended_ms.map(|ended| ended.saturating_sub(view.submitted_ms).max(0));
+    let folder = Path::new(&view.repository).file_name().unwrap_or_default();
+    let repository = if folder.is_empty() {
+        view.repository.clone()
+    } else {
+        folder.to_string_lossy().into_owned()
+    };
+    BriefTask { result: view.result, goal: view.goal, repository, took_ms }
+}
+
+/// Work that no branch has: of a task that did not land.
+fn rescued(view: &TaskView) -> Option<Rescued> {
+    let task = view.result.task.clone()?;
+    if view.result.branch.is_some() {
+        return None;
+    }
+    view.result.rescue_ref.clone().map(|reference| Rescued { task, reference })
+}
+
+/// Whether a hold ends only when a person does something.
+fn waits_for_somebody(view: &TaskView) -> bool {
+    match view.result.reason.as_deref().and_then(HoldReason::parse) {
+        Some(
+            HoldReason::Budget
+            | HoldReason::NeedsLogin
+            | HoldReason::Approval
+            | HoldReason::Question
+            | HoldReason::SandboxUnavailable
+            | HoldReason::Paused,
+        )
+        // A reason of a newer release: better told than passed over.
+        | None => true,
+        Some(
+            HoldReason::Dependency
+            | HoldReason::Concurrency
+            | HoldReason::BranchBusy
+            | HoldReason::CredentialCoolingDown
+            | HoldReason::ModelDown
+            | HoldReason::RepositoryLimit
+            | HoldReason::CredentialLimit
+            | HoldReason::DiskLow
+            | HoldReason::MemoryLow,
+        ) => false,
+    }
+}
+
+fn spent(store: &SqliteStore, since: Time, until: Time) -> Result<UsageLine, StoreError> {
+    let spent = store.spent_between(since, until)?;
+    let known = spent.input_tokens + spent.output_tokens > 0;
+    #[expect(clippy::cast_precision_loss, reason = "money for people, far below 2^52 micros")]
+    let cost_usd = spent.cost_micros.map(|micros| micros as f64 / 1e6);
+    Ok(UsageLine {
+        input_tokens: known.then_some(spent.input_tokens),
+        output_tokens: known.then_some(spent.output_tokens),
+        cost_usd,
+    })
+}

@@ -1,0 +1,167 @@
+//! Run folders and HOMEs of tasks that are over: oldest first. A run whose work was never saved
+//! stays, whatever its age.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use midwatch_api::gc::What;
+use midwatch_api::report::out_folder;
+use midwatch_core::event::{Action, Event, Role, RunWork};
+use midwatch_core::id::Epoch;
+use midwatch_core::ports::Stored;
+use midwatch_core::time::Time;
+
+use super::{Collector, Found};
+use crate::store::StoreError;
+use crate::sweep::{folders_in, size};
+
+/// Why many things stay.
+const NOT_OVER: &str = "the task is not over";
+const YOUNG: &str = "the task ended not long ago, and there is room";
+
+/// What a task has on disk.
+#[derive(Debug, Default)]
+struct OnDisk {
+    runs: Vec<(PathBuf, u64)>,
+    homes: Vec<(PathBuf, u64)>,
+}
+
+impl OnDisk {
+    fn bytes(&self) -> u64 {
+        self.runs.iter().chain(&self.homes).map(|(_, bytes)| bytes).sum()
+    }
+}
+
+pub(super) fn collect(collector: &Collector<'_>, found: &mut Found) -> Result<(), StoreError> {
+    let mut over: Vec<(Time, String, OnDisk)> = Vec::new();
+    // Folders are listed before tasks are asked for: what is made meanwhile is not in the list,
+    // and a task that is over stays over.
+    for (name, on_disk) in survey(collector) {
+        match collector.store.ended(&name)? {
+            Some(Some(ended)) => over.push((ended, name, on_disk)),
+            Some(None) => keep_all(found, &on_disk, NOT_OVER),
+            None => {
+                let why = "no task of that name is known: look at it before you remove it";
+                found.keep(What::Runs, &name, on_disk.bytes(), why.to_owned());
+            }
+        }
+    }
+    over.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+    let old = collector.before(collector.policy.age);
+    let mut total: u64 = over.iter().map(|(_, _, on_disk)| on_disk.bytes()).sum();
+    for (ended, name, on_disk) in over {
+        let why = if ended < old {
+            "the task ended long ago"
+        } else if total > collector.policy.runs_cap {
+            "its task is the oldest above the cap"
+        } else {
+            keep_all(found, &on_disk, YOUNG);
+            continue;
+        };
+        total = total.saturating_sub(on_disk.bytes());
+        discard(collector, found, &name, on_disk, why)?;
+    }
+    Ok(())
+}
+
+fn keep_all(found: &mut Found, on_disk: &OnDisk, why: &'static str) {
+    for (_, bytes) in &on_disk.runs {
+        found.keep_with_others(What::Runs, *bytes, why);
+    }
+    for (_, bytes) in &on_disk.homes {
+        found.keep_with_others(What::Homes, *bytes, why);
+    }
+}
+
+fn discard(
+    collector: &Collector<'_>,
+    found: &mut Found,
+    name: &str,
+    on_disk: OnDisk,
+    why: &str,
+) -> Result<(), StoreError> {
+    let events = match collector.store.events(name, 0) {
+        Ok(events) => events,
+        Err(error @ StoreError::Row { .. }) => {
+            let why = format!("it is not known what was saved of it: {error}");
+            found.keep(What::Runs, name, on_disk.bytes(), why);
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    let unsaved = unsaved(&events);
+    let (kept, runs): (Vec<_>, Vec<_>) = on_disk
+        .runs
+        .into_iter()
+        .partition(|(path, _)| unsaved.contains(&last(path)) && holds_work(path));
+    for (path, bytes) in kept {
+        let why = format!("its agent's work was never saved: it is in {}", path.display());
+        found.keep(What::Runs, &last(&path), bytes, why);
+    }
+    if !found.dry_run {
+        for (run, _) in &runs {
+            collector.store.forget_segments(&last(run))?;
+        }
+    }
+    found.discard(What::Runs, name, &runs, why.to_owned());
+    found.discard(What::Homes, name, &on_disk.homes, why.to_owned());
+    Ok(())
+}
+
+/// Names of the agents' runs whose work was neither imported nor rescued.
+fn unsaved(events: &[Stored]) -> BTreeSet<String> {
+    let mut open: BTreeMap<Epoch, String> = BTreeMap::new();
+    for stored in events {
+        match &stored.event {
+            Event::Intended(Action::Run(order)) => {
+                if let RunWork::Agent(agent) = &order.work
+                    && agent.role == Role::Implement
+                {
+                    open.insert(order.epoch, order.run.as_str().to_owned());
+                }
+            }
+            Event::Imported { epoch, .. }
+            | Event::NothingToImport { epoch }
+            | Event::Rescued { epoch, .. } => {
+                open.remove(epoch);
+            }
+            _ => {}
+        }
+    }
+    open.into_values().collect()
+}
+
+/// Whether a run's folder holds anything that an agent wrote.
+fn holds_work(run: &Path) -> bool {
+    let has = |folder: PathBuf| match std::fs::read_dir(folder) {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+    };
+    has(run.join("upper")) || has(out_folder(run))
+}
+
+/// Everything below `runs` and `homes`, by task.
+fn survey(collector: &Collector<'_>) -> BTreeMap<String, OnDisk> {
+    let root = collector.folder.root();
+    let mut tasks: BTreeMap<String, OnDisk> = BTreeMap::new();
+    for path in folders_in(&root.join("runs")).unwrap_or_default() {
+        let bytes = size(&path, 0);
+        tasks.entry(task_of(&last(&path))).or_default().runs.push((path, bytes));
+    }
+    for path in folders_in(&root.join("homes")).unwrap_or_default() {
+        let bytes = size(&path, 0);
+        tasks.entry(last(&path)).or_default().homes.push((path, bytes));
+    }
+    tasks
+}
+
+fn last(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// A run is named task-step-epoch, and neither of the last two holds a `-`.
+fn task_of(run: &str) -> String {
+    let mut parts = run.rsplitn(3, '-');
+    let (_, _, task) = (parts.next(), parts.next(), parts.next());
+    task.unwrap_or(run).to_owned()
+}

@@ -1,0 +1,231 @@
+//! A run's stream in its files: which lines are in which, and reading from any line on without
+//! a walk over all. What is full has a row with its length and digest, so that a file that was
+//! cut or changed is told, for its run alone.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use midwatch_api::segment::segment_name;
+use sha2::{Digest, Sha256};
+
+use crate::folder::hex;
+use crate::store::{SqliteStore, StoreError};
+
+/// The row of a file that is full.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    /// Which of the stream's files, from 0.
+    pub number: u32,
+    /// The number of its first line in the stream, from 0.
+    pub first: u64,
+    /// Its lines.
+    pub lines: u64,
+    /// Its bytes.
+    pub bytes: u64,
+    /// SHA-256 of them.
+    pub digest: String,
+}
+
+/// What is wrong with a run's stream. Everything before and after it can be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SegmentError {
+    /// A file is gone.
+    #[error("{path} is missing; lines {first} to {last} of this run cannot be read")]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// Its first line.
+        first: u64,
+        /// Its last line.
+        last: u64,
+    },
+    /// A file is shorter or longer than when it was full.
+    #[error(
+        "{path} has {found} bytes instead of {expected}; lines {first} to {last} of this run cannot be trusted"
+    )]
+    Length {
+        /// The file.
+        path: PathBuf,
+        /// When it was full.
+        expected: u64,
+        /// Now.
+        found: u64,
+        /// Its first line.
+        first: u64,
+        /// Its last line.
+        last: u64,
+    },
+    /// A file's content is another.
+    #[error(
+        "{path} was changed after it was full; lines {first} to {last} of this run cannot be trusted"
+    )]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// Its first line.
+        first: u64,
+        /// Its last line.
+        last: u64,
+    },
+    /// A file cannot be read.
+    #[error("{path}: {error}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The rows cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl SegmentError {
+    /// The first line behind what cannot be read, where that is known.
+    pub fn next(&self) -> Option<u64> {
+        match self {
+            Self::Missing { last, .. } | Self::Length { last, .. } | Self::Changed { last, .. } => {
+                Some(last + 1)
+            }
+            Self::Io { .. } | Self::Store(_) => None,
+        }
+    }
+}
+
+/// Lines of a stream, with the number of the first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lines {
+    /// The number of the first line.
+    pub first: u64,
+    /// Without their line breaks.
+    pub lines: Vec<Vec<u8>>,
+}
+
+/// One stream of a run.
+#[derive(Debug)]
+pub struct Stream<'a> {
+    store: &'a SqliteStore,
+    folder: &'a Path,
+    run: &'a str,
+    name: &'a str,
+}
+
+impl<'a> Stream<'a> {
+    /// Names only. `folder` is the run's.
+    pub fn new(store: &'a SqliteStore, folder: &'a Path, run: &'a str, name: &'a str) -> Self {
+        Self { store, folder, run, name }
+    }
+
+    /// Lines from `from` on, at most `most`, as far as one file has them: ask again from behind
+    /// the last one. No lines means that there are none yet.
+    pub fn read(&self, from: u64, most: usize) -> Result<Lines, SegmentError> {
+        let rows = self.index(false)?;
+        if let Some(row) = rows.iter().find(|row| from < row.first + row.lines) {
+            return Ok(cut(&self.full(row)?, row.first, from, most));
+        }
+        let (number, first) =
+            rows.last().map_or((0, 0), |row| (row.number + 1, row.first + row.lines));
+        let path = self.path(number);
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(SegmentError::Io { path, error }),
+        };
+        Ok(cut(&bytes, first, from, most))
+    }
+
+    /// The rows of all full files, and of the last one where the run is `over`. Those that nobody
+    /// wrote down yet are read for it once.
+    pub fn index(&self, over: bool) -> Result<Vec<Segment>, SegmentError> {
+        let mut rows = self.store.segments(self.run, self.name)?;
+        loop {
+            let number = rows.last().map_or(0, |row| row.number + 1);
+            // Full is what has a successor.
+            if !self.path(number + 1).exists() && !(over && self.path(number).exists()) {
+                return Ok(rows);
+            }
+            let first = rows.last().map_or(0, |row| row.first + row.lines);
+            let path = self.path(number);
+            let row =
+                count(&path, number, first).map_err(|error| SegmentError::Io { path, error })?;
+            self.store.add_segment(self.run, self.name, &row)?;
+            rows.push(row);
+        }
+    }
+
+    fn path(&self, number: u32) -> PathBuf {
+        self.folder.join(segment_name(self.name, number))
+    }
+
+    /// A full file, checked against its row.
+    fn full(&self, row: &Segment) -> Result<Vec<u8>, SegmentError> {
+        let path = self.path(row.number);
+        let (first, last) = (row.first, (row.first + row.lines).saturating_sub(1));
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(SegmentError::Missing { path, first, last });
+            }
+            Err(error) => return Err(SegmentError::Io { path, error }),
+        };
+        let found = bytes.len() as u64;
+        if found != row.bytes {
+            return Err(SegmentError::Length { path, expected: row.bytes, found, first, last });
+        }
+        if hex(&Sha256::digest(&bytes)) != row.digest {
+            return Err(SegmentError::Changed { path, first, last });
+        }
+        Ok(bytes)
+    }
+}
+
+/// Whole lines of a file whose first line has the number `first`; half a line at the end waits.
+fn cut(bytes: &[u8], first: u64, from: u64, most: usize) -> Lines {
+    let skip = usize::try_from(from.saturating_sub(first)).unwrap_or(usize::MAX);
+    let whole = bytes.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
+    let lines = whole.skip(skip).take(most).map(|line| line[..line.len() - 1].to_vec());
+    Lines { first: first.max(from), lines: lines.collect() }
+}
+
+/// Reads a file once for its row.
+fn count(path: &Path, number: u32, first: u64) -> io::Result<Segment> {
+    let mut file = File::open(path)?;
+    let (mut hash, mut lines, mut bytes) = (Sha256::new(), 0, 0);
+    let mut piece = vec![0; 64 << 10];
+    loop {
+        let read = file.read(&mut piece)?;
+        if read == 0 {
+            break;
+        }
+        hash.update(&piece[..read]);
+        bytes += read as u64;
+        lines += piece[..read].iter().map(|byte| u64::from(*byte == b'\n')).sum::<u64>();
+    }
+    Ok(Segment { number, first, lines, bytes, digest: hex(&hash.finalize()) })
+}
+
+/// The end of a stream as text, at most `most` bytes from the newest files, and how many bytes
+/// there are before it. Needs no rows: for whoever has only the folder.
+pub fn end_of(folder: &Path, name: &str, most: u64) -> io::Result<(Vec<u8>, u64)> {
+    let mut files = vec![File::open(folder.join(name))?];
+    for number in 1.. {
+        match File::open(folder.join(segment_name(name, number))) {
+            Ok(file) => files.push(file),
+            Err(_) => break,
+        }
+    }
+    let lengths: Vec<u64> =
+        files.iter().map(|file| file.metadata().map(|m| m.len())).collect::<Result<_, _>>()?;
+    let total: u64 = lengths.iter().sum();
+    let mut skip = total.saturating_sub(most);
+    let skipped = skip;
+    let mut bytes = Vec::new();
+    for (mut file, length) in files.into_iter().zip(lengths) {
+        let from = skip.min(length);
+        skip -= from;
+        file.seek(SeekFrom::Start(from))?;
+        file.take(length - from).read_to_end(&mut bytes)?;
+    }
+    Ok((bytes, skipped))
+}

@@ -1,0 +1,288 @@
+//! What a disk, a folder and a clock can do to a server: it says what is wrong, reading goes on,
+//! and so does everything else once it is mended.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use midwatch_api::control::{Submit, TaskView};
+use midwatch_core::admit::Limits;
+use midwatch_core::event::{Action, Event, LandAction};
+use midwatch_core::id::TaskName;
+use midwatch_core::ports::{Act, Seen, Store as _};
+use midwatch_core::reason::FailReason;
+use midwatch_core::task::Task;
+use midwatch_core::time::Time;
+use midwatch_local::access::{Access, Door};
+use midwatch_local::folder::{FolderError, StateFolder};
+use midwatch_local::server::{Server, Settings};
+use midwatch_local::store::{Page, SqliteStore, StoreError, Stuck};
+
+use super::world::order;
+
+/// A small file system of its own; gone with the test.
+struct Disk {
+    folder: tempfile::TempDir,
+}
+
+impl Disk {
+    fn new(megabytes: u32) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let size = format!("size={megabytes}m");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &size, "midwatch-test"])
+            .arg(folder.path())
+            .output()
+            .is_ok_and(|output| output.status.success());
+        if !mounted {
+            println!("NOT RUN: mounting a small file system needs root");
+            return None;
+        }
+        Some(Self { folder })
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn remount(&self, how: &str) {
+        let options = format!("remount,{how}");
+        let done = Command::new("mount").args(["-o", &options]).arg(self.path()).status();
+        assert!(done.unwrap().success(), "remount,{how}");
+    }
+
+    /// Writes until nothing more fits.
+    fn fill(&self) -> PathBuf {
+        let path = self.path().join("filler");
+        let mut file = File::options().create(true).append(true).open(&path).unwrap();
+        for size in [64 << 10, 4 << 10, 512, 1] {
+            let piece = vec![b'x'; size];
+            while file.write_all(&piece).is_ok() {}
+        }
+        path
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
+    }
+}
+
+struct Closed;
+
+impl Access for Closed {
+    fn open(&self, _door: &Door) -> Result<String, String> {
+        Err("there are no doors in this test".into())
+    }
+
+    async fn close(&self, _run: &str) {}
+}
+
+/// Lands nothing: every landing of a task fails once the task is let go.
+#[derive(Clone, Default)]
+struct Lands {
+    go: Arc<Mutex<BTreeSet<String>>>,
+}
+
+impl Lands {
+    /// One task, or all by the name `*`.
+    fn let_go(&self, task: &str) {
+        self.go.lock().unwrap().insert(task.to_owned());
+    }
+
+    fn may_go(&self, task: &Task) -> bool {
+        let go = self.go.lock().unwrap();
+        go.contains("*") || go.contains(task.spec.name.as_str())
+    }
+}
+
+impl Act<LandAction> for Lands {
+    async fn look(&self, _task: &Task, _action: &LandAction) -> Seen {
+        Seen::Nothing
+    }
+
+    async fn perform(&self, task: &Task, action: &LandAction) -> Event {
+        while !self.may_go(task) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Event::LandFailed {
+            key: Action::Land(action.clone()).key(),
+            reason: FailReason::PushRejected,
+            detail: "nothing lands here".into(),
+        }
+    }
+}
+
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < Duration::from_secs(60), "no {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn submit(name: &str) -> Submit {
+    let mut order = serde_json::to_value(order()).unwrap();
+    // Each task writes a branch of its own.
+    order["branch"] = serde_json::Value::Null;
+    let body = serde_json::json!({ "name": name, "order": order, "secret": null });
+    serde_json::from_value(body).unwrap()
+}
+
+fn all(server: &Server<Closed, Lands>) -> Vec<TaskView> {
+    server.page(&Page { limit: 10_000, ..Page::default() }).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_stops_the_work_and_not_the_server() {
+    let Some(disk) = Disk::new(8) else { return };
+    let folder = StateFolder::new(disk.path().to_owned());
+    folder.make().unwrap();
+    let store = Arc::new(SqliteStore::open(&folder.database()).unwrap());
+    let lands = Lands::default();
+    let mut settings = Settings::new("/bin/false".into());
+    settings.reserve_bytes = 1 << 20;
+    // Admission would wait for more room than this disk has.
+    settings.limits = Limits::slots(4);
+    let (server, driven) =
+        Server::start(folder.clone(), Arc::clone(&store), Closed, lands.clone(), settings).unwrap();
+    let mut driven = tokio::spawn(driven);
+    let state = |name: &str| server.get(name).unwrap().result.state.unwrap();
+    let over = || ["first", "second"].map(state).iter().filter(|state| *state == "Failed").count();
+    for name in ["first", "second"] {
+        server.submit(submit(name)).unwrap();
+        until("begun task", || state(name) == "Running").await;
+    }
+    assert!(folder.root().join("reserve").exists(), "room for saving is kept");
+
+    let filler = disk.fill();
+    // Room that the log still has is used up, too: then nothing is taken any more.
+    let mut taken = 0;
+    let refusal = loop {
+        match server.submit(submit(&format!("more-{taken}"))) {
+            Ok(_) => taken += 1,
+            Err(refusal) => break refusal,
+        }
+        disk.fill();
+        assert!(taken < 5000, "a full disk takes everything");
+    };
+    assert!(refusal.message.contains("disk is full") && refusal.exit == 6, "{refusal:?}");
+    assert_eq!(all(&server).len(), taken + 2, "reading goes on");
+    assert_eq!((state("first"), over()), ("Running".into(), 0));
+
+    // What is open can still be written down: the reserve gives way for it.
+    lands.let_go("first");
+    until("end on the reserve's room", || over() == 1).await;
+    assert!(!folder.root().join("reserve").exists());
+
+    // With that full, too, nothing happens at all; and the server is there.
+    disk.fill();
+    lands.let_go("*");
+    until("stuck engine", || {
+        disk.fill();
+        server.stuck() == Some(Stuck::Full)
+    })
+    .await;
+    assert_eq!(all(&server).len(), taken + 2, "reading goes on");
+    assert!(!driven.is_finished(), "the server ended");
+
+    // Mended without a restart.
+    std::fs::remove_file(filler).unwrap();
+    until("end of both", || over() == 2).await;
+    until("unstuck engine", || server.stuck().is_none()).await;
+    server.submit(submit("after")).unwrap();
+    until("end of a task that came after", || state("after") == "Failed").await;
+    driven.abort();
+    let _ = (&mut driven).await;
+    // Nothing was written twice or lost.
+    for view in all(&server) {
+        let events = store.events(view.result.task.as_deref().unwrap(), 0).unwrap();
+        let places: Vec<u64> = events.iter().map(|stored| stored.seq).collect();
+        assert_eq!(places, (1..=places.len() as u64).collect::<Vec<_>>());
+        let fetches = events.iter().filter(|s| s.event.name() == "Fetch").count();
+        assert!(fetches <= 1, "an intent was stored {fetches} times");
+    }
+}
+
+#[test]
+fn a_store_that_cannot_write_says_why_and_goes_on_when_it_can() {
+    let Some(disk) = Disk::new(4) else { return };
+    let store = SqliteStore::open(&disk.path().join("midwatch.db")).unwrap();
+    let name = TaskName::parse("t").unwrap();
+    store.insert("t", &order(), Time(1)).unwrap();
+    let by = "x".repeat(20_000);
+    let cancel = |store: &SqliteStore, after: u64| {
+        store.append(&name, after, &[Event::CancelRequested { by: by.clone() }], Time(2))
+    };
+    cancel(&store, 0).unwrap();
+    let filler = disk.fill();
+    let mut after = 1;
+    let error = loop {
+        match cancel(&store, after) {
+            Ok(_) => after += 1,
+            Err(error) => break error,
+        }
+        assert!(after < 1000);
+    };
+    assert_eq!(error.stuck(), Some(Stuck::Full), "{error}");
+    assert_eq!(store.events("t", 0).unwrap().len() as u64, after, "reading goes on");
+    assert_eq!(store.page(&Page { limit: 9, ..Page::default() }).unwrap().len(), 1);
+    std::fs::remove_file(filler).unwrap();
+    cancel(&store, after).unwrap();
+    // Read-only from one moment to the next.
+    drop(store);
+    let store = SqliteStore::open(&disk.path().join("midwatch.db")).unwrap();
+    assert_eq!(store.events("t", 0).unwrap().len() as u64, after + 1);
+}
+
+#[test]
+fn a_read_only_state_folder_is_refused_with_its_cause_and_a_fix() {
+    let Some(disk) = Disk::new(4) else { return };
+    let folder = StateFolder::new(disk.path().join("state"));
+    folder.make().unwrap();
+    drop(SqliteStore::open(&folder.database()).unwrap());
+    disk.remount("ro");
+    let locked = folder.lock();
+    assert!(matches!(&locked, Err(FolderError::Io { .. })), "{locked:?}");
+    let text = locked.unwrap_err().to_string();
+    assert!(text.contains("Read-only") && text.contains("MIDWATCH_HOME"), "{text}");
+    let error = SqliteStore::open(&folder.database()).unwrap_err();
+    assert!(matches!(error, StoreError::ReadOnly { .. }), "{error}");
+    assert!(error.to_string().contains("make its folder writable"), "{error}");
+    // The control: writable again, both succeed.
+    disk.remount("rw");
+    let _lock = folder.lock().unwrap();
+    SqliteStore::open(&folder.database()).unwrap();
+}
+
+#[test]
+fn two_servers_never_have_one_folder() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = StateFolder::new(home.path().to_owned());
+    folder.make().unwrap();
+    let first = folder.lock().unwrap();
+    let second = folder.lock();
+    assert!(matches!(second, Err(FolderError::Busy(_))), "{second:?}");
+    // The control: the lock goes with its holder.
+    drop(first);
+    folder.lock().unwrap();
+}
+
+#[test]
+fn a_second_writer_without_a_lock_is_told_from_the_first() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("midwatch.db");
+    let (one, other) = (SqliteStore::open(&path).unwrap(), SqliteStore::open(&path).unwrap());
+    let name = TaskName::parse("t").unwrap();
+    one.insert("t", &order(), Time(1)).unwrap();
+    one.append(&name, 0, &[Event::Admitted], Time(2)).unwrap();
+    let raced = other.append(&name, 0, &[Event::Admitted], Time(2));
+    assert!(matches!(raced, Err(StoreError::Raced { .. })), "{raced:?}");
+    let states: BTreeMap<String, u64> = other.counts().unwrap().into_iter().collect();
+    assert_eq!(states.get("Running"), Some(&1));
+}

@@ -9,6 +9,9 @@ here=$(cd "$(dirname "$0")" && pwd)
     python3-pip 'python3 -m pip --version' \
     python3-venv 'python3 -c "import ensurepip"' \
     golang-go 'command -v go' \
+    default-jdk-headless 'command -v javac' \
+    maven 'command -v mvn' \
+    gradle 'command -v gradle' \
     iproute2 'command -v ip'
 
 exec "$here/demo-deps.sh"

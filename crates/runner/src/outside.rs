@@ -42,6 +42,7 @@ mod scene;
 mod setup;
 mod stop;
 mod summary;
+mod trust_store;
 mod watch;
 
 use ground::{Door, Ground};

@@ -1,5 +1,5 @@
-//! Setup and layers of dependencies on small projects of npm, cargo, pip and go, with packages
-//! from the registries that this machine's clients are set to use.
+//! Setup and layers of dependencies on small projects of npm, cargo, pip, go, maven and gradle,
+//! with packages from the registries that this machine's clients are set to use.
 //!
 //! Each project goes through the same story: a task with the base's layer, then one that reuses
 //! it and changes the lock file, which gets a layer of its own. Checks run without any network.
@@ -120,6 +120,53 @@ const GO: Project = Project {
     add: "do: run printf 'package sample\\n\\nimport _ \"github.com/josharian/intern\"\\n' > more.go && go get github.com/josharian/intern@v1.0.0 && go mod tidy\n",
 };
 
+/// The Java clients cannot read PEM, and maven and gradle download themselves together first: one
+/// task each.
+const MAVEN: Project = Project {
+    name: "maven",
+    files: &[
+        (".gitignore", "target\n"),
+        (
+            "pom.xml",
+            "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion>\
+             <groupId>com.example</groupId><artifactId>sample</artifactId><version>1</version>\
+             <properties><maven.compiler.source>11</maven.compiler.source>\
+             <maven.compiler.target>11</maven.compiler.target>\
+             <project.build.sourceEncoding>UTF-8</project.build.sourceEncoding></properties>\
+             <dependencies><dependency><groupId>commons-codec</groupId>\
+             <artifactId>commons-codec</artifactId><version>1.15</version></dependency>\
+             </dependencies></project>\n",
+        ),
+        ("src/main/java/Sample.java", JAVA),
+    ],
+    lock: &[&["mvn", "--version"]],
+    setup: "mvn -B",
+    check: "mvn -B -o -q compile",
+    add: "",
+};
+
+const GRADLE: Project = Project {
+    name: "gradle",
+    files: &[
+        (".gitignore", ".gradle\nbuild\n"),
+        ("settings.gradle", "rootProject.name = 'sample'\n"),
+        (
+            "build.gradle",
+            "apply plugin: 'java'\n\
+             repositories { maven { url 'https://repo.maven.apache.org/maven2/' } }\n\
+             dependencies { compile 'commons-codec:commons-codec:1.15' }\n",
+        ),
+        ("src/main/java/Sample.java", JAVA),
+    ],
+    lock: &[&["gradle", "--version"]],
+    setup: "gradle --no-daemon",
+    check: "gradle --no-daemon --offline compileJava",
+    add: "",
+};
+
+const JAVA: &str = "public class Sample {\n    byte[] it = new \
+                    org.apache.commons.codec.binary.Hex().encode(new byte[1]);\n}\n";
+
 /// Tells the layers that were there at any time.
 fn watched<T>(house: &House, work: impl FnOnce() -> T) -> (T, BTreeSet<String>) {
     let (deps, over) = (house.state().join("deps"), AtomicBool::new(false));
@@ -238,6 +285,40 @@ fn pip() {
 #[test]
 fn go() {
     story(&GO);
+}
+
+/// Setup from the registry and then checks with no network. The control builds without
+/// what the layer holds, and cannot.
+fn setup_then_check(project: &Project, control: &str) {
+    let house = House::of_this_machine();
+    let files = [project.files, &[("no-network.sh", NO_NETWORK)]].concat();
+    let repository = match prepared(&house, project, &files) {
+        Ok(repository) => repository,
+        Err(why) => {
+            tell(&format!("NOT RUN: setup of {}: {why}", project.name));
+            return;
+        }
+    };
+    let profile = house.scripted(", egress: registries");
+    let mut arguments = vec!["run", "do: write note.txt hello\n", "--pipeline", "quick"];
+    arguments.extend(["--profile", profile.to_str().unwrap()]);
+    for check in [project.check, "bash no-network.sh", control] {
+        arguments.extend(["--check", check]);
+    }
+    let told = house.midwatch(&repository, &arguments);
+    told.is_done();
+    assert!(told.found("setup").contains(project.setup), "{}", told.stderr);
+    assert_eq!(setups(&house, &told), 1, "{}", told.stderr);
+}
+
+#[test]
+fn maven() {
+    setup_then_check(&MAVEN, "! mvn -B -o -q -Dmaven.repo.local=/tmp/empty compile");
+}
+
+#[test]
+fn gradle() {
+    setup_then_check(&GRADLE, "! gradle --no-daemon --offline -g /tmp/empty compileJava");
 }
 
 /// What a hostile setup leaves behind, wherever it can write.

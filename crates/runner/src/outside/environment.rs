@@ -5,6 +5,8 @@ use std::path::{Component, Path, PathBuf};
 
 use midwatch_api::order::{Order, Toolchain, inside};
 
+use super::trust_store;
+
 /// Folders of the system that every PATH ends with.
 const SYSTEM_PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin";
 
@@ -137,7 +139,7 @@ pub(super) fn surroundings(order: &Order) -> Result<Surroundings, String> {
         }
     }
     if order.broker.as_ref().is_some_and(|door| door.proxy) {
-        proxied(env, &mut found.home_files);
+        proxied(env, &mut found.home_files, java_bundle(order).is_some());
     } else {
         // cargo would try the index for a project without a lock file, and fail; with egress it
         // has to be unset (measured).
@@ -159,8 +161,19 @@ pub(super) fn surroundings(order: &Order) -> Result<Surroundings, String> {
     Ok(found)
 }
 
+/// The operator's bundle, where there is a way out on which Java would need it: it reads no
+/// variable and no PEM.
+pub(super) fn java_bundle(order: &Order) -> Option<&Path> {
+    let proxied = order.broker.as_ref().is_some_and(|door| door.proxy);
+    order.ca_bundle.as_deref().filter(|_| proxied)
+}
+
 /// Points every client at the proxy's loopback port.
-fn proxied(env: &mut BTreeMap<String, String>, files: &mut BTreeMap<PathBuf, String>) {
+fn proxied(
+    env: &mut BTreeMap<String, String>,
+    files: &mut BTreeMap<PathBuf, String>,
+    trusts: bool,
+) {
     let port = inside::PROXY_PORT;
     for name in PROXY_VARIABLES {
         env.insert(name.into(), format!("http://127.0.0.1:{port}"));
@@ -182,7 +195,22 @@ fn proxied(env: &mut BTreeMap<String, String>, files: &mut BTreeMap<PathBuf, Str
     let properties = schemes.map(|scheme| {
         format!("systemProp.{scheme}.proxyHost=127.0.0.1\nsystemProp.{scheme}.proxyPort={port}\n")
     });
-    files.insert(".gradle/gradle.properties".into(), properties.concat());
+    // Not by JAVA_TOOL_OPTIONS: every Java program would say so on stderr, tests of it too.
+    let trust: &[(&str, &str)] = &[
+        ("trustStore", inside::TRUST_STORE),
+        ("trustStoreType", "JKS"),
+        ("trustStorePassword", trust_store::PASSWORD),
+    ];
+    let trust = if trusts { trust } else { &[] };
+    let mut properties = properties.concat();
+    for (name, value) in trust {
+        properties.push_str(&format!("systemProp.javax.net.ssl.{name}={value}\n"));
+    }
+    files.insert(".gradle/gradle.properties".into(), properties);
+    if trusts {
+        let flags = trust.iter().map(|(name, value)| format!("-Djavax.net.ssl.{name}={value}"));
+        env.insert("MAVEN_OPTS".into(), flags.collect::<Vec<_>>().join(" "));
+    }
 }
 
 /// Links at the old places of toolchains, the outermost only, and none on ground of ours.
@@ -304,5 +332,16 @@ pub(super) mod tests {
         assert_eq!(found.env["https_proxy"], "http://127.0.0.1:8788");
         assert_eq!(found.env["GIT_SSL_CAINFO"], "/midwatch/ca.pem");
         assert!(found.home_files.contains_key(Path::new(".m2/settings.xml")));
+        let gradle = &found.home_files[Path::new(".gradle/gradle.properties")];
+        assert!(gradle.contains("systemProp.https.proxyPort=8788\n"), "{gradle}");
+        assert!(gradle.contains("systemProp.javax.net.ssl.trustStore=/midwatch/ca.jks\n"));
+        assert!(
+            found.env["MAVEN_OPTS"].starts_with("-Djavax.net.ssl.trustStore=/midwatch/ca.jks ")
+        );
+        assert_eq!(java_bundle(&order), Some(Path::new("/ca.pem")));
+        // Where nothing can be reached nothing has to be trusted.
+        order.broker = None;
+        assert_eq!(java_bundle(&order), None);
+        assert!(!surroundings(&order).unwrap().env.contains_key("MAVEN_OPTS"));
     }
 }

@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 use midwatch_api::order::{Order, inside};
 use midwatch_sandbox::policy::{Mount, Policy};
 
-use super::environment::Surroundings;
+use super::environment::{Surroundings, java_bundle};
 
 /// The order of the inside half, in the run's folder.
 pub(super) const INSIDE_FILE: &str = "inside.json";
+
+/// The CA bundle for Java, in the run's folder.
+pub(super) const TRUST_STORE_FILE: &str = "ca.jks";
 
 /// /tmp is memory: a quarter of what the run may have, within these bounds.
 const TMP_LEAST: u64 = 64 << 20;
@@ -40,6 +43,9 @@ impl Room {
         }
         if let Some(bundle) = &order.ca_bundle {
             room.look(bundle, inside::CA_BUNDLE);
+        }
+        if java_bundle(order).is_some() {
+            room.look(&order.folder.join(TRUST_STORE_FILE), inside::TRUST_STORE);
         }
         room
     }

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use midwatch_api::order::{Order, Workspace, inside};
 use midwatch_sandbox::prelude::Entered;
 
-use super::environment::Surroundings;
+use super::environment::{Surroundings, java_bundle};
 use super::ground::{Failure, Ground, Layer, at};
 use super::merged::{MergeError, Merged};
-use super::room::{INSIDE_FILE, Room};
+use super::room::{INSIDE_FILE, Room, TRUST_STORE_FILE};
 use super::run::{Idle, Run, Site, Stopped, ours};
+use super::trust_store;
 use crate::inside_order::{InsideOrder, Job};
 use midwatch_api::report::{Ending, out_folder};
 
@@ -23,7 +24,7 @@ pub(super) const DEPS_HOME: &str = "home";
 pub(super) const DEPS_UNTRACKED: &str = "untracked.json";
 
 /// What a run only hands in, below its folder.
-const HANDED_IN: [&str; 2] = ["home-files", INSIDE_FILE];
+const HANDED_IN: [&str; 3] = ["home-files", INSIDE_FILE, TRUST_STORE_FILE];
 /// Places to mount on, innermost first. Never removed with what is in them: while something is
 /// still mounted, that is somebody's work.
 const MOUNT_POINTS: [&str; 4] = ["mnt/workspace", "mnt/home", "mnt", "stage"];
@@ -93,6 +94,10 @@ impl Folders {
         }
         if let Some(bundle) = &order.ca_bundle {
             ground.show(bundle);
+        }
+        if let Some(bundle) = java_bundle(order) {
+            let pem = fs::read(bundle).map_err(at("reading", bundle))?;
+            ground.put(&ground.folder.join(TRUST_STORE_FILE), &trust_store::of_pem(&pem))?;
         }
         if let Some(door) = &order.broker {
             ground.show(&door.folder);

@@ -9,6 +9,7 @@ mod kill;
 mod layers;
 mod log;
 mod places;
+pub(crate) mod proxy;
 mod records;
 mod saved;
 mod server;

@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Context;
 use crate::client::Client;
-use crate::discover::credential;
+use crate::discover::{credential, proxy};
 use crate::environment::Environment;
 use crate::output::Ink;
 use crate::problem::{Problem, exit};
@@ -47,7 +47,11 @@ impl Retry {
                 "`midwatch demo` begins another",
             ));
         }
-        let (order, secret, missing) = with_login(&context.environment, order);
+        let (mut order, secret, missing) = with_login(&context.environment, order);
+        // The network that this machine is in now, which may be another than it was.
+        let network = proxy::find(&context.environment)?;
+        order.proxy = network.as_ref().map(|found| found.reference.clone());
+        let network = network.map(|found| found.secret);
         for name in names(&self.name) {
             if client.get(&name).await.is_ok() {
                 continue;
@@ -56,6 +60,7 @@ impl Retry {
                 name: Some(name.clone()),
                 order,
                 secret: secret.map(|secret| secret.expose_secret().to_owned()),
+                proxy: network.map(|secret| secret.expose_secret().to_owned()),
             };
             match (client.submit(&submit).await, missing) {
                 (Ok(_), _) => {}

@@ -18,7 +18,7 @@ const VARIABLES: [&str; 6] = [
 ];
 
 /// The first that is set. One that cannot be read is an error: every tool would fail with it.
-pub(super) fn find(environment: &Environment) -> Result<Option<PathBuf>, Problem> {
+pub(crate) fn find(environment: &Environment) -> Result<Option<PathBuf>, Problem> {
     for name in VARIABLES {
         let Some(path) = environment.path(name) else {
             continue;

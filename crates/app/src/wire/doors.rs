@@ -12,13 +12,16 @@ use midwatch_core::agent::CredentialKind;
 use midwatch_local::access::{Access, Door};
 use midwatch_local::folder::StateFolder;
 
-use super::credential;
 use super::log::RunLog;
+use super::{credential, proxy};
 
-/// The broker, once per CA bundle: users of one machine mostly have one.
+/// What a broker is made for: a CA bundle, and the id of an operator's proxy.
+type Network = (Option<PathBuf>, Option<String>);
+
+/// The broker, once per network: users of one machine mostly have one.
 pub(crate) struct Doors {
     folder: StateFolder,
-    brokers: Mutex<BTreeMap<Option<PathBuf>, Broker>>,
+    brokers: Mutex<BTreeMap<Network, Broker>>,
     open: Mutex<HashMap<String, Broker>>,
 }
 
@@ -27,16 +30,19 @@ impl Doors {
         Self { folder, brokers: Mutex::default(), open: Mutex::default() }
     }
 
-    fn broker(&self, ca: Option<&PathBuf>) -> Result<Broker, String> {
+    fn broker(&self, network: Network) -> Result<Broker, String> {
         let mut brokers = held(&self.brokers);
-        if let Some(broker) = brokers.get(&ca.cloned()) {
+        if let Some(broker) = brokers.get(&network) {
             return Ok(broker.clone());
         }
+        let (ca, proxy) = &network;
         let key = self.folder.key().map_err(|error| error.to_string())?;
         let mut config = BrokerConfig::new(ServerKey::new(key));
-        config.ca = ca.map_or(CaBundle::System, |path| CaBundle::File(path.clone()));
+        config.ca = ca.clone().map_or(CaBundle::System, CaBundle::File);
+        config.operator_proxy =
+            proxy.as_ref().map(|id| proxy::kept(&self.folder, id)).transpose()?;
         let broker = Broker::new(config).map_err(|error| error.to_string())?;
-        brokers.insert(ca.cloned(), broker.clone());
+        brokers.insert(network, broker.clone());
         Ok(broker)
     }
 
@@ -73,7 +79,7 @@ impl Doors {
 impl Access for Doors {
     fn open(&self, door: &Door) -> Result<String, String> {
         let grant = self.grant(door)?;
-        let broker = self.broker(door.ca_bundle.as_ref())?;
+        let broker = self.broker((door.ca_bundle.clone(), door.proxy.clone()))?;
         if let Some(parent) = door.folder.parent() {
             std::fs::create_dir_all(parent)
                 .map_err(|error| format!("the folder of doors: {error}"))?;

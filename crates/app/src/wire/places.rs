@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use midwatch_api::task::CredentialRef;
+use midwatch_api::task::{CredentialRef, TaskOrder};
 use midwatch_core::id::{BranchName, RunName, TaskName};
 use midwatch_local::folder::StateFolder;
 use midwatch_local::store::SqliteStore;
@@ -13,6 +13,7 @@ use midwatch_publish::{
 use secrecy::SecretString;
 
 use super::credential::stored;
+use super::proxy;
 
 /// Looked up in the stored order, anew for each action.
 pub(crate) struct StoredPlaces {
@@ -38,7 +39,7 @@ impl Places for StoredPlaces {
                 .and_then(|name| BranchName::parse(name).ok())
                 .into_iter()
                 .collect(),
-            secrets: self.secrets(&order.agent.credential),
+            secrets: self.secrets(&order),
         })
     }
 
@@ -48,10 +49,11 @@ impl Places for StoredPlaces {
 }
 
 impl StoredPlaces {
-    /// What no commit may hold: the credential of the task, and the login file's tokens.
-    fn secrets(&self, credential: &CredentialRef) -> Vec<KnownSecret> {
+    /// What no commit may hold: the credential of the task or its login file's tokens, and the
+    /// password of the operator's proxy.
+    fn secrets(&self, order: &TaskOrder) -> Vec<KnownSecret> {
         let known = |name: &str, value: SecretString| KnownSecret { name: name.to_owned(), value };
-        match credential {
+        let mut secrets = match &order.agent.credential {
             CredentialRef::None => vec![],
             CredentialRef::Stored { id, .. } => stored(&self.folder, id)
                 .map(|value| vec![known("the model credential", value)])
@@ -59,7 +61,11 @@ impl StoredPlaces {
             CredentialRef::ClaudeLogin { path } | CredentialRef::CodexLogin { path } => {
                 std::fs::read_to_string(path).map(|text| tokens(&text)).unwrap_or_default()
             }
+        };
+        if let Some(kept) = &order.proxy {
+            secrets.extend(proxy::secrets(&self.folder, &kept.id));
         }
+        secrets
     }
 }
 

@@ -12,3 +12,4 @@ mod hostile;
 mod house;
 mod inputs;
 mod logins;
+mod network;

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use midwatch_local::folder::StateFolder;
 
-use super::login::{self, Answer};
+use super::login::{self, Answer, Network};
 use super::{Health, Row};
 use crate::discover::agent::{self, Chosen};
-use crate::discover::{credential, program};
+use crate::discover::{ca, credential, program, proxy};
 use crate::environment::Environment;
+use crate::problem::Problem;
 
 /// How long a CLI may take to say its version: a large binary on a cold disk.
 const VERSION_WAIT: Duration = Duration::from_secs(20);
@@ -94,7 +95,14 @@ async fn logged_in(
     if !call {
         return Row::new(&name, Health::Notable, format!("{what}, not tried"));
     }
-    match login::try_it(folder, &found).await {
+    let network = match network(environment) {
+        Ok(network) => network,
+        Err(problem) => {
+            let row = Row::new(&name, Health::Optional, problem.message);
+            return row.with(problem.hint.unwrap_or_default());
+        }
+    };
+    match login::try_it(folder, &found, network).await {
         Answer::Works { note } => Row::new(&name, Health::Good, format!("{what}: {note}")),
         Answer::Rejected { why } => {
             let row = Row::new(&name, Health::Optional, format!("{what} is rejected: {why}"));
@@ -104,4 +112,9 @@ async fn logged_in(
             Row::new(&name, Health::Notable, format!("{what} could not be tried: {why}"))
         }
     }
+}
+
+fn network(environment: &Environment) -> Result<Network, Problem> {
+    let proxy = proxy::find(environment)?.map(|found| found.proxy);
+    Ok(Network { ca: ca::find(environment)?, proxy })
 }

@@ -1,11 +1,12 @@
 //! Tries a login by the smallest real call, through a gateway of its own: only an answer of the
 //! model proves a login, and only the broker ever shows one.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use midwatch_api::task::CredentialRef;
 use midwatch_broker::{
-    Broker, BrokerConfig, CredentialSource, Egress, Grant, Limits, ModelGrant, ServerKey,
+    Broker, BrokerConfig, CaBundle, CredentialSource, Egress, Grant, Limits, ModelGrant,
+    OperatorProxy, ServerKey,
 };
 use midwatch_core::agent::CredentialKind;
 use midwatch_local::folder::StateFolder;
@@ -40,13 +41,22 @@ pub(super) enum Answer {
     },
 }
 
+/// What stands between this machine and a provider.
+#[derive(Debug, Default)]
+pub(super) struct Network {
+    /// The operator's CA bundle.
+    pub(super) ca: Option<PathBuf>,
+    /// The operator's own proxy.
+    pub(super) proxy: Option<OperatorProxy>,
+}
+
 /// Tries it, unless it worked within the last hour.
-pub(super) async fn try_it(folder: &StateFolder, login: &Login) -> Answer {
+pub(super) async fn try_it(folder: &StateFolder, login: &Login, network: Network) -> Answer {
     if let Some(minutes) = cache::recent(folder, login) {
         return Answer::Works { note: format!("answered {minutes} minutes ago") };
     }
     let socket_dir = folder.door(&format!("{RUN}-{}", std::process::id()));
-    let answer = call(login, &socket_dir).await;
+    let answer = call(login, network, &socket_dir).await;
     // Left behind it does no harm.
     let _ = std::fs::remove_dir_all(&socket_dir);
     let answer = answer.unwrap_or_else(|why| Answer::Unclear { why });
@@ -56,12 +66,15 @@ pub(super) async fn try_it(folder: &StateFolder, login: &Login) -> Answer {
     answer
 }
 
-async fn call(login: &Login, socket_dir: &Path) -> Result<Answer, String> {
+async fn call(login: &Login, network: Network, socket_dir: &Path) -> Result<Answer, String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
     let mut key = [0; 32];
     let filled = rustix::rand::getrandom(&mut key, rustix::rand::GetRandomFlags::empty());
     filled.map_err(|error| text(&error))?;
-    let broker = Broker::new(BrokerConfig::new(ServerKey::new(key))).map_err(|e| text(&e))?;
+    let mut config = BrokerConfig::new(ServerKey::new(key));
+    config.ca = network.ca.map_or(CaBundle::System, CaBundle::File);
+    config.operator_proxy = network.proxy;
+    let broker = Broker::new(config).map_err(|e| text(&e))?;
     let upstream = upstream(login.kind, login.upstream.as_deref()).map_err(|e| text(&e))?;
     let opened = broker.open(Grant {
         run: RUN.into(),
@@ -94,6 +107,7 @@ fn source(login: &Login) -> Result<CredentialSource, String> {
             CredentialKind::AnthropicSubscription => {
                 CredentialSource::AnthropicSubscription(secret()?)
             }
+            CredentialKind::AnthropicToken => CredentialSource::AnthropicToken(secret()?),
             CredentialKind::OpenAiKey => CredentialSource::OpenAiKey(secret()?),
             CredentialKind::None => return Err("there is none".into()),
         },
@@ -120,7 +134,7 @@ fn request(kind: CredentialKind, token: &SecretString) -> (&'static str, Headers
         CredentialKind::AnthropicKey => {
             ("/v1/messages", vec![("x-api-key", token.clone()), version], messages)
         }
-        CredentialKind::AnthropicSubscription => {
+        CredentialKind::AnthropicSubscription | CredentialKind::AnthropicToken => {
             ("/v1/messages", vec![("authorization", bearer()), version], messages)
         }
         CredentialKind::OpenAiKey | CredentialKind::None => {

@@ -137,7 +137,7 @@ pub struct AgentWork {
     pub resume: bool,
     /// Look, do not write: nothing is bundled.
     pub read_only: bool,
-    /// `AnthropicKey`, `AnthropicSubscription`, `OpenAiKey`, `None`.
+    /// `AnthropicKey`, `AnthropicSubscription`, `AnthropicToken`, `OpenAiKey`, `None`.
     pub credential_kind: String,
     /// Works at our gateway for this run only. Not a secret of the user's.
     pub run_token: String,

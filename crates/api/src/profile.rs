@@ -63,7 +63,7 @@ pub struct ProfileSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CredentialSpec {
-    /// `AnthropicKey`, `AnthropicSubscription`, `OpenAiKey`, `GeminiKey` or `None`.
+    /// `AnthropicKey`, `AnthropicSubscription`, `AnthropicToken`, `OpenAiKey`, `GeminiKey` or `None`.
     pub kind: String,
     /// The variable that holds it, in the environment of `midwatch run`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

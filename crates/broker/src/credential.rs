@@ -24,6 +24,8 @@ pub enum CredentialSource {
     AnthropicKey(SecretString),
     /// A Claude subscription token, as `claude setup-token` makes it.
     AnthropicSubscription(SecretString),
+    /// A bearer token of a gateway that speaks Anthropic's API.
+    AnthropicToken(SecretString),
     /// A key of the OpenAI API.
     OpenAiKey(SecretString),
     /// Claude Code's own login file, `~/.claude/.credentials.json`. Read afresh at each request
@@ -41,6 +43,8 @@ pub enum LoginKind {
     AnthropicKey,
     /// `authorization: Bearer` with the OAuth beta.
     AnthropicSubscription,
+    /// `authorization: Bearer`, and no beta.
+    AnthropicToken,
     /// `authorization: Bearer`.
     OpenAiKey,
     /// `authorization: Bearer` with the account's id; its upstream is `Upstream::CHATGPT`.
@@ -114,6 +118,7 @@ impl CredentialSource {
         let (kind, secret) = match self {
             Self::AnthropicKey(secret) => (LoginKind::AnthropicKey, secret),
             Self::AnthropicSubscription(secret) => (LoginKind::AnthropicSubscription, secret),
+            Self::AnthropicToken(secret) => (LoginKind::AnthropicToken, secret),
             Self::OpenAiKey(secret) => (LoginKind::OpenAiKey, secret),
             Self::ClaudeLoginFile(path) => return claude::read(path, now),
             Self::CodexLoginFile(path) => return codex::read(path, now),
@@ -170,9 +175,10 @@ impl Credential {
         let bearer = || Ok((AUTHORIZATION, value(&format!("Bearer {secret}"))?));
         let mut headers = match self.kind {
             LoginKind::AnthropicKey => vec![(API_KEY, value(secret)?)],
-            LoginKind::AnthropicSubscription | LoginKind::OpenAiKey | LoginKind::ChatGpt => {
-                vec![bearer()?]
-            }
+            LoginKind::AnthropicSubscription
+            | LoginKind::AnthropicToken
+            | LoginKind::OpenAiKey
+            | LoginKind::ChatGpt => vec![bearer()?],
         };
         if let Some(account) = &self.account {
             headers.push((CHATGPT_ACCOUNT, value(account)?));
@@ -243,6 +249,11 @@ mod tests {
         assert_eq!(
             (h.get(AUTHORIZATION), &h[ANTHROPIC_BETA]),
             (None, &HeaderValue::from_static("a"))
+        );
+        let h = headers(&CredentialSource::AnthropicToken("gateway".into()), None);
+        assert_eq!(
+            (&h[AUTHORIZATION], h.get(ANTHROPIC_BETA), h.get(API_KEY)),
+            (&HeaderValue::from_static("Bearer gateway"), None, None)
         );
         let h = headers(&CredentialSource::OpenAiKey("sk-openai".into()), None);
         assert_eq!(h[AUTHORIZATION], "Bearer sk-openai");

@@ -43,6 +43,8 @@ pub enum CredentialKind {
     AnthropicKey,
     /// A Claude subscription token (`authorization: Bearer` with the OAuth beta header).
     AnthropicSubscription,
+    /// A bearer token of a gateway that speaks Anthropic's API (`authorization: Bearer`).
+    AnthropicToken,
     /// A key of the OpenAI API (`authorization: Bearer`).
     OpenAiKey,
     /// No credential: a custom agent that talks to no model.
@@ -51,14 +53,20 @@ pub enum CredentialKind {
 
 impl CredentialKind {
     /// Every kind.
-    pub const ALL: [Self; 4] =
-        [Self::AnthropicKey, Self::AnthropicSubscription, Self::OpenAiKey, Self::None];
+    pub const ALL: [Self; 5] = [
+        Self::AnthropicKey,
+        Self::AnthropicSubscription,
+        Self::AnthropicToken,
+        Self::OpenAiKey,
+        Self::None,
+    ];
 
     /// The name on every wire.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::AnthropicKey => "AnthropicKey",
             Self::AnthropicSubscription => "AnthropicSubscription",
+            Self::AnthropicToken => "AnthropicToken",
             Self::OpenAiKey => "OpenAiKey",
             Self::None => "None",
         }

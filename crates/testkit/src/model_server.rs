@@ -50,6 +50,8 @@ pub enum Credential {
     AnthropicKey(String),
     /// `authorization: Bearer` with the OAuth beta header.
     AnthropicSubscription(String),
+    /// `authorization: Bearer` on the Anthropic paths, as gateways of others take it.
+    AnthropicToken(String),
     /// `authorization: Bearer` on the `OpenAI` paths.
     OpenAiKey(String),
 }

@@ -55,10 +55,11 @@ pub(super) fn command(order: &AgentOrder) -> Result<AgentCommand, CommandError> 
 }
 
 fn environment(order: &AgentOrder) -> Result<BTreeMap<String, String>, CommandError> {
-    // Exactly one of the two: with both, it sends both headers.
+    // Exactly one of the three: with a key and a token, it sends both headers.
     let credential = match order.credential {
         CredentialKind::AnthropicKey => "ANTHROPIC_API_KEY",
         CredentialKind::AnthropicSubscription => "CLAUDE_CODE_OAUTH_TOKEN",
+        CredentialKind::AnthropicToken => "ANTHROPIC_AUTH_TOKEN",
         CredentialKind::OpenAiKey | CredentialKind::None => {
             return Err(CommandError::Credential {
                 agent: order.kind.as_str(),
@@ -101,6 +102,7 @@ mod tests {
         for (kind, name, rival) in [
             (CredentialKind::AnthropicKey, "ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"),
             (CredentialKind::AnthropicSubscription, "CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_API_KEY"),
+            (CredentialKind::AnthropicToken, "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY"),
         ] {
             let order = AgentOrder { credential: kind, ..order(AgentKind::ClaudeCode) };
             let env = command(&order).unwrap().env;

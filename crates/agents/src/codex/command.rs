@@ -27,6 +27,7 @@ pub(super) fn command(order: &AgentOrder) -> Result<AgentCommand, CommandError> 
         CredentialKind::OpenAiKey => {}
         CredentialKind::AnthropicKey
         | CredentialKind::AnthropicSubscription
+        | CredentialKind::AnthropicToken
         | CredentialKind::None => {
             return Err(CommandError::Credential {
                 agent: order.kind.as_str(),

@@ -109,6 +109,10 @@ fn environment(order: &AgentOrder, custom: &CustomAgent) -> BTreeMap<String, Str
             ("ANTHROPIC_BASE_URL", gateway.to_owned()),
             ("CLAUDE_CODE_OAUTH_TOKEN", order.run_token.clone()),
         ],
+        CredentialKind::AnthropicToken => vec![
+            ("ANTHROPIC_BASE_URL", gateway.to_owned()),
+            ("ANTHROPIC_AUTH_TOKEN", order.run_token.clone()),
+        ],
         CredentialKind::OpenAiKey => vec![
             ("OPENAI_BASE_URL", format!("{gateway}/v1")),
             // The older name of the same.

@@ -34,11 +34,14 @@ pub(crate) struct Login {
 type Variable = (&'static str, CredentialKind);
 
 /// In the order of the CLIs themselves, so that nobody is surprised (measured, claude-code
-/// 2.1.197, codex 0.169.0).
-const ANTHROPIC: [Variable; 2] = [
+/// 2.1.197, codex 0.169.0). Claude Code shows a token and a key together; of the two the token is
+/// taken, which nobody sets but for a gateway that wants it.
+const ANTHROPIC: [Variable; 3] = [
+    (TOKEN, CredentialKind::AnthropicToken),
     ("ANTHROPIC_API_KEY", CredentialKind::AnthropicKey),
     ("CLAUDE_CODE_OAUTH_TOKEN", CredentialKind::AnthropicSubscription),
 ];
+const TOKEN: &str = "ANTHROPIC_AUTH_TOKEN";
 const OPENAI: [Variable; 2] =
     [("CODEX_API_KEY", CredentialKind::OpenAiKey), ("OPENAI_API_KEY", CredentialKind::OpenAiKey)];
 
@@ -50,6 +53,7 @@ impl Login {
             CredentialKind::None => format!("none: {} asks for none{at}", chosen.name),
             CredentialKind::AnthropicKey
             | CredentialKind::AnthropicSubscription
+            | CredentialKind::AnthropicToken
             | CredentialKind::OpenAiKey => format!("{kind} from {}{at}", self.from),
         };
         Finding::new("login", text)
@@ -76,9 +80,9 @@ pub(crate) fn find(environment: &Environment, chosen: &Chosen) -> Result<Login, 
         (None, AgentKind::Custom) => none(),
     };
     let variable = match login.kind {
-        CredentialKind::AnthropicKey | CredentialKind::AnthropicSubscription => {
-            "ANTHROPIC_BASE_URL"
-        }
+        CredentialKind::AnthropicKey
+        | CredentialKind::AnthropicSubscription
+        | CredentialKind::AnthropicToken => "ANTHROPIC_BASE_URL",
         CredentialKind::OpenAiKey => "OPENAI_BASE_URL",
         CredentialKind::None => return Ok(login),
     };
@@ -139,7 +143,7 @@ fn claude(environment: &Environment) -> Result<Login, Problem> {
         folder.join(".credentials.json"),
         CredentialSource::ClaudeLoginFile,
         |path| CredentialRef::ClaudeLogin { path },
-        "run `claude` and /login, or `claude setup-token` and set CLAUDE_CODE_OAUTH_TOKEN, or set ANTHROPIC_API_KEY",
+        "run `claude` and /login, or `claude setup-token` and set CLAUDE_CODE_OAUTH_TOKEN, or set ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN",
     )
 }
 
@@ -191,6 +195,9 @@ fn declared(
     match kind {
         CredentialKind::AnthropicSubscription => claude(environment),
         CredentialKind::OpenAiKey => codex(environment),
+        CredentialKind::AnthropicToken => {
+            Err(Problem::login(format!("there is no {TOKEN}"), "set it"))
+        }
         CredentialKind::AnthropicKey | CredentialKind::None => {
             Err(Problem::login("there is no ANTHROPIC_API_KEY", "set it"))
         }
@@ -213,6 +220,7 @@ fn key(kind: CredentialKind, name: &str, text: &str) -> Result<Login, Problem> {
         CredentialKind::AnthropicSubscription => {
             CredentialSource::AnthropicSubscription(secret.clone())
         }
+        CredentialKind::AnthropicToken => CredentialSource::AnthropicToken(secret.clone()),
         CredentialKind::OpenAiKey => CredentialSource::OpenAiKey(secret.clone()),
         CredentialKind::None => return Ok(none()),
     };
@@ -255,6 +263,7 @@ fn file(
     let (kind, upstream) = match facts.kind {
         LoginKind::AnthropicKey => (CredentialKind::AnthropicKey, None),
         LoginKind::AnthropicSubscription => (CredentialKind::AnthropicSubscription, None),
+        LoginKind::AnthropicToken => (CredentialKind::AnthropicToken, None),
         LoginKind::OpenAiKey => (CredentialKind::OpenAiKey, None),
         LoginKind::ChatGpt => (CredentialKind::OpenAiKey, Some(Upstream::CHATGPT.to_owned())),
     };
@@ -282,6 +291,8 @@ mod tests {
         let (api, token) = (("ANTHROPIC_API_KEY", "sk-a"), ("CLAUDE_CODE_OAUTH_TOKEN", "sk-o"));
         assert_eq!(kind("claude-code", &[api, token]), CredentialKind::AnthropicKey);
         assert_eq!(kind("claude-code", &[token]), CredentialKind::AnthropicSubscription);
+        let gateway = ("ANTHROPIC_AUTH_TOKEN", "t");
+        assert_eq!(kind("claude-code", &[api, gateway, token]), CredentialKind::AnthropicToken);
         let codex = find("codex", &[("OPENAI_API_KEY", "b"), ("CODEX_API_KEY", "a")]).unwrap();
         assert_eq!(codex.from, "CODEX_API_KEY");
         for agent in ["claude-code", "codex"] {

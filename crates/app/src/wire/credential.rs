@@ -29,6 +29,7 @@ pub(crate) fn source(
         CredentialKind::AnthropicSubscription => {
             Some(CredentialSource::AnthropicSubscription(secret))
         }
+        CredentialKind::AnthropicToken => Some(CredentialSource::AnthropicToken(secret)),
         CredentialKind::OpenAiKey => Some(CredentialSource::OpenAiKey(secret)),
         CredentialKind::None => None,
     })
@@ -45,7 +46,9 @@ pub(crate) fn stored(folder: &StateFolder, id: &str) -> Result<SecretString, Str
 /// of its own; those speak as OpenAI does.
 pub(crate) fn wire_api(kind: CredentialKind) -> WireApi {
     match kind {
-        CredentialKind::AnthropicKey | CredentialKind::AnthropicSubscription => WireApi::Anthropic,
+        CredentialKind::AnthropicKey
+        | CredentialKind::AnthropicSubscription
+        | CredentialKind::AnthropicToken => WireApi::Anthropic,
         CredentialKind::OpenAiKey | CredentialKind::None => WireApi::OpenAi,
     }
 }

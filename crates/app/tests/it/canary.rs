@@ -4,7 +4,7 @@
 //! environment of every process of the server.
 //!
 //! ```text
-//! variables, files of HOME, a remote's URL ──► run × 5 logins ──► search ──► found 0
+//! variables, files of HOME, a remote's URL ──► run × 6 logins ──► search ──► found 0
 //!                                  the same with a planted leak ──► search ──► found
 //! ```
 
@@ -36,6 +36,8 @@ fn secret(name: &str) -> String {
     match name {
         "ANTHROPIC_API_KEY" => format!("sk-ant-api03-{digits}"),
         "CLAUDE_CODE_OAUTH_TOKEN" | "claude login" => format!("sk-ant-oat01-{digits}"),
+        // Part of an address, where other signs are written as %XX.
+        "proxy" => digits,
         "OPENAI_API_KEY" | "CODEX_API_KEY" | "codex login" => format!("sk-proj-{digits}"),
         "AWS_SECRET_ACCESS_KEY" => format!("{digits}/+{digits}="),
         _ => digits,
@@ -49,7 +51,8 @@ struct Planted {
     files: Vec<PathBuf>,
 }
 
-const VARIABLES: [&str; 10] = [
+const VARIABLES: [&str; 11] = [
+    "ANTHROPIC_AUTH_TOKEN",
     "ANTHROPIC_API_KEY",
     "CLAUDE_CODE_OAUTH_TOKEN",
     "OPENAI_API_KEY",
@@ -62,7 +65,8 @@ const VARIABLES: [&str; 10] = [
     "DATABASE_PASSWORD",
 ];
 
-const OTHERS: [&str; 11] = [
+const OTHERS: [&str; 12] = [
+    "proxy",
     "claude login",
     "claude refresh",
     "codex login",
@@ -136,23 +140,29 @@ struct Round {
     credential: fn(String) -> Credential,
 }
 
-const ROUNDS: [Round; 5] = [
+const ROUNDS: [Round; 6] = [
+    Round {
+        cli: Cli::ClaudeCode,
+        login: "ANTHROPIC_AUTH_TOKEN",
+        without: &[],
+        credential: Credential::AnthropicToken,
+    },
     Round {
         cli: Cli::ClaudeCode,
         login: "ANTHROPIC_API_KEY",
-        without: &[],
+        without: &["ANTHROPIC_AUTH_TOKEN"],
         credential: Credential::AnthropicKey,
     },
     Round {
         cli: Cli::ClaudeCode,
         login: "CLAUDE_CODE_OAUTH_TOKEN",
-        without: &["ANTHROPIC_API_KEY"],
+        without: &["ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY"],
         credential: Credential::AnthropicSubscription,
     },
     Round {
         cli: Cli::ClaudeCode,
         login: "claude login",
-        without: &["ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"],
+        without: &["ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"],
         credential: Credential::AnthropicSubscription,
     },
     Round {
@@ -250,6 +260,9 @@ fn secrets_of_a_user_are_nowhere_but_where_they_were() {
     for name in VARIABLES {
         house = house.with(name, &planted.secrets[name]);
     }
+    // Nothing asks it: the models of this test are on loopback.
+    let proxy = format!("http://user:{}@127.0.0.1:9", planted.secrets["proxy"]);
+    let mut house = house.with("HTTPS_PROXY", &proxy).with("http_proxy", &proxy);
     let repository = house.repository("repo", &[("README", "x\n")]);
     let remote = format!("https://user:{}@localhost/repo.git", planted.secrets["remote"]);
     house.git(&repository, &["remote", "add", "origin", &remote]);
@@ -332,7 +345,9 @@ fn line(bytes: &[u8]) -> String {
 fn run_token(saw: &[u8], cli: Cli) -> String {
     let text = String::from_utf8_lossy(saw);
     let names: &[&str] = match cli {
-        Cli::ClaudeCode => &["\nANTHROPIC_API_KEY=", "\nCLAUDE_CODE_OAUTH_TOKEN="],
+        Cli::ClaudeCode => {
+            &["\nANTHROPIC_API_KEY=", "\nCLAUDE_CODE_OAUTH_TOKEN=", "\nANTHROPIC_AUTH_TOKEN="]
+        }
         Cli::Codex => &["\nCODEX_API_KEY=", "\nOPENAI_API_KEY=", "OPENAI_API_KEY\":\""],
     };
     let after = names.iter().find_map(|name| text.split(name).nth(1)).unwrap_or_default();

@@ -104,6 +104,39 @@ fn a_subscription_token_goes_as_one_and_a_refusal_holds_for_a_login() {
 }
 
 #[test]
+fn a_gateways_token_goes_as_a_bearer_and_before_a_key() {
+    let Some((house, repository)) = house(Cli::ClaudeCode) else { return };
+    let model = ModelServer::builder()
+        .credential(Credential::AnthropicToken(CANARY.into()))
+        .script(mends())
+        .start()
+        .unwrap();
+    let house = house
+        .with("ANTHROPIC_AUTH_TOKEN", CANARY)
+        .with("ANTHROPIC_API_KEY", "sk-ant-another-providers")
+        .with("ANTHROPIC_BASE_URL", model.url());
+    let told = run(&house, &repository, "claude-code");
+    told.is_done();
+    let found = told.found("login");
+    assert!(found.starts_with("AnthropicToken from ANTHROPIC_AUTH_TOKEN"), "{found}");
+    let asked = model.requests();
+    let asked: Vec<_> = asked.iter().filter(|request| request.method == "POST").collect();
+    assert!(!asked.is_empty());
+    for request in asked {
+        let bearer = format!("Bearer {CANARY}");
+        assert_eq!(request.header("authorization"), Some(bearer.as_str()));
+        assert_eq!(request.header("x-api-key"), None);
+    }
+    let doctor = house.midwatch(&repository, &["doctor"]);
+    let said = format!("{}{}", doctor.stdout, doctor.stderr);
+    assert!(said.contains("AnthropicToken from ANTHROPIC_AUTH_TOKEN"), "{said}");
+    assert!(!said.contains(CANARY), "{said}");
+    // The control: another token is no login there.
+    let house = house.with("ANTHROPIC_AUTH_TOKEN", "another-token-entirely");
+    run(&house, &repository, "claude-code").is("Held", Some("NeedsLogin"), 5);
+}
+
+#[test]
 fn a_usage_limit_holds_until_its_reset() {
     let Some((house, repository)) = house(Cli::ClaudeCode) else { return };
     let model = ModelServer::builder().failure(Failure::UsageLimit).start().unwrap();

@@ -118,6 +118,12 @@ fn authenticate(request: &Request, api: Api, accepted: &[Credential]) -> Result<
                 (Some(_), Some(_)) => refused("more than one credential"),
                 (Some(key), None) if known(Credential::AnthropicKey(key.into())) => Ok(()),
                 (Some(_), None) => refused("invalid x-api-key"),
+                // A gateway that is not Anthropic's; the real one refuses a bare bearer.
+                (None, Some(token))
+                    if accepted.contains(&Credential::AnthropicToken(token.into())) =>
+                {
+                    Ok(())
+                }
                 (None, Some(_))
                     if !request
                         .header("anthropic-beta")

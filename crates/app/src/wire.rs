@@ -11,6 +11,7 @@ mod log;
 mod places;
 pub(crate) mod proxy;
 mod records;
+mod remote_order;
 mod saved;
 mod server;
 

@@ -344,9 +344,11 @@ impl FailReason {
                 (Agent, Never, "the change holds what may never be imported; the message names it")
             }
             Self::MergeConflict => (User, Charged, "retry on the new base"),
-            Self::PushRejected => {
-                (User, Never, "see why the target refused; the verified branch is kept")
-            }
+            Self::PushRejected => (
+                User,
+                Never,
+                "see why the target refused; the verified commit is kept, `midwatch open` shows it",
+            ),
             Self::SetupFailed => (User, Never, "see the setup's log, or give another with --setup"),
             Self::Image => (User, Never, "check the image's name and pull secret"),
             Self::Evicted | Self::NodeLost => (Machine, Free, "it is tried again elsewhere"),

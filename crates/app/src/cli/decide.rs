@@ -1,9 +1,10 @@
 //! What people decide about a task: approve, reject, resume, cancel.
 
-use midwatch_api::control::Command;
+use midwatch_api::control::{Command, Submit};
 
 use super::Context;
 use crate::client::Client;
+use crate::discover::server_login;
 use crate::environment::Environment;
 use crate::output::Ink;
 use crate::problem::{Problem, exit};
@@ -80,6 +81,7 @@ impl Reject {
 
 impl Resume {
     pub(super) async fn carry_out(self, context: &Context) -> Result<u8, Problem> {
+        renew_login(context, &self.name).await?;
         let command = Command::Resume { by: whoever(&context.environment) };
         hand_over(context, &self.name, &command, "resumed").await
     }
@@ -104,6 +106,24 @@ pub(super) fn whoever(environment: &Environment) -> String {
     let name = environment.text("USER").or_else(|| environment.text("LOGNAME"));
     let uid = rustix::process::geteuid().as_raw();
     name.map_or_else(|| format!("uid {uid}"), |name| format!("{name} (uid {uid})"))
+}
+
+/// Hands the login at the repository's server over anew: a task may be held because the one that
+/// it came with is not good any more.
+async fn renew_login(context: &Context, name: &str) -> Result<(), Problem> {
+    let client = Client::new(&context.environment);
+    let order = client.order(name).await?;
+    let environment = context.environment.clone();
+    let repository = order.repository.clone();
+    let found = tokio::task::spawn_blocking(move || server_login::again(&environment, &repository));
+    let found = found.await.map_err(|error| Problem::internal(error.to_string()))?;
+    if let Some(login) = found {
+        // The same order under the same name attaches, and what it brings is kept.
+        let (name, login) = (Some(name.to_owned()), Some(login.handed_over()));
+        let submit = Submit { name, order, secret: None, proxy: None, login };
+        client.submit(&submit).await?;
+    }
+    Ok(())
 }
 
 async fn hand_over(

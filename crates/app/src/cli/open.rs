@@ -39,7 +39,14 @@ impl Open {
                     "give another",
                 )
             })?,
-            None => beside(&client.order(&self.name).await?.repository.path, &self.name)?,
+            None => {
+                let repository = client.order(&self.name).await?.repository;
+                match repository.path() {
+                    Some(path) => beside(path, &self.name)?,
+                    // Of a repository on a server there is nothing here to be beside.
+                    None => context.environment.folder().join(&self.name),
+                }
+            }
         };
         if folder.to_str().is_none() {
             return Err(Problem::usage(

@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Context;
 use crate::client::Client;
-use crate::discover::{credential, proxy};
+use crate::discover::{credential, proxy, server_login};
 use crate::environment::Environment;
 use crate::output::Ink;
 use crate::problem::{Problem, exit};
@@ -52,6 +52,7 @@ impl Retry {
         let network = proxy::find(&context.environment)?;
         order.proxy = network.as_ref().map(|found| found.reference.clone());
         let network = network.map(|found| found.secret);
+        let login = server_login::again(&context.environment, &order.repository);
         for name in names(&self.name) {
             if client.get(&name).await.is_ok() {
                 continue;
@@ -61,6 +62,7 @@ impl Retry {
                 order,
                 secret: secret.map(|secret| secret.expose_secret().to_owned()),
                 proxy: network.map(|secret| secret.expose_secret().to_owned()),
+                login: login.map(|login| login.handed_over()),
             };
             match (client.submit(&submit).await, missing) {
                 (Ok(_), _) => {}

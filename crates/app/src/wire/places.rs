@@ -3,17 +3,22 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use midwatch_api::task::{CredentialRef, TaskOrder};
+use midwatch_api::task::{CredentialRef, RepositoryRef, TaskOrder};
 use midwatch_core::id::{BranchName, RunName, TaskName};
+use midwatch_core::input::InvalidInput;
 use midwatch_local::folder::StateFolder;
 use midwatch_local::store::SqliteStore;
 use midwatch_publish::{
-    Addresses, Home, KnownSecret, Places, Remote, Repository, RepositoryUrl, Server, UrlRules,
+    Addresses, Credential, Home, KnownSecret, Places, Remote, Repository, RepositoryUrl, Server,
+    UrlRules,
 };
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::credential::stored;
 use super::proxy;
+
+/// The shortest password of a login that commits are searched for, in bytes.
+const PASSWORD_MIN: usize = 8;
 
 /// Looked up in the stored order, anew for each action.
 pub(crate) struct StoredPlaces {
@@ -25,20 +30,14 @@ impl Places for StoredPlaces {
     fn repository(&self, task: &TaskName) -> Result<Repository, String> {
         let row = self.store.row(task.as_str()).map_err(|error| error.to_string())?;
         let order = row.ok_or("the task has no stored order")?.order;
-        let remote = match &order.repository.origin {
-            Some(origin) if order.push => Some(remote(origin, order.repository.ssh_agent.clone())?),
-            Some(_) | None => None,
-        };
-        let protected = order.repository.head_branch.as_deref();
+        // A name that is no branch of ours by our grammar can never be written anyway.
+        let protected = order.repository.protected();
+        let protected = protected.iter().filter_map(|name| BranchName::parse(name).ok()).collect();
         Ok(Repository {
-            mirror: self.folder.mirror(&order.repository.identity),
-            home: Home::Checkout { path: order.repository.path.clone(), remote },
+            mirror: self.folder.mirror(order.repository.identity()),
+            home: home(&self.folder, &order)?,
             ca_bundle: order.ca_bundle.clone(),
-            // A name that is no branch of ours by our grammar can never be written anyway.
-            protected: protected
-                .and_then(|name| BranchName::parse(name).ok())
-                .into_iter()
-                .collect(),
+            protected,
             secrets: self.secrets(&order),
         })
     }
@@ -65,6 +64,11 @@ impl StoredPlaces {
         if let Some(kept) = &order.proxy {
             secrets.extend(proxy::secrets(&self.folder, &kept.id));
         }
+        let login = order.repository.login().and_then(|id| login(&self.folder, id));
+        // Shorter ones would be found in honest work.
+        let password = login.map(|login| login.password);
+        let password = password.filter(|password| password.expose_secret().len() >= PASSWORD_MIN);
+        secrets.extend(password.map(|value| known("the repository's login", value)));
         secrets
     }
 }
@@ -92,11 +96,54 @@ fn tokens(text: &str) -> Vec<KnownSecret> {
     found
 }
 
-fn remote(origin: &str, ssh_agent: Option<PathBuf>) -> Result<Remote, String> {
-    if origin.starts_with('/') {
-        return Ok(Remote::Local(PathBuf::from(origin)));
+fn home(folder: &StateFolder, order: &TaskOrder) -> Result<Home, String> {
+    match &order.repository {
+        RepositoryRef::Remote(_) => {
+            match server(folder, &order.repository).map_err(|error| error.to_string())? {
+                Some(server) => Ok(Home::Server(server)),
+                None => Err("the repository has no URL".into()),
+            }
+        }
+        RepositoryRef::Checkout(checkout) => {
+            let remote = match checkout.origin.as_deref().filter(|_| order.push) {
+                None => None,
+                Some(path) if path.starts_with('/') => Some(Remote::Local(PathBuf::from(path))),
+                Some(_) => {
+                    let server = server(folder, &order.repository);
+                    server.map_err(|error| error.to_string())?.map(Remote::Server)
+                }
+            };
+            Ok(Home::Checkout { path: checkout.path.clone(), remote })
+        }
     }
-    let url = RepositoryUrl::parse(origin, UrlRules::default()).map_err(|e| e.to_string())?;
-    let addresses = Addresses::Any;
-    Ok(Remote::Server(Server { url, credential: None, ssh_agent, addresses }))
+}
+
+/// The server of a repository and how it is spoken with; none where there is none.
+pub(super) fn server(
+    folder: &StateFolder,
+    repository: &RepositoryRef,
+) -> Result<Option<Server>, InvalidInput> {
+    let Some(url) = repository.server() else { return Ok(None) };
+    let (ssh_agent, private_addresses, addresses) = match repository {
+        // The user's own settings name it: an inner name is theirs to use.
+        RepositoryRef::Checkout(checkout) => {
+            (&checkout.ssh_agent, checkout.private_addresses, Addresses::Any)
+        }
+        RepositoryRef::Remote(remote) if remote.private_addresses => {
+            (&remote.ssh_agent, true, Addresses::Any)
+        }
+        RepositoryRef::Remote(remote) => (&remote.ssh_agent, false, Addresses::Public),
+    };
+    let rules = UrlRules { private_addresses, plain_http: false };
+    let url = RepositoryUrl::parse(url, rules)?;
+    // Without one the server is asked all the same, and says what it wants.
+    let credential = repository.login().and_then(|id| login(folder, id));
+    Ok(Some(Server { url, credential, ssh_agent: ssh_agent.clone(), addresses }))
+}
+
+/// A login that was handed over.
+fn login(folder: &StateFolder, id: &str) -> Option<Credential> {
+    let text = stored(folder, id).ok()?;
+    let (user, password) = text.expose_secret().strip_suffix('\n')?.split_once('\n')?;
+    Some(Credential { user: user.to_owned(), password: password.into() })
 }

@@ -13,3 +13,4 @@ mod house;
 mod inputs;
 mod logins;
 mod network;
+mod remotes;

@@ -158,7 +158,10 @@ pub(crate) fn check(spec: &ProfileSpec) -> Result<(), InvalidInput> {
         Some(_) if !custom => {
             return bad("custom", "", "is only for agent: custom", "leave it away");
         }
-        Some(declared) => check_custom(declared)?,
+        Some(declared) => {
+            check_custom(declared)?;
+            check_env("spec.custom.env", &declared.env)?;
+        }
         None => {}
     }
     if let Some(credential) = &spec.credential {
@@ -180,7 +183,63 @@ pub(crate) fn check(spec: &ProfileSpec) -> Result<(), InvalidInput> {
         let rule = format!("has over {INSTRUCTIONS_MAX} bytes");
         return bad("instructions", "", &rule, "put them into a file of the repository");
     }
+    for (number, chain) in spec.toolchains.iter().enumerate() {
+        let ToolchainSpec { name, folder, path, env } = chain;
+        let field = |rest: &str| format!("spec.toolchains[{number}].{rest}");
+        let inner = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+        if name.is_empty() || name.starts_with('.') || !name.bytes().all(inner) {
+            let fix = "use letters, digits, '.', '_', '-'";
+            return Err(InvalidInput::new(&field("name"), name, "is no plain name", fix));
+        }
+        crate::agent_task::check_path(&field("folder"), folder)?;
+        for part in path {
+            let text = part.to_string_lossy();
+            let up = part.components().any(|part| part == std::path::Component::ParentDir);
+            if part.is_absolute() || up || text.contains(char::is_control) {
+                let rule = "leaves the toolchain's folder";
+                let fix = "give a path below it, such as bin";
+                return Err(InvalidInput::new(&field("path"), &text, rule, fix));
+            }
+        }
+        check_env(&field("env"), env)?;
+    }
     check_limits(&spec.limits)
+}
+
+/// How variables begin that are ours to set, or that make programs run others.
+const RESERVED: [&str; 4] = ["LD_", "DYLD_", "GIT_", "MIDWATCH_"];
+/// The same, whole.
+const RESERVED_NAMES: [&str; 8] =
+    ["BASH_ENV", "ENV", "HOME", "IFS", "SHELLOPTS", "PROMPT_COMMAND", "http_proxy", "https_proxy"];
+/// How keys begin that people have.
+const KEYS: [&str; 7] = ["sk-", "ghp_", "gho_", "github_pat_", "glpat-", "AKIA", "xoxb-"];
+
+/// Names that a process can have, that are not reserved, and no key in a value.
+fn check_env(field: &str, env: &BTreeMap<String, String>) -> Result<(), InvalidInput> {
+    let inner = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    for (name, value) in env {
+        let begins = name.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
+        if !begins || !name.bytes().all(inner) {
+            let rule = "is no name of a variable";
+            let fix = "use letters, digits and '_', a letter in front";
+            return Err(InvalidInput::new(field, name, rule, fix));
+        }
+        let reserved = RESERVED.iter().any(|prefix| name.starts_with(prefix));
+        if reserved || RESERVED_NAMES.contains(&name.as_str()) {
+            let rule = "is reserved: it is ours to set, or makes programs run others";
+            return Err(InvalidInput::new(field, name, rule, "leave it away"));
+        }
+        let named = format!("{field}.{name}");
+        if KEYS.iter().any(|key| value.trim_start().starts_with(key)) {
+            let rule = "looks like a key, and the sandbox holds none";
+            let fix = "name the variable that holds it in spec.credential.variable";
+            return Err(InvalidInput::unshown(&named, rule, fix));
+        }
+        if value.contains('\0') {
+            return Err(InvalidInput::unshown(&named, "holds a NUL", "remove it"));
+        }
+    }
+    Ok(())
 }
 
 /// A command that can be started, and a prompt that has its place in it.
@@ -283,6 +342,11 @@ mod tests {
             ("{agent: custom, custom: {argv: [x], promptBy: File}}", "has no {prompt_file}"),
             ("{agent: custom, custom: {argv: [x, '{prompt}']}}", "say promptBy: Argument"),
             ("{agent: custom, custom: {argv: [x, '{prompt_file}']}}", "say promptBy: File"),
+            ("{agent: custom, custom: {argv: [x], env: {'A=B': c}}}", "no name of a variable"),
+            ("{agent: custom, custom: {argv: [x], env: {LD_PRELOAD: /x}}}", "reserved"),
+            ("{agent: custom, custom: {argv: [x], env: {A: ghp_canary}}}", "looks like a key"),
+            ("{toolchains: [{name: x, folder: /o, path: [../../etc]}]}", "leaves the toolchain"),
+            ("{toolchains: [{name: x, folder: rel}]}", "spec.toolchains[0].folder"),
             ("{modle: x}", "modle"),
             ("{model: [x]}", "model"),
             ("{credential: {kind: Key}}", "AnthropicKey"),

@@ -12,5 +12,6 @@ mod hostile;
 mod house;
 mod inputs;
 mod logins;
+mod objects;
 mod network;
 mod remotes;

@@ -1,0 +1,214 @@
+//! Objects in files: applied, asked for, deleted.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use crate::house::{House, Told, wait};
+
+mod bad;
+
+/// A user with a repository and nothing stored.
+struct Place {
+    house: House,
+    repository: PathBuf,
+}
+
+impl Place {
+    fn new() -> Self {
+        let house = House::new();
+        let repository = house.repository("repo", &[("package.json", "{}")]);
+        Self { house, repository }
+    }
+
+    /// A profile, a repository and tasks of these names, as a file.
+    fn file(&self, name: &str, tasks: &[&str]) -> PathBuf {
+        let agent = self.house.folder("agent").join("scripted-agent");
+        let head = "apiVersion: midwatch.dev/v1alpha1\n";
+        let mut text = format!(
+            "{head}kind: AgentProfile\nmetadata: {{name: scripted, labels: {{team: night}}}}\n\
+             spec: {{agent: custom, program: {}, custom: {{argv: [scripted-agent]}}, egress: none}}\n\
+             ---\n{head}kind: AgentRepository\nmetadata: {{name: repo}}\n\
+             spec: {{path: {}, checks: [{{run: test -e package.json}}]}}\n",
+            agent.display(),
+            self.repository.display()
+        );
+        for task in tasks {
+            text += &format!(
+                "---\n{head}kind: AgentTask\nmetadata: {{name: {task}}}\nspec:\n\
+                 \x20 goal: \"do: append package.json  \"\n\
+                 \x20 repository: {{name: repo}}\n  pipeline: quick\n  agent: scripted\n"
+            );
+        }
+        let path = self.house.folder("files").join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn midwatch(&self, words: &[&str]) -> Told {
+        self.house.midwatch(&self.repository, words)
+    }
+
+    fn apply(&self, path: &Path) -> Told {
+        self.midwatch(&["apply", "-f", path.to_str().unwrap()])
+    }
+
+    /// What a command prints for people, with something on its standard input.
+    fn text(&self, words: &[&str], stdin: &str) -> (Option<i32>, String) {
+        let program = env!("CARGO_BIN_EXE_midwatch");
+        let mut command = self.house.command(program, &self.repository);
+        command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut to = child.stdin.take().unwrap();
+        // A program that refuses early reads nothing: then the pipe is closed.
+        let _ = std::io::Write::write_all(&mut to, stdin.as_bytes());
+        drop(to);
+        let output = wait(child);
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    }
+}
+
+/// Kind, name and what became of each object.
+fn changes(told: &Told) -> Vec<(&str, &str, &str)> {
+    told.lines
+        .iter()
+        .filter(|line| line["type"] == "applied")
+        .map(|line| {
+            let field = |name: &str| line[name].as_str().unwrap();
+            (field("kind"), field("name"), field("change"))
+        })
+        .collect()
+}
+
+#[test]
+fn a_file_is_applied_once_and_its_tasks_are_done() {
+    let place = Place::new();
+    let file = place.file("all.yaml", &["one", "two"]);
+    let dry = place.midwatch(&["apply", "-f", file.to_str().unwrap(), "--dry-run"]);
+    assert_eq!((dry.code, changes(&dry).len()), (Some(0), 4), "{}", dry.stderr);
+    assert_eq!(place.midwatch(&["get", "one"]).code, Some(2), "a dry run makes nothing");
+    let told = place.apply(&file);
+    assert_eq!(told.code, Some(0), "{}", told.stderr);
+    let all = [
+        ("AgentProfile", "scripted", "created"),
+        ("AgentRepository", "repo", "created"),
+        ("AgentTask", "one", "created"),
+        ("AgentTask", "two", "created"),
+    ];
+    assert_eq!(changes(&told), all);
+    for task in ["one", "two"] {
+        place.midwatch(&["wait", task]).is_done();
+    }
+    // The base has moved on: what was written is the same, so it is the same task.
+    std::fs::write(place.repository.join("more"), "x").unwrap();
+    place.house.commit(&place.repository, "more");
+    let again = place.apply(&file);
+    assert_eq!(again.code, Some(0), "{}", again.stderr);
+    assert_eq!(changes(&again), all.map(|(kind, name, _)| (kind, name, "unchanged")));
+
+    // Another spec under the name of a task is refused with all that stands beside it.
+    let text = std::fs::read_to_string(&file).unwrap();
+    let other = text.replace("append package.json", "append other.json").replace("night", "day");
+    std::fs::write(&file, other).unwrap();
+    let refused = place.apply(&file);
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    for word in ["metadata.name 'one'", "immutable", "give another name", ":13:18:"] {
+        assert!(refused.stderr.contains(word), "no '{word}': {}", refused.stderr);
+    }
+    let (_, yaml) = place.text(&["get", "profile", "scripted", "-o", "yaml"], "");
+    assert!(yaml.contains("team: night"), "nothing of it was stored: {yaml}");
+
+    // What is printed is taken again, and a changed profile is configured.
+    let (code, said) = place.text(&["apply", "-f", "-"], &yaml);
+    assert_eq!((code, said.as_str()), (Some(0), "AgentProfile scripted unchanged\n"));
+    let (code, said) = place.text(&["apply", "-f", "-"], &yaml.replace("night", "day"));
+    assert_eq!((code, said.as_str()), (Some(0), "AgentProfile scripted configured\n"));
+    let (_, task) = place.text(&["get", "one", "-o", "yaml"], "");
+    assert!(task.contains("state: Done"), "{task}");
+    let (_, said) = place.text(&["apply", "-f", "-"], &task);
+    assert_eq!(said, "AgentTask one unchanged\n");
+
+    lists(&place);
+    deletes(&place);
+}
+
+fn lists(place: &Place) {
+    let (_, text) = place.text(&["get", "tasks", "--state", "done"], "");
+    let names: Vec<&str> = text.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(names.len(), 2, "{text}");
+    assert!(!text.contains('\x1b'), "no colour where nobody looks: {text:?}");
+    let (_, text) = place.text(&["get", "--state", "held"], "");
+    assert_eq!(text, "");
+    let (_, text) = place.text(&["get", "profiles"], "");
+    assert!(text.starts_with("scripted") && text.contains("custom"), "{text}");
+    let told = place.midwatch(&["get", "runs", "one"]);
+    assert!(told.lines.iter().any(|line| line["kind"] == "Agent"), "{:?}", told.lines);
+    let page = place.midwatch(&["get", "--limit", "1"]);
+    assert_eq!(page.lines.len(), 1, "{:?}", page.lines);
+    let (_, text) = place.text(&["completions", "names"], "");
+    assert_eq!(text.lines().count(), 2, "{text}");
+    for (words, word) in [
+        (&["get", "--state", "Hold"][..], "did you mean Held"),
+        (&["get", "pods", "x"], "KIND 'pods'"),
+        (&["get", "profile", "nobody"], "there is no AgentProfile 'nobody'"),
+        (&["get", "profile", "../x"], "name '../x'"),
+        (&["run", "x", "-o", "yaml"], "only for get and describe"),
+    ] {
+        let told = place.midwatch(words);
+        let json = told.stderr.contains(word);
+        let (code, _) = place.text(words, "");
+        assert!(json || words.contains(&"yaml"), "{words:?}: {}", told.stderr);
+        assert_eq!(code, Some(2), "{words:?}");
+    }
+}
+
+fn deletes(place: &Place) {
+    let hang = place.file("hang.yaml", &["hangs"]);
+    let text = std::fs::read_to_string(&hang).unwrap();
+    let text = text.replace("do: append package.json  ", "do: write new x\\ndo: hang");
+    std::fs::write(&hang, text.replace("night", "day")).unwrap();
+    let told = place.apply(&hang);
+    assert_eq!(told.code, Some(0), "{}", told.stderr);
+    let open = place.midwatch(&["delete", "hangs"]);
+    assert_eq!(open.code, Some(2), "{}", open.stderr);
+    assert!(open.stderr.contains("--cancel"), "{}", open.stderr);
+    let gone = place.midwatch(&["delete", "hangs", "--cancel"]);
+    assert_eq!(gone.code, Some(0), "{}", gone.stderr);
+    assert_eq!(place.midwatch(&["get", "hangs"]).code, Some(2));
+
+    let told = place.midwatch(&["delete", "one"]);
+    assert_eq!(told.code, Some(0), "{}", told.stderr);
+    let kept = told.lines[0]["kept"][0].as_str().unwrap();
+    assert!(kept.contains("midwatch/one"), "{kept}");
+    assert_eq!(place.midwatch(&["get", "one"]).code, Some(2));
+    assert!(!place.house.state().join("runs/one-checkout-1").exists(), "its logs are gone");
+    let branch = place.house.git(&place.repository, &["branch", "--list", "midwatch/one"]);
+    assert_eq!(branch.trim(), "midwatch/one", "its work is not");
+    for (kind, name) in [("profile", "scripted"), ("repository", "repo")] {
+        assert_eq!(place.midwatch(&["delete", kind, name]).code, Some(0));
+        assert_eq!(place.midwatch(&["delete", kind, name]).code, Some(2));
+    }
+}
+
+/// Everything is stored or nothing: one task that cannot be taken keeps the others out.
+#[test]
+fn one_task_that_cannot_be_taken_keeps_all_out() {
+    let place = Place::new();
+    let file = place.file("all.yaml", &["one", "two"]);
+    let text = std::fs::read_to_string(&file).unwrap();
+    let head = "apiVersion: midwatch.dev/v1alpha1\nkind: AgentTask\n";
+    let bad = format!(
+        "{text}---\n{head}metadata: {{name: three}}\nspec: {{goal: g, repository: {{name: repo}}, agent: scripted, base: nowhere}}\n"
+    );
+    std::fs::write(&file, bad).unwrap();
+    let told = place.apply(&file);
+    assert_eq!(told.code, Some(2), "{}", told.stderr);
+    assert!(
+        told.stderr.contains("nowhere") && told.stderr.contains("all.yaml:"),
+        "{}",
+        told.stderr
+    );
+    assert!(!place.house.state().join("midwatch.db").exists(), "nothing was begun");
+    std::fs::write(&file, text).unwrap();
+    assert_eq!(place.apply(&file).code, Some(0), "the control");
+    assert_eq!(place.midwatch(&["get"]).lines.len(), 2);
+}

@@ -12,6 +12,7 @@ mod hostile;
 mod house;
 mod inputs;
 mod logins;
+mod network;
 mod objects;
 mod network;
 mod remotes;

@@ -113,8 +113,11 @@ pub enum RemoteError {
     Git(GitError),
 }
 
+/// A part of what git says, and the error that it means.
+type Saying = (&'static str, fn(String) -> RemoteError);
+
 /// What git says (2.39 to 2.50, `LC_ALL=C`), and what that means.
-const SAYINGS: [(&str, fn(String) -> RemoteError); 17] = [
+const SAYINGS: [Saying; 17] = [
     ("could not read Username", RemoteError::NoCredential),
     ("could not read Password", RemoteError::NoCredential),
     ("Authentication failed", RemoteError::Authentication),

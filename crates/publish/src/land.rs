@@ -124,8 +124,9 @@ enum Target<'a> {
 
 fn remote(ground: &Ground) -> Result<Target<'_>, Trouble> {
     match &ground.home {
-        Home::Server(server) => Ok(Target::Server(server)),
-        Home::Checkout { remote: Some(Remote::Server(server)), .. } => Ok(Target::Server(server)),
+        Home::Server(server) | Home::Checkout { remote: Some(Remote::Server(server)), .. } => {
+            Ok(Target::Server(server))
+        }
         Home::Checkout { remote: Some(Remote::Local(path)), .. } => Ok(Target::Local(path)),
         Home::Checkout { remote: None, .. } => Err(Trouble::new(
             FailReason::PushRejected,

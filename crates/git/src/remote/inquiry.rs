@@ -15,7 +15,7 @@ use crate::push::refused;
 use crate::scratch::Scratch;
 
 /// How long an answer may take: somebody waits for it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The most that a list of refs may hold, in bytes: far above half a million.
 const LIST_CAP: u64 = 64 << 20;

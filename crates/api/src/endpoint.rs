@@ -66,11 +66,13 @@ pub enum Endpoint {
     BriefRead,
     /// Removes what is no longer needed.
     Collect,
+    /// Pauses everything, or lets it go on.
+    Pause,
 }
 
 impl Endpoint {
     /// Every one, in the order of the document.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Server,
         Self::OpenApi,
         Self::Shutdown,
@@ -91,6 +93,7 @@ impl Endpoint {
         Self::Brief,
         Self::BriefRead,
         Self::Collect,
+        Self::Pause,
     ];
 
     /// The method.
@@ -113,7 +116,8 @@ impl Endpoint {
             | Self::Open
             | Self::Apply
             | Self::BriefRead
-            | Self::Collect => Method::Post,
+            | Self::Collect
+            | Self::Pause => Method::Post,
             Self::DeleteTask | Self::DeleteObject => Method::Delete,
         }
     }
@@ -138,6 +142,7 @@ impl Endpoint {
             Self::Brief => "/v1/brief",
             Self::BriefRead => "/v1/brief/read",
             Self::Collect => "/v1/gc",
+            Self::Pause => "/v1/pause",
         }
     }
 
@@ -164,6 +169,7 @@ impl Endpoint {
             Self::Brief => "What happened since somebody looked last, and what waits",
             Self::BriefRead => "Says up to when a brief was read: the next one begins there",
             Self::Collect => "Removes what is no longer needed, or says what would go and why",
+            Self::Pause => "Stops all agents and lets no task begin, or lets everything go on",
         }
     }
 }

@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use crate::brief::{Brief, BriefQuery, BriefRead};
 use crate::control::{
     API_NUMBER, Applied, Apply, Command, DeleteTaskQuery, Deleted, EventsQuery, ListQuery,
-    ObjectView, OpenBody, Opened, Patch, PatchQuery, Refusal, ServerInfo, Submit, Submitted,
-    TaskPage, TaskView,
+    ObjectView, OpenBody, Opened, Patch, PatchQuery, PauseAll, PausedAll, Refusal, ServerInfo,
+    Submit, Submitted, TaskPage, TaskView,
 };
 use crate::endpoint::Endpoint;
 use crate::gc::{CollectOrder, Collection};
@@ -128,6 +128,9 @@ fn parts(endpoint: Endpoint, types: &mut SchemaGenerator) -> Parts {
         }
         Endpoint::BriefRead => {
             Parts { body: Some(types.subschema_for::<BriefRead>()), ..asked(types) }
+        }
+        Endpoint::Pause => {
+            Parts { body: Some(types.subschema_for::<PauseAll>()), ..told::<PausedAll>(types) }
         }
         Endpoint::Collect => {
             Parts { body: Some(types.subschema_for::<CollectOrder>()), ..told::<Collection>(types) }

@@ -11,7 +11,7 @@ use core::input::InvalidInput;
 
 use crate::object::{Object, ReadError, read_object};
 use crate::order::{CustomAgent, PromptBy};
-use crate::task::Egress;
+use crate::task::{Egress, QuestionPolicy};
 
 /// The kind's name.
 pub const KIND: &str = "AgentProfile";
@@ -55,9 +55,33 @@ pub struct ProfileSpec {
     /// Toolchains beside those that PATH names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub toolchains: Vec<ToolchainSpec>,
+    /// What becomes of questions that the agent asks: `ask` holds the task until somebody answers,
+    /// `proceed` (default) lets it decide.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub questions: Option<QuestionPolicy>,
+    /// Who works when this agent cannot: its login or limit does not let it, or its model does not
+    /// answer. At most 5, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fallback: Vec<FallbackSpec>,
     /// What each run may use up.
     pub limits: LimitsSpec,
 }
+
+/// Another agent, or another model of the same one.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct FallbackSpec {
+    /// A profile's or a built-in agent's name; default: this profile. Its own fallbacks are not
+    /// looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// The model; default: that profile's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+}
+
+/// The most fallbacks of a profile.
+const FALLBACKS: usize = 5;
 
 /// Where a credential is found. Never the credential.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -202,6 +226,13 @@ pub(crate) fn check(spec: &ProfileSpec) -> Result<(), InvalidInput> {
             }
         }
         check_env(&field("env"), env)?;
+    }
+    if spec.fallback.len() > FALLBACKS {
+        let (count, rule) = (spec.fallback.len().to_string(), "is more than 5");
+        return bad("fallback", &count, rule, "keep those that are likely to work");
+    }
+    if spec.fallback.iter().any(|one| one.profile.is_none() && one.model.is_none()) {
+        return bad("fallback", "", "names neither profile nor model", "give one of the two");
     }
     check_limits(&spec.limits)
 }
@@ -354,6 +385,9 @@ mod tests {
             ("{limits: {pids: -1}}", "pids"),
             ("{limits: {memoryMib: soon}}", "memoryMib"),
             ("{egress: open}", "egress"),
+            ("{questions: maybe}", "questions"),
+            ("{fallback: [{}]}", "spec.fallback"),
+            ("{fallback: [{modle: x}]}", "modle"),
         ] {
             let error = read_spec(spec).unwrap_err();
             assert!(error.contains(word), "{spec}: {error}");

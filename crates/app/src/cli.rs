@@ -11,6 +11,7 @@ use crate::output::{self, Format, Output, Terminal};
 use crate::problem::{Problem, exit};
 use signals::Signals;
 
+mod answer;
 mod apply;
 mod brief;
 mod completions;
@@ -26,7 +27,9 @@ mod get;
 mod goal;
 mod install_service;
 mod logs;
+mod message;
 mod open;
+mod pause;
 mod publish;
 mod reference;
 mod retry;
@@ -66,6 +69,9 @@ enum Verb {
     Open(open::Open),
     Approve(decide::Approve),
     Reject(decide::Reject),
+    Answer(answer::Answer),
+    Message(message::Message),
+    Pause(pause::Pause),
     Publish(publish::Publish),
     Resume(decide::Resume),
     Retry(retry::Retry),
@@ -235,7 +241,10 @@ impl Verb {
             Self::Open(open) => Some(&open.name),
             Self::Approve(approve) => Some(&approve.name),
             Self::Reject(reject) => Some(&reject.name),
-            Self::Resume(resume) => Some(&resume.name),
+            Self::Answer(answer) => Some(&answer.name),
+            Self::Message(message) => Some(&message.name),
+            Self::Pause(pause) => pause.name.as_deref(),
+            Self::Resume(resume) => resume.name.as_deref(),
             Self::Retry(retry) => Some(&retry.name),
             Self::Cancel(cancel) => Some(&cancel.name),
             Self::Publish(publish) => Some(&publish.name),
@@ -277,6 +286,9 @@ impl Verb {
             Self::Open(open) => block_on(context, open.carry_out(context)),
             Self::Approve(approve) => block_on(context, approve.carry_out(context)),
             Self::Reject(reject) => block_on(context, reject.carry_out(context)),
+            Self::Answer(answer) => block_on(context, answer.carry_out(context)),
+            Self::Message(message) => block_on(context, message.carry_out(context)),
+            Self::Pause(pause) => block_on(context, pause.carry_out(context)),
             Self::Resume(resume) => block_on(context, resume.carry_out(context)),
             Self::Retry(retry) => block_on(context, retry.carry_out(context)),
             Self::Cancel(cancel) => block_on(context, cancel.carry_out(context)),

@@ -9,7 +9,7 @@
 
 use midwatch_api::object::Object;
 use midwatch_api::pipeline::PipelineSpec;
-use midwatch_api::task::{AgentRef, Egress, QuestionPolicy, TaskOrder};
+use midwatch_api::task::{AgentRef, Egress, TaskOrder};
 use midwatch_core::id::{BranchName, TaskName};
 use secrecy::SecretString;
 
@@ -222,7 +222,7 @@ pub(crate) fn order(environment: &Environment, wanted: &Wanted) -> Result<Discov
             accept_missing: wanted.accept_missing.clone(),
             priority: wanted.given.priority,
             fallbacks: vec![],
-            questions: QuestionPolicy::default(),
+            questions: chosen.spec.questions.unwrap_or_default(),
             follows: None,
         };
         // The server does the same; here nothing is created yet, and no server started.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use midwatch_core::admit::{Limits, Observed};
 use midwatch_core::credentials::Credentials;
 use midwatch_core::decide::decide;
-use midwatch_core::event::{Action, ActionKey, Event, RunOrder, RunResult};
+use midwatch_core::event::{Action, ActionKey, Event, RunOrder, RunResult, RunWork};
 use midwatch_core::id::{RunName, TaskName};
 use midwatch_core::ports::{ActOnLand, ActOnRun, Clock, Store, Stored};
 use midwatch_core::task::{State, Task, TaskSpec, Wake};
@@ -312,6 +312,13 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
         }
         let mut credentials = self.credentials();
         learn(&mut credentials, before.clone(), events.iter());
+    }
+
+    /// Whether a run is the one that tries a credential for all: its answer is waited for.
+    pub fn is_probing(&self, task: &Task, order: &RunOrder) -> bool {
+        let RunWork::Agent(run) = &order.work else { return false };
+        let key = task.spec.credential_of(run.agent);
+        key.is_some_and(|key| self.credentials().standing(key).is_some())
     }
 
     pub(crate) fn credentials(&self) -> MutexGuard<'_, Credentials> {

@@ -120,6 +120,16 @@ impl StateFolder {
         Ok(id)
     }
 
+    /// Puts another secret in the place of a kept one: whole or not at all.
+    pub fn replace_credential(&self, id: &str, secret: &str) -> Result<(), FolderError> {
+        let path = self.credential(id);
+        let beside = path.with_extension("new");
+        let _ = std::fs::remove_file(&beside);
+        write_private(&beside, secret.as_bytes())
+            .and_then(|()| std::fs::rename(&beside, &path))
+            .map_err(|error| io_at(&path, error))
+    }
+
     /// Keeps the login at a git server. There is one for each URL, the newest: a token that was
     /// renewed serves the tasks that are open, too. Returns its id.
     pub fn keep_login(&self, url: &str, login: &str) -> Result<String, FolderError> {

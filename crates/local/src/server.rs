@@ -29,7 +29,9 @@ mod collect;
 mod delete;
 mod drive;
 mod follow;
+mod followed;
 mod shared;
+mod switch;
 
 pub use follow::Line;
 use shared::SharedStore;
@@ -143,6 +145,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             point: settings.point,
         };
         let engine = Engine::load(ports)?;
+        engine.pause(switch::read(&folder));
         let shown = broadcast::Sender::new(SHOWN_KEPT);
         let keeping = Mutex::new(());
         // Before anything is stored, so that the clean-up sees every change.
@@ -183,6 +186,10 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
                 StreamEvent::Checkpoint { number } => {
                     Some(Event::CheckpointSeen { run, epoch, number: *number })
                 }
+                // Tokens came back: its credential works, and others need not wait for its end.
+                StreamEvent::Usage { output_tokens: 1.., .. } => {
+                    Some(Event::ModelAnswered { run, epoch })
+                }
                 StreamEvent::Phase { .. }
                 | StreamEvent::Text { .. }
                 | StreamEvent::Tool { .. }
@@ -216,6 +223,8 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         };
         match event {
             Event::SessionKnown { session, .. } => task.session_of(order) != Some(session.as_str()),
+            // Worth storing only while somebody waits for it.
+            Event::ModelAnswered { .. } => self.engine.is_probing(&task, order),
             Event::CheckpointSeen { number, epoch, .. } => {
                 let saved = task.checkpoints_saved.get(epoch).is_some_and(|last| last >= number);
                 let seen =
@@ -229,7 +238,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
     /// Takes an order. It is durable when this returns.
     pub fn submit(&self, submit: Submit) -> Result<Submitted, Refusal> {
         let _keeping = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
-        let order = self.keep(&submit)?;
+        let order = self.followed(self.keep(&submit)?)?;
         let kept = order.kept_ids().map(ToOwned::to_owned).collect();
         let taken = self.take(submit.name.as_deref(), order);
         // Refused, or attached to a task that is over.
@@ -357,12 +366,25 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         let name = TaskName::parse(name).map_err(refused)?;
         let (decided, by) = match command {
             Command::Cancel { by } => (Decided::Cancel, by),
-            Command::Approve { commit, by } => {
+            Command::Approve { commit, plan, by } => {
                 let commit = commit.map(|commit| CommitId::parse(&commit)).transpose();
-                (Decided::Approve(commit.map_err(refused)?.map(Seen::Commit)), by)
+                let seen = commit.map_err(refused)?.map(Seen::Commit);
+                (Decided::Approve(seen.or(plan.map(Seen::Plan))), by)
             }
             Command::Reject { feedback, by } => (Decided::Reject(feedback), by),
-            Command::Resume { by } => (Decided::Resume, by),
+            Command::Resume { by, secret } => {
+                if let Some(secret) = secret {
+                    self.renew_credential(&name, &secret)?;
+                }
+                (Decided::Resume, by)
+            }
+            Command::Pause { by } => (Decided::Pause, by),
+            Command::Answer { question, choice, by } => (Decided::Answer { question, choice }, by),
+            Command::Message { text, by } => {
+                midwatch_api::task::check_goal(&text)
+                    .map_err(|error| refused(error.of("message")))?;
+                (Decided::Message(text), by)
+            }
         };
         self.engine.command(&name, decided, &by).map_err(|error| match &error {
             CommandError::NotOpen

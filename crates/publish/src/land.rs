@@ -102,8 +102,15 @@ fn landed(
     Ok(Event::Landed(ReadBack { branch: branch.clone(), commit, target }))
 }
 
+/// Where the branch was set last, by this task or by the newest before it in its chain.
 fn recorded(ground: &Ground) -> Result<Option<CommitId>, Trouble> {
-    Ok(ground.mirror.work_ref(&ground.name("landed", "branch"))?)
+    for task in ground.job.chain.iter().chain([&ground.job.task]).rev() {
+        let name = format!("refs/midwatch/landed/{task}/branch");
+        if let Some(there) = ground.mirror.work_ref(&name)? {
+            return Ok(Some(there));
+        }
+    }
+    Ok(None)
 }
 
 /// Only what went through import may leave, and only for the task that it was imported for.

@@ -103,6 +103,8 @@ impl<P: Places> Act<LandAction> for Publisher<P> {
 /// What an action needs to know of its task.
 pub(crate) struct Job {
     pub(crate) task: TaskName,
+    /// The tasks that this one goes on from, the first one first.
+    pub(crate) chain: Vec<TaskName>,
     pub(crate) base: CommitId,
     /// The message of commits that have none of their own: the goal's first line.
     pub(crate) subject: String,
@@ -115,6 +117,7 @@ impl Job {
         let subject = task.spec.goal.lines().find(|line| !line.trim().is_empty());
         Self {
             task: task.spec.name.clone(),
+            chain: task.spec.follows.as_ref().map(|it| it.chain.clone()).unwrap_or_default(),
             base: task.spec.base.clone(),
             subject: sanitised(subject.unwrap_or_default().as_bytes(), "Change made by Midwatch"),
             checks: task.spec.checks.clone(),
@@ -168,9 +171,11 @@ impl Ground {
     /// Every commit of this task that `work` keeps: bundles of its later runs may stand on them.
     pub(crate) fn known(&self) -> Result<Vec<CommitId>, GitError> {
         let mut known = Vec::new();
-        for kind in ["import", "rescue", "checkpoint"] {
-            let prefix = format!("refs/midwatch/{kind}/{}/", self.job.task);
-            known.extend(self.mirror.work_refs(&prefix)?.into_iter().map(|(_, id)| id));
+        for task in self.job.chain.iter().chain([&self.job.task]) {
+            for kind in ["import", "rescue", "checkpoint"] {
+                let prefix = format!("refs/midwatch/{kind}/{task}/");
+                known.extend(self.mirror.work_refs(&prefix)?.into_iter().map(|(_, id)| id));
+            }
         }
         known.sort();
         known.dedup();

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
 use midwatch_api::brief::{Brief, BriefQuery, BriefRead};
-use midwatch_api::control::Refusal;
+use midwatch_api::control::{PauseAll, PausedAll, Refusal};
 use midwatch_api::gc::{CollectOrder, Collection};
 
 use crate::answer::Refused;
@@ -26,6 +26,19 @@ pub trait Records: Send + Sync + 'static {
         &self,
         order: CollectOrder,
     ) -> impl Future<Output = Result<Collection, Refusal>> + Send;
+
+    /// Stops all agents and lets no task begin, or lets everything go on.
+    fn pause_all(
+        &self,
+        switch: PauseAll,
+    ) -> impl Future<Output = Result<PausedAll, Refusal>> + Send;
+}
+
+pub(crate) async fn pause<R: Records>(
+    State(records): State<Arc<R>>,
+    body: Result<Json<PauseAll>, JsonRejection>,
+) -> Result<Json<PausedAll>, Refused> {
+    Ok(Json(records.pause_all(body?.0).await?))
 }
 
 pub(crate) async fn brief<R: Records>(

@@ -70,6 +70,7 @@ fn handler<D: Desk + Records>(endpoint: Endpoint) -> MethodRouter<Arc<D>> {
         Endpoint::Brief => get(records::brief::<D>),
         Endpoint::BriefRead => post(records::read::<D>),
         Endpoint::Collect => post(records::collect::<D>),
+        Endpoint::Pause => post(records::pause::<D>),
     }
 }
 

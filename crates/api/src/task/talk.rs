@@ -32,35 +32,53 @@ impl From<QuestionPolicy> for Questions {
     }
 }
 
-/// The task before a follow-up, as it stood when it was over. Made by the server.
+/// The task before a follow-up. The client names it; the server fills in how it stood when it
+/// was over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FollowsRef {
     /// Its name.
     pub task: String,
     /// Its goal.
+    #[serde(default)]
     pub goal: String,
     /// Its newest commit: imported, else saved.
+    #[serde(default)]
     pub start: Option<String>,
     /// Its conversations.
+    #[serde(default)]
     pub sessions: BTreeMap<String, String>,
     /// Every task of the chain, the first one first: HOME is that one's, and bundles may stand on
     /// commits of any of them.
+    #[serde(default)]
     pub chain: Vec<String>,
+}
+
+impl FollowsRef {
+    /// Names a task to go on from.
+    pub fn of(task: &str) -> Self {
+        Self {
+            task: task.to_owned(),
+            goal: String::new(),
+            start: None,
+            sessions: BTreeMap::new(),
+            chain: vec![],
+        }
+    }
 }
 
 impl TryFrom<&FollowsRef> for Follows {
     type Error = InvalidInput;
 
     fn try_from(wanted: &FollowsRef) -> Result<Self, InvalidInput> {
-        for task in &wanted.chain {
-            TaskName::parse(task).map_err(|error| error.of("follows.chain"))?;
-        }
+        let chain = wanted.chain.iter().map(|task| TaskName::parse(task));
+        let chain = chain.collect::<Result<_, _>>().map_err(|e| e.of("follows.chain"))?;
         let start = wanted.start.as_deref().map(CommitId::parse).transpose();
         Ok(Self {
             task: TaskName::parse(&wanted.task).map_err(|error| error.of("follows.task"))?,
             goal: wanted.goal.clone(),
             start: start.map_err(|error| error.of("follows.start"))?,
+            chain,
             sessions: wanted.sessions.clone(),
         })
     }

@@ -1,8 +1,10 @@
 //! What people decide about a task: approve, reject, resume, cancel.
 
-use midwatch_api::control::{Command, Submit};
+use midwatch_api::control::{Command, PauseAll, Submit};
+use midwatch_core::reason::HoldReason;
 
-use super::Context;
+use super::pause::switch_all;
+use super::{Context, retry};
 use crate::client::Client;
 use crate::discover::server_login;
 use crate::environment::Environment;
@@ -23,6 +25,10 @@ pub(super) struct Approve {
     /// The full id of the commit that you looked at; without it, the one at hand
     #[arg(long, value_name = "COMMIT")]
     commit: Option<String>,
+
+    /// The first digits of the plan that you looked at, 8 at least; without it, the one at hand
+    #[arg(long, value_name = "DIGEST", conflicts_with = "commit")]
+    plan: Option<String>,
 }
 
 /// Sends a held change back with what to do instead, or ends the task
@@ -40,13 +46,20 @@ pub(super) struct Reject {
     feedback: String,
 }
 
-/// Lets a held task go on now: after a login, or before its limit resets
+/// Lets a held or paused task go on now: after a login, or before its limit resets
+///
+/// Where the task's key came from the environment, the key that is there now takes its place. All
+/// tasks that wait for the same login go on with it.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  midwatch resume fix-login")]
+#[command(after_help = "Examples:\n  midwatch resume fix-login\n  midwatch resume --all")]
 pub(super) struct Resume {
     /// The task
-    #[arg(value_name = "TASK")]
-    pub(super) name: String,
+    #[arg(value_name = "TASK", required_unless_present = "all")]
+    pub(super) name: Option<String>,
+
+    /// Everything that is paused, and whatever waits to begin
+    #[arg(long, conflicts_with = "name")]
+    all: bool,
 }
 
 /// Stops a task and saves what it did
@@ -66,7 +79,7 @@ pub(super) struct Cancel {
 impl Approve {
     pub(super) async fn carry_out(self, context: &Context) -> Result<u8, Problem> {
         let by = whoever(&context.environment);
-        let command = Command::Approve { commit: self.commit, by };
+        let command = Command::Approve { commit: self.commit, plan: self.plan, by };
         hand_over(context, &self.name, &command, "approved").await
     }
 }
@@ -81,9 +94,21 @@ impl Reject {
 
 impl Resume {
     pub(super) async fn carry_out(self, context: &Context) -> Result<u8, Problem> {
-        renew_login(context, &self.name).await?;
-        let command = Command::Resume { by: whoever(&context.environment) };
-        hand_over(context, &self.name, &command, "resumed").await
+        let by = whoever(&context.environment);
+        let Some(name) = self.name.filter(|_| !self.all) else {
+            return switch_all(context, &PauseAll { paused: false, by }).await;
+        };
+        renew_login(context, &name).await?;
+        let client = Client::new(&context.environment);
+        // A key that was rejected is replaced by the one that is in the environment now.
+        let rejected = client.get(&name).await?.result.reason.as_deref()
+            == Some(HoldReason::NeedsLogin.as_str());
+        let secret = if rejected {
+            retry::key_of_now(&context.environment, &client.order(&name).await?.agent)
+        } else {
+            None
+        };
+        hand_over(context, &name, &Command::Resume { by, secret }, "resumed").await
     }
 }
 
@@ -126,7 +151,7 @@ async fn renew_login(context: &Context, name: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-async fn hand_over(
+pub(super) async fn hand_over(
     context: &Context,
     name: &str,
     command: &Command,

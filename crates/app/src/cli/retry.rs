@@ -1,7 +1,7 @@
 //! `midwatch retry`: the same order under a new name.
 
-use midwatch_api::control::Submit;
-use midwatch_api::task::TaskOrder;
+use midwatch_api::control::{Secret, Submit};
+use midwatch_api::task::{AgentRef, CredentialRef, TaskOrder};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Context;
@@ -47,46 +47,75 @@ impl Retry {
                 "`midwatch demo` begins another",
             ));
         }
-        let (mut order, secret, missing) = with_login(&context.environment, order);
-        // The network that this machine is in now, which may be another than it was.
-        let network = proxy::find(&context.environment)?;
-        order.proxy = network.as_ref().map(|found| found.reference.clone());
-        let network = network.map(|found| found.secret);
-        let login = server_login::again(&context.environment, &order.repository);
-        for name in names(&self.name) {
-            if client.get(&name).await.is_ok() {
-                continue;
-            }
-            let submit = Submit {
-                name: Some(name.clone()),
-                order,
-                secret: secret.map(|secret| secret.expose_secret().to_owned()),
-                proxy: network.map(|secret| secret.expose_secret().to_owned()),
-                login: login.map(|login| login.handed_over()),
-            };
-            match (client.submit(&submit).await, missing) {
-                (Ok(_), _) => {}
-                // Without a login of now, the kept one was tried; it is gone, so what is missing
-                // is the login.
-                (Err(problem), Some(missing)) if problem.exit == exit::CANNOT => {
-                    return Err(missing);
-                }
-                (Err(problem), _) => return Err(problem),
-            }
-            if context.output.is_json() {
-                context.output.json(&client.get(&name).await?.result);
-            } else {
-                context.output.say_marked(
-                    Ink::Good,
-                    "retried:",
-                    &format!("`midwatch wait {name}` follows it"),
-                );
-                context.output.tell(&name);
-            }
+        if let Some(name) = again(context, &client, order, names(&self.name)).await? {
+            tell(context, &client, &name, "retried:").await?;
             return Ok(exit::FINE);
         }
         Err(Problem::usage("TASK", &self.name, "was retried too often", "submit the goal anew"))
     }
+}
+
+/// Submits an order of before again, with the login and the network of now, under the first of
+/// the names that is free; none when all are taken.
+pub(super) async fn again(
+    context: &Context,
+    client: &Client,
+    order: TaskOrder,
+    names: impl Iterator<Item = String>,
+) -> Result<Option<String>, Problem> {
+    let (mut order, secret, missing) = with_login(&context.environment, order);
+    // The network that this machine is in now, which may be another than it was.
+    let network = proxy::find(&context.environment)?;
+    order.proxy = network.as_ref().map(|found| found.reference.clone());
+    let network = network.map(|found| found.secret);
+    let login = server_login::again(&context.environment, &order.repository);
+    for name in names {
+        if client.get(&name).await.is_ok() {
+            continue;
+        }
+        let submit = Submit {
+            name: Some(name.clone()),
+            order,
+            secret: secret.map(|secret| secret.expose_secret().to_owned()),
+            proxy: network.map(|secret| secret.expose_secret().to_owned()),
+            login: login.map(|login| login.handed_over()),
+        };
+        match (client.submit(&submit).await, missing) {
+            (Ok(_), _) => {}
+            // Without a login of now, the kept one was tried; it is gone, so what is missing
+            // is the login.
+            (Err(problem), Some(missing)) if problem.exit == exit::CANNOT => {
+                return Err(missing);
+            }
+            (Err(problem), _) => return Err(problem),
+        }
+        return Ok(Some(name));
+    }
+    Ok(None)
+}
+
+/// Says what a submitted task is called.
+pub(super) async fn tell(
+    context: &Context,
+    client: &Client,
+    name: &str,
+    word: &str,
+) -> Result<(), Problem> {
+    if context.output.is_json() {
+        context.output.json(&client.get(name).await?.result);
+    } else {
+        let text = format!("`midwatch wait {name}` follows it");
+        context.output.say_marked(Ink::Good, word, &text);
+        context.output.tell(name);
+    }
+    Ok(())
+}
+
+/// The key that is in the environment now, for an agent whose key came from there.
+pub(super) fn key_of_now(environment: &Environment, agent: &AgentRef) -> Option<Secret> {
+    let CredentialRef::Stored { .. } = agent.credential else { return None };
+    let found = credential::again(environment, agent).ok()?;
+    found.secret.map(|secret| Secret(secret.expose_secret().to_owned()))
 }
 
 /// The order with the login as it is now, found as `run` finds it: a server forgets a key with

@@ -1,6 +1,7 @@
 //! Questions about all tasks together.
 
 use midwatch_api::brief::{Brief, BriefRead};
+use midwatch_api::control::{PauseAll, PausedAll};
 use midwatch_api::gc::{CollectOrder, Collection};
 
 use super::{Client, NO_BODY};
@@ -16,6 +17,11 @@ impl Client {
     /// Says that a brief was read.
     pub(crate) async fn brief_was_read(&self, until_ms: i64) -> Result<(), Problem> {
         self.ask("POST", "/v1/brief/read", Some(&BriefRead { until_ms })).await
+    }
+
+    /// Stops all agents and lets no task begin, or lets everything go on.
+    pub(crate) async fn pause_all(&self, switch: &PauseAll) -> Result<PausedAll, Problem> {
+        self.ask("POST", "/v1/pause", Some(switch)).await
     }
 
     /// Removes what is no longer needed, or says what would go.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use midwatch_api::brief::Brief;
-use midwatch_api::control::Refusal;
+use midwatch_api::control::{PauseAll, PausedAll, Refusal};
 use midwatch_api::gc::{CollectOrder, Collection};
 use midwatch_core::time::Time;
 use midwatch_web::Records;
@@ -21,6 +21,11 @@ impl Records for LocalDesk {
     async fn brief_was_read(&self, until_ms: i64) -> Result<(), Refusal> {
         self.touch().await;
         self.server.brief_was_read(Time(until_ms))
+    }
+
+    async fn pause_all(&self, switch: PauseAll) -> Result<PausedAll, Refusal> {
+        self.touch().await;
+        self.server.pause_all(&switch)
     }
 
     async fn collect(&self, order: CollectOrder) -> Result<Collection, Refusal> {

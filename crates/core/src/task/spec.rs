@@ -80,6 +80,8 @@ pub struct Follows {
     pub goal: String,
     /// Its newest commit: imported, else saved. Work begins there.
     pub start: Option<CommitId>,
+    /// Every task of the chain, the first one first, that one last. What they made is ours, too.
+    pub chain: Vec<TaskName>,
     /// Its conversations, as [`TaskSpec::session_key`] names them.
     pub sessions: BTreeMap<String, String>,
 }

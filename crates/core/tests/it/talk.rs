@@ -188,6 +188,7 @@ fn a_follow_up_goes_on_from_the_work_before_in_its_conversation() {
         task: midwatch_core::id::TaskName::parse("before").unwrap(),
         goal: "the first goal".to_owned(),
         start: Some(commit(500)),
+        chain: vec![],
         sessions: [("implement".to_owned(), "earlier".to_owned())].into(),
     };
     let ordered = TaskSpec { follows: Some(Box::new(follows)), ..spec("picr") };

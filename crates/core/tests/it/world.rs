@@ -107,7 +107,8 @@ pub(crate) fn any_spec(choose: &mut impl Choose) -> TaskSpec {
         let start = choose.of(&[Some(commit(888_888)), None]);
         let sessions = [("implement".to_owned(), "earlier".to_owned())].into();
         let goal = "what was before".to_owned();
-        spec.follows = Some(Box::new(Follows { task, goal, start, sessions }));
+        let chain = vec![task.clone()];
+        spec.follows = Some(Box::new(Follows { task, goal, start, chain, sessions }));
     }
     spec
 }

@@ -1,7 +1,7 @@
 //! Questions about all tasks together, as they reach the desk.
 
 use midwatch_api::brief::Brief;
-use midwatch_api::control::Refusal;
+use midwatch_api::control::{PauseAll, PausedAll, Refusal};
 use midwatch_api::gc::{CollectOrder, Collection};
 use midwatch_web::Records;
 
@@ -17,6 +17,11 @@ impl Records for Clerk {
     async fn brief_was_read(&self, until_ms: i64) -> Result<(), Refusal> {
         self.note(format!("read {until_ms}"));
         Ok(())
+    }
+
+    async fn pause_all(&self, switch: PauseAll) -> Result<PausedAll, Refusal> {
+        self.note(format!("pause {} {}", switch.paused, switch.by));
+        Ok(PausedAll { paused_by: switch.paused.then_some(switch.by), tasks: vec![] })
     }
 
     async fn collect(&self, order: CollectOrder) -> Result<Collection, Refusal> {
@@ -43,11 +48,13 @@ async fn they_are_read_within_bounds() {
         ("POST", "/v1/brief/read", r#"{"untilMs":7}"#, 200),
         ("POST", "/v1/gc", r#"{"dryRun":true,"ageSeconds":60}"#, 200),
         ("POST", "/v1/gc", "{}", 200),
+        ("POST", "/v1/pause", r#"{"paused":true,"by":"me"}"#, 200),
     ] {
         let (status, body) = ask(socket, method, path, body).await;
         assert_eq!(status, expected, "{method} {path}: {body}");
     }
-    let asked = ["brief Some(5)", "read 7", "collect true Some(60)", "collect false None"];
+    let asked =
+        ["brief Some(5)", "read 7", "collect true Some(60)", "collect false None", "pause true me"];
     assert_eq!(world.clerk.asked(), asked);
 }
 

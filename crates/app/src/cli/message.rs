@@ -1,0 +1,89 @@
+//! `midwatch message`: says something to an agent, while it works or after.
+
+use midwatch_api::control::Command;
+use midwatch_api::task::FollowsRef;
+
+use super::decide::{hand_over, whoever};
+use super::{Context, goal, retry};
+use crate::client::Client;
+use crate::problem::{Problem, exit};
+
+/// How many follow-ups of one task get a name.
+const MOST: u32 = 1000;
+
+/// Says something to the agent of a task
+///
+/// A task that goes on hears it when its step ends; one that is held with a question or a change
+/// goes on with it at once. What is over stays as it is: a follow-up called NAME-f2, NAME-f3 and
+/// so on goes on from its work, on the same branch and in the same conversation.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  midwatch message fix-login \"keep the old name as an alias\"\n  midwatch message fix-login --file review.md"
+)]
+pub(crate) struct Message {
+    /// The task
+    #[arg(value_name = "TASK")]
+    pub(super) name: String,
+
+    /// What to say
+    #[arg(value_name = "TEXT")]
+    text: Option<std::ffi::OsString>,
+
+    /// Read it from a file, - for standard input
+    #[arg(long, value_name = "FILE")]
+    file: Option<std::path::PathBuf>,
+}
+
+impl Message {
+    pub(super) async fn carry_out(self, context: &Context) -> Result<u8, Problem> {
+        let text = goal::read(&context.environment, self.text.as_deref(), self.file.as_deref())?;
+        let client = Client::new(&context.environment);
+        if client.get(&self.name).await?.ended_ms.is_none() {
+            let command = Command::Message { text, by: whoever(&context.environment) };
+            return hand_over(context, &self.name, &command, "told").await;
+        }
+        let mut order = client.order(&self.name).await?;
+        order.goal = text;
+        order.follows = Some(Box::new(FollowsRef::of(&self.name)));
+        let Some(name) = retry::again(context, &client, order, names(&self.name)).await? else {
+            let fix = "submit the goal anew";
+            return Err(Problem::usage("TASK", &self.name, "has too many follow-ups", fix));
+        };
+        retry::tell(context, &client, &name, "goes on:").await?;
+        Ok(exit::FINE)
+    }
+}
+
+/// The names that a follow-up may get, in order. Names have 63 characters at most.
+fn names(of: &str) -> impl Iterator<Item = String> {
+    let stem = stem(of);
+    (2..MOST).map(move |number| {
+        let suffix = format!("-f{number}");
+        let kept: String = stem.chars().take(63 - suffix.len()).collect();
+        format!("{}{suffix}", kept.trim_end_matches('-'))
+    })
+}
+
+/// The name without the mark of an earlier follow-up.
+fn stem(name: &str) -> &str {
+    match name.rsplit_once("-f") {
+        Some((stem, number))
+            if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) =>
+        {
+            stem
+        }
+        Some(_) | None => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::stem;
+
+    #[test]
+    fn follow_ups_of_follow_ups_count_on() {
+        assert_eq!(stem("fix-login"), "fix-login");
+        assert_eq!(stem("fix-login-f2"), "fix-login");
+        assert_eq!(stem("a-fix"), "a-fix");
+    }
+}

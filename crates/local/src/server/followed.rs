@@ -1,0 +1,76 @@
+//! Follow-ups and new keys. What is over stays as it is: a follow-up is a task of its own that
+//! goes on from the work, the branch and the conversations of another.
+
+use midwatch_api::control::{Refusal, Secret};
+use midwatch_api::task::{CredentialRef, FollowsRef, TaskOrder};
+use midwatch_core::id::TaskName;
+use midwatch_core::input::InvalidInput;
+use midwatch_core::landing::Imported;
+use midwatch_core::ports::ActOnLand;
+use midwatch_core::task::{State, Task};
+
+use super::{Server, internal, refused};
+use crate::access::Access;
+
+impl<A: Access, L: ActOnLand> Server<A, L> {
+    /// An order with what the server knows of the task that it goes on from. The same order gives
+    /// the same: what is over does not change.
+    pub(super) fn followed(&self, mut order: TaskOrder) -> Result<TaskOrder, Refusal> {
+        let Some(wanted) = &order.follows else { return Ok(order) };
+        let row = self.row(&wanted.task)?;
+        let spec = row.order.to_spec(&row.name).map_err(refused)?;
+        let events = self.store.events(&row.name, 0).map_err(|error| internal(&error))?;
+        let task = Task::replay(spec, events.iter().map(|stored| &stored.event))
+            .map_err(|error| internal(&error))?;
+        if !matches!(task.state, State::Ended(_)) {
+            return Err(refused(InvalidInput::new(
+                "follows",
+                &row.name,
+                &format!("is not over: it is {}", task.state.as_str()),
+                "say it to the task itself",
+            )));
+        }
+        let same = order.repository == row.order.repository && order.base == row.order.base;
+        if !same {
+            return Err(refused(InvalidInput::new(
+                "follows",
+                &row.name,
+                "is a task of another repository or base",
+                "a follow-up goes on from the same base",
+            )));
+        }
+        let imported = task.imported.as_ref().map(Imported::commit);
+        // Saved work stands on what was imported, where there is both.
+        let start = task.resume_from.as_ref().or(imported);
+        let mut chain = row.order.follows.map(|before| before.chain).unwrap_or_default();
+        chain.push(row.name.clone());
+        order.branch = Some(task.spec.branch.as_str().to_owned());
+        order.follows = Some(Box::new(FollowsRef {
+            task: row.name,
+            goal: task.spec.goal.clone(),
+            start: start.map(|commit| commit.as_str().to_owned()),
+            sessions: task.sessions.clone(),
+            chain,
+        }));
+        Ok(order)
+    }
+
+    /// Puts a key in the place of one that was rejected: every task that names it gets it.
+    pub(super) fn renew_credential(&self, name: &TaskName, key: &Secret) -> Result<(), Refusal> {
+        let order = self.row(name.as_str())?.order;
+        let stored = order.workers().find_map(|worker| match &worker.credential {
+            CredentialRef::Stored { id, .. } => Some(id.as_str()),
+            CredentialRef::None
+            | CredentialRef::ClaudeLogin { .. }
+            | CredentialRef::CodexLogin { .. } => None,
+        });
+        let Some(id) = stored else {
+            return Err(refused(InvalidInput::unshown(
+                "secret",
+                "is not what the task's login is made of",
+                "log in with the agent's own command, then resume",
+            )));
+        };
+        self.folder.replace_credential(id, &key.0).map_err(|error| internal(&error))
+    }
+}

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub mod base;
+
 /// The version of [`Order`] and of the report. An old runner may finish beside a new server.
 pub const ORDER_VERSION: u32 = 1;
 

@@ -15,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 
 use midwatch_core::id::CommitId;
 
-use crate::command::Git;
+use crate::command::{Git, Input};
 use crate::error::GitError;
 use crate::inspect::{CommitTree, lock_hash};
 use crate::refs;
@@ -48,6 +48,7 @@ impl Mirror {
         let stores = [mirror.upstream(), mirror.work()];
         if stores.iter().all(|store| store.join(DONE).exists()) {
             mirror.sweep_once();
+            mirror.distrust_other_boots()?;
             return Ok(mirror);
         }
         let _locked = mirror.lock()?;
@@ -125,9 +126,16 @@ impl Mirror {
         self.sha256
     }
 
-    /// Whether a commit is in `upstream`, kept by a ref.
+    /// Whether a commit is in `upstream`, kept by a ref. A ref alone would not do: it may have
+    /// come to the disk before its pack did.
     pub fn has_upstream(&self, commit: &CommitId) -> Result<bool, GitError> {
-        Ok(self.read(&self.upstream(), &fetch::base_ref(commit))?.as_ref() == Some(commit))
+        let said = self
+            .git
+            .at(&self.upstream(), "cat-file")
+            .arg("--batch-check=%(objectname) %(objecttype)")
+            .stdin(Input::Bytes(format!("{}\n", fetch::base_ref(commit)).into_bytes()))
+            .text()?;
+        Ok(said.trim_end() == format!("{commit} commit"))
     }
 
     /// Whether an object is in either store.

@@ -211,6 +211,19 @@ pub fn hex(bytes: &[u8]) -> String {
 
 /// Writes a file that appears whole or not at all, durable when this returns, 0600.
 pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let (file, temporary, parent) = write_beside(path, bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    File::open(parent)?.sync_all()
+}
+
+/// The same for what is of no use after a power loss: it may be empty then.
+pub(crate) fn write_private_for_this_boot(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let (_, temporary, _) = write_beside(path, bytes)?;
+    fs::rename(&temporary, path)
+}
+
+fn write_beside<'a>(path: &'a Path, bytes: &[u8]) -> io::Result<(File, PathBuf, &'a Path)> {
     let parent = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
     name.push(".new");
@@ -219,9 +232,7 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file =
         fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(&temporary)?;
     file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    File::open(parent)?.sync_all()
+    Ok((file, temporary, parent))
 }
 
 fn make(path: &Path, mode: u32) -> Result<(), FolderError> {

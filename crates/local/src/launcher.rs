@@ -16,6 +16,7 @@ use midwatch_core::task::Task;
 use tokio::sync::mpsc;
 
 use crate::access::Access;
+use crate::bases;
 use crate::folder::StateFolder;
 use crate::reserve::Reserve;
 use crate::segment::Stream;
@@ -236,7 +237,7 @@ impl<A: Access> Launcher<A> {
             RunWork::Checkout { commit } => {
                 let base = self.folder.base(&task.spec.repository, commit.as_str());
                 touch(&base);
-                base.is_dir().then(|| ended(order, RunResult::BaseReady))
+                bases::is_usable(&base).then(|| ended(order, RunResult::BaseReady))
             }
             RunWork::Setup { .. } => {
                 let row = self.store.row(task.spec.name.as_str()).ok().flatten();

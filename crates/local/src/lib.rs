@@ -9,6 +9,7 @@
 //! reads their reports.
 
 pub mod access;
+mod bases;
 pub mod brief;
 pub mod folder;
 pub mod launcher;

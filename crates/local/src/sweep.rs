@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use midwatch_api::order::base::durable_file;
 use midwatch_core::event::{Event, RunWork};
 use midwatch_core::id::{Epoch, RunName, TaskName};
 use midwatch_core::task::Task;
@@ -177,6 +178,10 @@ pub fn trim(folder: &StateFolder, used: &BTreeSet<PathBuf>, cap: u64) -> io::Res
         }
         // By way of the trash: nobody may find half a base.
         crate::retain::Trash::of(folder).take(&old.path)?;
+        match fs::remove_file(durable_file(&old.path)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
         total -= old.bytes;
         freed += old.bytes;
     }

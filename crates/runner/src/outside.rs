@@ -19,6 +19,7 @@ use midwatch_api::report::{Ending, IDENTITY_FILE, REPORT_FILE, Report, out_folde
 use rustix::fs::Mode;
 
 mod agent;
+mod bases;
 mod capture;
 mod check;
 mod checkout;
@@ -90,11 +91,11 @@ pub fn run(folder: &Path) -> i32 {
     if let Err(error) = identity::write(&door) {
         return complain(&format!("writing who we are: {error}"));
     }
-    let report = match orders::read(&folder) {
-        Ok(order) => carry_out(&order, &folder, &door, began),
-        Err(refused) => summary::of_refusal(refused.addressee, refused.why),
+    let (report, again) = match orders::read(&folder) {
+        Ok(order) => (carry_out(&order, &folder, &door, began), can_be_made_again(&order.work)),
+        Err(refused) => (summary::of_refusal(refused.addressee, refused.why), false),
     };
-    match write(&door, &report) {
+    match write(&door, &report, again) {
         Ok(()) => REPORTED,
         Err(error) => complain(&format!("writing the report: {error}")),
     }
@@ -109,8 +110,22 @@ fn only_one(folder: &Path) -> std::io::Result<File> {
     Ok(lock)
 }
 
-fn write(door: &Door, report: &Report) -> std::io::Result<()> {
-    door.write_whole(REPORT_FILE, &serde_json::to_vec_pretty(report)?)
+/// Whether a run whose report a power loss takes is simply carried out once more. The server
+/// stores what a report says as soon as it is there.
+fn can_be_made_again(work: &Work) -> bool {
+    match work {
+        Work::Checkout { .. } | Work::Check { .. } => true,
+        Work::Setup { .. } | Work::Agent { .. } | Work::Rescue { .. } => false,
+    }
+}
+
+fn write(door: &Door, report: &Report, again: bool) -> std::io::Result<()> {
+    let bytes = serde_json::to_vec_pretty(report)?;
+    if again {
+        door.write_for_this_boot(REPORT_FILE, &bytes)
+    } else {
+        door.write_whole(REPORT_FILE, &bytes)
+    }
 }
 
 #[expect(clippy::print_stderr, reason = "without a folder there is nowhere else to say it")]

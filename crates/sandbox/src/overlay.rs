@@ -11,6 +11,9 @@ use thiserror::Error;
 /// The kernel reads at most a page of options.
 const MOST_OPTIONS: usize = 4095;
 
+/// Since Linux 5.10 (Documentation/filesystems/overlayfs.rst, "Volatile mount").
+const VOLATILE: &str = ",volatile";
+
 /// Why an overlay was not mounted. The caller then falls back to a copy, and says so.
 #[derive(Debug, Error)]
 pub enum OverlayError {
@@ -23,6 +26,17 @@ pub enum OverlayError {
     /// The kernel, or the file system of the upper folder, has no overlays for users.
     #[error("overlay: {0} (the kernel has overlays for users since 5.11)")]
     Mount(io::Error),
+}
+
+/// What becomes of what is written through an overlay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// Somebody wants it later. Taking the overlay down brings the whole file system below it to
+    /// the disk.
+    Kept,
+    /// It goes with the overlay. Nothing is brought to the disk, and `fsync` inside does nothing:
+    /// after a power loss the upper folder is worth nothing.
+    ThrownAway,
 }
 
 /// The options of one overlay. `userxattr` is what makes it possible for a user.
@@ -41,7 +55,7 @@ pub fn options(lowers: &[PathBuf], upper: &Path, work: &Path) -> Result<OsString
     escape(upper, &mut text);
     text.extend(b",workdir=");
     escape(work, &mut text);
-    if text.len() > MOST_OPTIONS {
+    if text.len() + VOLATILE.len() > MOST_OPTIONS {
         return Err(OverlayError::TooLong(text.len()));
     }
     Ok(OsString::from_vec(text))
@@ -63,8 +77,25 @@ pub fn mount(
     upper: &Path,
     work: &Path,
     target: &Path,
+    written: Written,
 ) -> Result<(), OverlayError> {
-    let options = options(lowers, upper, work)?;
+    let plain = options(lowers, upper, work)?;
+    match written {
+        Written::Kept => mount_with(plain, target),
+        Written::ThrownAway => {
+            let mut quick = plain.clone();
+            quick.push(VOLATILE);
+            // A kernel or a file system that refuses it says so in no other way; what is wrong
+            // with the rest of the options is said again below.
+            mount_with(quick, target).or_else(|_| {
+                let _ = clear_work(work);
+                mount_with(plain, target)
+            })
+        }
+    }
+}
+
+fn mount_with(options: OsString, target: &Path) -> Result<(), OverlayError> {
     let options = CString::new(options.into_vec())
         .map_err(|_| OverlayError::Mount(io::ErrorKind::InvalidInput.into()))?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV;
@@ -72,20 +103,34 @@ pub fn mount(
         .map_err(|error| OverlayError::Mount(error.into()))
 }
 
-/// Removes what the kernel leaves in a work folder: one folder without any permission, on
-/// which an ordinary recursive removal fails.
+/// Removes what the kernel leaves in a work folder: folders without any permission, on which an
+/// ordinary recursive removal fails. Among them is the mark of an overlay whose writes were to be
+/// thrown away: with it there, no other can be mounted.
 pub fn clear_work(work: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
     for name in ["work", "index"] {
         let inner = work.join(name);
         match std::fs::symlink_metadata(&inner) {
             Ok(meta) if meta.is_dir() => {
-                std::fs::set_permissions(&inner, std::fs::Permissions::from_mode(0o700))?;
+                open_up(&inner)?;
                 std::fs::remove_dir_all(&inner)?;
             }
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Gives the folders of a work folder, which nobody but the kernel has written to, to their
+/// owner.
+fn open_up(folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))?;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            open_up(&entry.path())?;
         }
     }
     Ok(())

@@ -21,7 +21,7 @@ use crate::etc;
 use crate::hidden::{self, Blanks};
 use crate::init::InitArgs;
 use crate::layer::Layer;
-use crate::overlay::{self, OverlayError};
+use crate::overlay::{self, OverlayError, Written};
 use crate::policy::{INSIDE_EXE, Mount, Policy, PolicyError};
 use crate::prelude::{Entered, PreludeError};
 use crate::seccomp;
@@ -210,7 +210,7 @@ fn on_this_host(entered: &mut Entered, policy: &Policy) -> Result<Policy, SpawnE
                     lowers.iter().map(|lower| entered.stage.resolve(lower)).collect();
                 let (upper, work) = (entered.stage.resolve(upper), entered.stage.resolve(work));
                 let source = entered.stage.place(true)?;
-                overlay::mount(&lowers, &upper, &work, &source)?;
+                overlay::mount(&lowers, &upper, &work, &source, Written::Kept)?;
                 *mount = Mount::Bind { source, target: target.clone(), writable: true };
             }
             Mount::Tmpfs { .. } | Mount::Dir { .. } | Mount::Symlink { .. } => {}

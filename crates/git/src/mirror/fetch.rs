@@ -35,9 +35,12 @@ pub(crate) fn strict_but_for_the_past() -> String {
     format!("--strict={}", excused.join(","))
 }
 
+/// Where the refs that keep fetched commits are.
+pub(super) const BASES: &str = "refs/midwatch/base";
+
 /// The ref that keeps a fetched commit.
 pub(super) fn base_ref(commit: &CommitId) -> String {
-    format!("refs/midwatch/base/{commit}")
+    format!("{BASES}/{commit}")
 }
 
 impl Mirror {
@@ -52,7 +55,12 @@ impl Mirror {
         let ours = read_shallow(&upstream)?;
         let mut asked = Revisions::wanted([commit]);
         if theirs.is_empty() && ours.is_empty() {
-            asked = asked.without(self.common_with(from)?);
+            let common = self.common_with(from).or_else(|_| {
+                // After a power loss, a ref may be there without its pack.
+                self.forget_broken_bases()?;
+                self.common_with(from)
+            });
+            asked = asked.without(common?);
         } else {
             // Marked before the objects come, or the strict check misses their parents. Marked
             // too much after a crash only hides history, and the next fetch mends it.
@@ -163,8 +171,7 @@ impl Mirror {
 
     /// Commits that we keep and the other repository has too.
     pub(crate) fn common_with(&self, from: &Checkout) -> Result<BTreeSet<String>, GitError> {
-        let kept =
-            refs::list(self.git().at(&self.upstream(), "for-each-ref"), "refs/midwatch/base")?;
+        let kept = refs::list(self.git().at(&self.upstream(), "for-each-ref"), BASES)?;
         if kept.is_empty() {
             return Ok(BTreeSet::new());
         }

@@ -183,3 +183,48 @@ fn a_damaged_base_is_found_before_anything_stands_on_it() {
     std::fs::write(&pack, &bad).unwrap();
     sandbox.mirror.check_fetched().unwrap();
 }
+
+#[test]
+fn what_a_power_loss_left_of_a_pack_is_fetched_again() {
+    let world = World::new();
+    let first = world.head(&world.repo());
+    let mirror = world.mirror();
+    mirror.fetch_local(&world.checkout(), &first).unwrap();
+    world.write("README", "two\n");
+    let second = world.commit("second");
+    mirror.fetch_local(&world.checkout(), &second).unwrap();
+    let marks = world.path().join("mirror/unchecked");
+    let packs = mirror.upstream().join("objects/pack");
+    let names = || -> Vec<_> {
+        std::fs::read_dir(&marks).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+    };
+    assert_eq!(names().len(), 2);
+    // The control: in the boot that wrote it, a pack is not looked at before an import.
+    let damaged = packs.join(&names()[0]);
+    let good = std::fs::read(&damaged).unwrap();
+    std::fs::remove_file(&damaged).unwrap();
+    std::fs::write(&damaged, &good[..good.len() / 2]).unwrap();
+    world.mirror();
+    assert!(damaged.exists());
+    for name in names() {
+        std::fs::write(marks.join(name), "").unwrap();
+    }
+    let mirror = world.mirror();
+    assert!(!damaged.exists() && names().is_empty(), "the whole one is checked, the other gone");
+    let both = [&first, &second];
+    assert!(both.iter().any(|commit| !mirror.has_upstream(commit).unwrap()));
+    for commit in both {
+        mirror.fetch_local(&world.checkout(), commit).unwrap();
+        assert!(mirror.has_upstream(commit).unwrap());
+    }
+    assert_eq!(history(&world, &mirror, &second), 2);
+    mirror.check_fetched().unwrap();
+
+    // Refs that came to the disk before their packs did.
+    for entry in std::fs::read_dir(&packs).unwrap() {
+        std::fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    assert!(!mirror.has_upstream(&second).unwrap());
+    mirror.fetch_local(&world.checkout(), &second).unwrap();
+    assert_eq!(history(&world, &mirror, &second), 2);
+}

@@ -7,22 +7,30 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::Stdio;
 
-use midwatch_api::order::{ORDER_FILE, Order};
+use midwatch_api::order::{ORDER_FILE, Order, Work};
 use midwatch_api::report::{IDENTITY_FILE, RunnerIdentity};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 
-use crate::folder::write_private;
+use crate::folder::{write_private, write_private_for_this_boot};
 
 /// What the runner itself prints; almost always empty.
 const RUNNER_LOG: &str = "runner.log";
 
-/// Writes the order; from then on the run may be started.
+/// Writes the order; from then on the run may be started. After a power loss the order of a run
+/// that had not begun is written again, and one that had begun is lost; but what an agent was
+/// told is wanted once more, to save its work.
 pub(super) fn write_order(folder: &Path, order: &Order) -> io::Result<()> {
     fs::create_dir_all(folder)?;
-    write_private(&folder.join(ORDER_FILE), &serde_json::to_vec_pretty(order)?)
+    let (path, bytes) = (folder.join(ORDER_FILE), serde_json::to_vec_pretty(order)?);
+    match &order.work {
+        Work::Agent { .. } => write_private(&path, &bytes),
+        Work::Checkout { .. } | Work::Setup { .. } | Work::Check { .. } | Work::Rescue { .. } => {
+            write_private_for_this_boot(&path, &bytes)
+        }
+    }
 }
 
 /// Starts a runner that nothing ties to this process.

@@ -14,6 +14,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::{Fault, Server};
 use crate::access::Access;
+use crate::bases;
 use crate::sweep::{Removable, SHARED_CAP, removable, remove, sweep_layers, trim};
 
 impl<A: Access, L: ActOnLand> Server<A, L> {
@@ -52,7 +53,8 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             &change.stored.event,
             Event::RunEnded { result: RunResult::BaseReady | RunResult::DepsReady { .. }, .. }
         );
-        if gone == Removable::Nothing && !grown {
+        let over = matches!(&change.stored.event, Event::Ended(_));
+        if gone == Removable::Nothing && !grown && !over {
             return;
         }
         let folder = self.folder.clone();
@@ -60,6 +62,10 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         let task = change.before.spec.name.clone();
         let done = tokio::task::spawn_blocking(move || {
             remove(&folder, &task, &gone);
+            if over && let Err(error) = bases::make_durable(&folder) {
+                // They count until the machine ends, and are made again after that.
+                tracing::warn!(%error, "bases could not be brought to the disk");
+            }
             if grown { trim(&folder, &used, SHARED_CAP).map(drop) } else { Ok(()) }
         });
         match done.await {

@@ -3,10 +3,13 @@
 use std::fs;
 use std::io::Write;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
 
 use super::git::{Git, GitError, is_id};
 use super::names::escaped;
+
+mod index;
+
+use index::{Index, IndexError};
 
 /// In `.git` of a base: written by the checkout and by nobody else, so that its time tells what
 /// is newer.
@@ -29,10 +32,15 @@ pub(super) enum CheckoutError {
     OtherHead { wanted: String, found: String },
     #[error("the tree on disk is not the commit's: {0}")]
     OtherTree(String),
+    #[error("the index: {0}")]
+    Index(#[from] IndexError),
 }
 
 /// Checks `commit` out at `folder`, whose `.git/objects/pack` holds its objects. `workers` 0
 /// means as many as cores.
+///
+/// The folder may hold the files and the index of another base of ours: then only what differs
+/// is written, by new files in the place of old ones.
 pub(super) fn make_base(folder: &Path, commit: &str, workers: u32) -> Result<(), CheckoutError> {
     if !is_id(commit) {
         return Err(CheckoutError::NotAnId(commit.to_owned()));
@@ -47,25 +55,19 @@ pub(super) fn make_base(folder: &Path, commit: &str, workers: u32) -> Result<(),
     let git = Git::new(&dir, folder);
     git.call(["checkout", "-q", "-f", "--detach", commit])
         .set(format!("checkout.workers={workers}"))
+        // The one that is read here.
+        .set("index.version=2")
         .output()?;
-    verify(&git, commit)?;
-    write(&dir.join(MARK), format!("{commit}\n").as_bytes())?;
-    settle(&git, &dir)
-}
-
-/// Files written in the same second as the index are read again by every `git status`, in every
-/// overlay. So the second is waited for and the index written once more.
-fn settle(git: &Git, dir: &Path) -> Result<(), CheckoutError> {
-    let index = dir.join("index");
-    let written = index.metadata().and_then(|meta| meta.modified()).map_err(at(&index))?;
-    let second = |time: SystemTime| {
-        time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
-    };
-    while second(SystemTime::now()) <= second(written) {
-        std::thread::sleep(Duration::from_millis(20));
+    let mut index = verify(&git, commit)?;
+    if index.settle(folder)? {
+        index.write()?;
+        // Once more by git itself, which puts the new sum at its end.
+        git.call(["update-index", "--force-write-index"])
+            .set("index.version=2")
+            .env("GIT_OPTIONAL_LOCKS", "1")
+            .output()?;
     }
-    git.call(["status", "--porcelain", "-uno"]).env("GIT_OPTIONAL_LOCKS", "1").output()?;
-    Ok(())
+    write(&dir.join(MARK), format!("{commit}\n").as_bytes())
 }
 
 /// Checks `commit` out at `workspace`, with the objects below `pack`.
@@ -84,25 +86,31 @@ pub(super) fn prepare(workspace: &Path, pack: &Path, commit: &str) -> Result<(),
     }
     let git = Git::new(&dir, workspace);
     git.call(["checkout", "-q", "-f", "--detach", commit]).output()?;
-    verify(&git, commit)
+    verify(&git, commit).map(drop)
 }
 
-/// HEAD is the commit, the index its tree, and every file of it is on disk.
-fn verify(git: &Git, commit: &str) -> Result<(), CheckoutError> {
-    let found = git.line(["rev-parse", "--verify", "HEAD"])?;
+/// HEAD is the commit, the index its tree, and every file of it is on disk. Answers the index.
+fn verify(git: &Git, commit: &str) -> Result<Index, CheckoutError> {
+    let head = git.dir().join("HEAD");
+    let found = fs::read_to_string(&head).map_err(at(&head))?;
+    let found = found.trim_end();
     if found != commit {
+        let found = escaped(found.as_bytes());
         return Err(CheckoutError::OtherHead { wanted: commit.to_owned(), found });
     }
     let wanted = git.line(["rev-parse", "--verify", &format!("{commit}^{{tree}}")])?;
-    let index = git.line(["write-tree"])?;
-    if index != wanted {
-        return Err(CheckoutError::OtherTree(format!("the index is tree {index}")));
+    let index = Index::read(&git.dir().join("index"), commit.len() / 2)?;
+    let tree = match index.tree() {
+        Some(tree) => tree,
+        None => git.line(["write-tree"])?,
+    };
+    if tree != wanted {
+        return Err(CheckoutError::OtherTree(format!("the index is tree {tree}")));
     }
-    let missing = git.call(["ls-files", "--deleted", "-z"]).output()?;
-    if let Some(first) = missing.split(|byte| *byte == 0).find(|path| !path.is_empty()) {
-        return Err(CheckoutError::OtherTree(format!("{} is missing", escaped(first))));
+    if let Some(missing) = index.missing(git.tree()) {
+        return Err(CheckoutError::OtherTree(format!("{} is missing", escaped(missing))));
     }
-    Ok(())
+    Ok(index)
 }
 
 /// What an agent's own git sees: no background work that would copy the base's packs up, and a

@@ -45,7 +45,7 @@ pub(super) fn carry_out(
     let upper = layer_of(work.workspace, ground);
     let home = Layer::new(work.home.to_owned());
     let kept_home = home.upper().exists();
-    let folders = Folders::make(ground, order, Some(work.workspace), upper, home)?;
+    let folders = Folders::make(ground, order, work.workspace, upper, home)?;
     let gateway = order.broker.as_ref().is_some_and(|door| door.gateway);
 
     let mut site = run.enter(ground)?;
@@ -122,8 +122,8 @@ pub(super) fn rescue(
     let order = run.order;
     let exclude = untracked(workspace);
     let upper = layer_of(workspace, ground);
-    let home = Layer::new(ground.folder.join("home"));
-    let folders = Folders::make(ground, order, Some(workspace), upper, home)?;
+    let home = Layer::thrown_away(ground.folder.join("home"));
+    let folders = Folders::make(ground, order, workspace, upper, home)?;
     let mut site = run.enter(ground)?;
     site.watched = vec![folders.out.clone()];
     let ended = (|| -> Result<Ending, Stopped> {

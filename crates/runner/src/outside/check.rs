@@ -20,9 +20,9 @@ pub(super) fn carry_out(
     command: &str,
 ) -> Result<Ending, Stopped> {
     let order = run.order;
-    let upper = Layer::new(ground.folder.join("upper"));
-    let home = Layer::new(ground.folder.join("home"));
-    let folders = Folders::make(ground, order, Some(workspace), upper, home)?;
+    let upper = Layer::thrown_away(ground.folder.join("upper"));
+    let home = Layer::thrown_away(ground.folder.join("home"));
+    let folders = Folders::make(ground, order, workspace, upper, home)?;
     let mut site = run.enter(ground)?;
     site.watched = vec![folders.upper.folder().to_owned(), folders.home.folder().to_owned()];
     let ended = (|| -> Result<Ending, Stopped> {

@@ -1,17 +1,24 @@
 //! Makes a base: packs hard-linked outside, the checkout inside, the result by rename.
+//!
+//! Nothing waits for the disk here. The base says which boot it was made in, and counts no longer
+//! than that until somebody has brought it to the disk ([`midwatch_api::order::base`]).
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use midwatch_api::order::base::{MADE_FILE, made_text};
 use midwatch_api::order::{Order, inside};
 use midwatch_api::report::Ending;
 
-use super::ground::{Failure, Ground, Layer, at, link_packs};
-use super::room::Room;
-use super::run::{Idle, Run, Stopped, internal, ours};
-use super::scene::Folders;
+use super::bases;
+use super::ground::{Failure, Ground, at, link_packs};
+use super::room::{INSIDE_FILE, Room};
+use super::run::{Idle, Run, Site, Stopped, internal, ours};
 use crate::inside_order::{InsideOrder, Job};
+
+/// HOME of a checkout: git is told to look for nothing there.
+const HOME_BYTES: u64 = 1 << 20;
 
 /// What the order says.
 pub(super) struct Checkout<'a> {
@@ -33,52 +40,75 @@ pub(super) fn carry_out(
     work: &Checkout<'_>,
 ) -> Result<Ending, Stopped> {
     let order = run.order;
-    if work.base.exists() {
+    let boot = bases::boot_id().map_err(at("reading the boot's name for", work.base))?;
+    let parent = ground.show_parent(work.base)?;
+    if bases::keep_or_set_aside(work.base, &boot).map_err(at("looking at", work.base))? {
         return Ok(Ending::Exited { code: 0 });
     }
-    let fresh = ground.show_parent(work.base)?.join(fresh_name(work.base, order));
+    let fresh = parent.join(fresh_name(work.base, order));
     super::folder::remove_tree(&fresh).map_err(at("removing", &fresh))?;
     let packs = fresh.join(".git/objects/pack");
     make_packs(ground, work.upstream, &fresh, &packs)?;
-    let upper = Layer::new(ground.folder.join("upper"));
-    let home = Layer::new(ground.folder.join("home"));
-    let folders = Folders::make(ground, order, None, upper, home)?;
+    ground.fresh("out")?;
 
     let mut site = run.enter(ground)?;
     site.watched = vec![fresh.clone()];
     // The linked packs are there already.
     site.fresh = false;
+    let target = site.entered.resolve(work.base);
+    bases::begin_from_another(&site.entered.resolve(&fresh), &target, &boot);
     run.phase("checkout");
-    let made = {
-        let home = folders.merge_home(&site.entered, &run.around)?;
-        let mut room = Room::new(order, &run.around);
-        folders.furnish_inside(&mut room, order);
-        room.write(&home.folder, inside::HOME).write(&fresh, inside::WORKSPACE);
-        // The packs are the upstream store's own files.
-        room.guard(&packs, Path::new(inside::WORKSPACE).join(".git/objects/pack"));
-        let job = InsideOrder {
-            forward: Vec::new(),
-            job: Job::Checkout {
-                folder: inside::WORKSPACE.into(),
-                commit: work.commit.to_owned(),
-                workers: work.workers,
-            },
-        };
-        run.inside(&mut site, &room.policy(), &job, Idle::Ignored)
-            .map(|watched| ours(run, &watched))
-    };
-    let resolved = (site.entered.resolve(&fresh), site.entered.resolve(work.base));
-    let mut made = made;
+    let mut made = check_out(run, &mut site, &fresh, &packs, work);
+    let resolved = site.entered.resolve(&fresh);
     if let Ok(Ending::Exited { code: 0 }) = made {
-        // A place to mount on, in every workspace of this base.
-        let hooks = resolved.0.join(".git/hooks");
-        let placed = fs::create_dir_all(&hooks).and_then(|()| place(&resolved.0, &resolved.1));
-        made = placed.map(|()| Ending::Exited { code: 0 }).map_err(|error| internal(&error));
+        let text = made_text(&boot, &order.run, order.epoch, std::process::id());
+        made = finish(&resolved, &target, &text)
+            .map(|()| Ending::Exited { code: 0 })
+            .map_err(|error| internal(&error));
     }
-    let _ = super::folder::remove_tree(&resolved.0);
-    let (upper, home) = (folders.upper.clone(), folders.home.clone());
-    folders.clear(&site.entered, &ground.folder, &[upper.folder(), home.folder()]);
+    let _ = super::folder::remove_tree(&resolved);
+    let folder = site.entered.resolve(&ground.folder);
+    let _ = fs::remove_file(folder.join(INSIDE_FILE));
+    let _ = fs::remove_dir(folder.join("stage"));
     Ok(made?)
+}
+
+/// The sandbox in which git makes the files: nothing of the host but the packs, and no layers
+/// to take down after it.
+fn check_out(
+    run: &mut Run<'_>,
+    site: &mut Site,
+    fresh: &Path,
+    packs: &Path,
+    work: &Checkout<'_>,
+) -> Result<Ending, Ending> {
+    let mut room = Room::bare(run.order, &run.around);
+    room.look(&run.order.folder.join(INSIDE_FILE), inside::ORDER);
+    room.empty(inside::HOME, HOME_BYTES).write(fresh, inside::WORKSPACE);
+    // The packs are the upstream store's own files.
+    room.guard(packs, Path::new(inside::WORKSPACE).join(".git/objects/pack"));
+    let job = InsideOrder {
+        forward: Vec::new(),
+        job: Job::Checkout {
+            folder: inside::WORKSPACE.into(),
+            commit: work.commit.to_owned(),
+            workers: work.workers,
+        },
+    };
+    run.inside(site, &room.policy(), &job, Idle::Ignored).map(|watched| ours(run, &watched))
+}
+
+/// Marks what was made and puts it in its place.
+fn finish(fresh: &Path, target: &Path, text: &str) -> io::Result<()> {
+    // A place to mount on, in every workspace of this base.
+    fs::create_dir_all(fresh.join(".git/hooks"))?;
+    let mark: PathBuf = fresh.join(MADE_FILE);
+    match fs::remove_file(&mark) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    fs::write(&mark, text)?;
+    place(fresh, target)
 }
 
 /// The name under which a result is made beside its place.

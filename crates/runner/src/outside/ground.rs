@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use midwatch_sandbox::overlay::Written;
 use midwatch_sandbox::prelude::SERVICE_UID;
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid};
 
@@ -45,32 +46,45 @@ pub(super) struct Ground {
 /// A writable layer: its upper folder and the kernel's scratch beside it, in a folder of its
 /// own, because both have to be on one mount. `copy` is used where there are no overlays.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Layer(PathBuf);
+pub(super) struct Layer {
+    folder: PathBuf,
+    written: Written,
+}
 
 impl Layer {
-    /// A layer kept in this folder.
+    /// A layer kept in this folder: an agent's work, what a cache is made of.
     pub(super) fn new(folder: PathBuf) -> Self {
-        Self(folder)
+        Self { folder, written: Written::Kept }
+    }
+
+    /// A layer that goes with its run, whatever is in it.
+    pub(super) fn thrown_away(folder: PathBuf) -> Self {
+        Self { folder, written: Written::ThrownAway }
+    }
+
+    /// What becomes of what is written to it.
+    pub(super) fn written(&self) -> Written {
+        self.written
     }
 
     /// The folder that holds it all.
     pub(super) fn folder(&self) -> &Path {
-        &self.0
+        &self.folder
     }
 
     /// Takes what is written.
     pub(super) fn upper(&self) -> PathBuf {
-        self.0.join("upper")
+        self.folder.join("upper")
     }
 
     /// The kernel's.
     pub(super) fn work(&self) -> PathBuf {
-        self.0.join("work")
+        self.folder.join("work")
     }
 
     /// All of it, where there are no overlays.
     pub(super) fn copy(&self) -> PathBuf {
-        self.0.join("copy")
+        self.folder.join("copy")
     }
 }
 
@@ -249,12 +263,32 @@ impl Door {
 
     /// Writes a file that appears whole or not at all, and stays through a power loss.
     pub(super) fn write_whole(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let fresh = format!("{name}.new");
-        let mut file = self.create(&fresh)?;
-        io::Write::write_all(&mut file, bytes)?;
-        file.sync_all()?;
-        rustix::fs::renameat(&self.0, fresh.as_str(), &self.0, name)?;
+        let fresh = self.write_fresh(name, bytes)?;
+        fresh.sync_all()?;
+        self.put_in_place(name)?;
         Ok(rustix::fs::fsync(&self.0)?)
+    }
+
+    /// The same, but after a power loss the file may be empty. That it was written stays.
+    pub(super) fn write_that(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.write_for_this_boot(name, bytes)?;
+        Ok(rustix::fs::fsync(&self.0)?)
+    }
+
+    /// The same for what is of no use after a power loss: it may be empty then, or not there.
+    pub(super) fn write_for_this_boot(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.write_fresh(name, bytes)?;
+        self.put_in_place(name)
+    }
+
+    fn write_fresh(&self, name: &str, bytes: &[u8]) -> io::Result<fs::File> {
+        let mut file = self.create(&format!("{name}.new"))?;
+        io::Write::write_all(&mut file, bytes)?;
+        Ok(file)
+    }
+
+    fn put_in_place(&self, name: &str) -> io::Result<()> {
+        Ok(rustix::fs::renameat(&self.0, format!("{name}.new"), &self.0, name)?)
     }
 }
 
@@ -270,6 +304,10 @@ mod tests {
         fs::write(folder.path().join("report.json.new"), b"half of an old attempt").unwrap();
         door.write_whole("report.json", b"two").unwrap();
         assert_eq!(fs::read(folder.path().join("report.json")).unwrap(), b"two");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        door.write_that("report.json", b"three").unwrap();
+        door.write_for_this_boot("report.json", b"4").unwrap();
+        assert_eq!(fs::read(folder.path().join("report.json")).unwrap(), b"4");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         assert!(door.has("report.json") && !door.has("stop"));
     }

@@ -15,7 +15,8 @@ pub(super) fn write(door: &Door) -> io::Result<()> {
         boot_id: fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned(),
     };
     let bytes = serde_json::to_vec_pretty(&identity).map_err(io::Error::other)?;
-    door.write_whole(IDENTITY_FILE, &bytes)
+    // After a power loss nobody looks for this process; only that there was one counts.
+    door.write_that(IDENTITY_FILE, &bytes)
 }
 
 /// Field 22 of a `stat` line. Field 2 is the program's name in parentheses and may itself hold

@@ -37,7 +37,7 @@ impl Merged {
         let resolved: Vec<PathBuf> = lowers.iter().map(|lower| entered.resolve(lower)).collect();
         let target = entered.resolve(at);
         let (upper, work) = (entered.resolve(&layer.upper()), entered.resolve(&layer.work()));
-        match overlay::mount(&resolved, &upper, &work, &target) {
+        match overlay::mount(&resolved, &upper, &work, &target, layer.written()) {
             Ok(()) => Ok(Self { folder: at.to_owned(), mounted: Some(target) }),
             // An upper layer of an earlier run means nothing without its overlay.
             Err(error) if !is_empty(&upper)? => Err(MergeError::Overlay(error)),

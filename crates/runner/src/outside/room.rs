@@ -28,13 +28,18 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// The toolchains, the CA bundle and the environment.
-    pub(super) fn new(order: &Order, around: &Surroundings) -> Self {
-        let mut room = Self {
+    /// The environment, and nothing beside the system.
+    pub(super) fn bare(order: &Order, around: &Surroundings) -> Self {
+        Self {
             mounts: Vec::new(),
             env: around.env.clone(),
             tmp_bytes: (order.limits.memory_bytes / 4).clamp(TMP_LEAST, TMP_MOST),
-        };
+        }
+    }
+
+    /// The toolchains, the CA bundle and the environment.
+    pub(super) fn new(order: &Order, around: &Surroundings) -> Self {
+        let mut room = Self::bare(order, around);
         for (outside, seen) in &around.toolchains {
             room.look(outside, seen);
         }
@@ -67,6 +72,12 @@ impl Room {
             target: target.into(),
             writable: true,
         });
+        self
+    }
+
+    /// An empty folder in memory.
+    pub(super) fn empty(&mut self, target: impl Into<PathBuf>, size_bytes: u64) -> &mut Self {
+        self.mounts.push(Mount::Tmpfs { target: target.into(), size_bytes });
         self
     }
 

@@ -48,38 +48,34 @@ pub(super) struct Folders {
 }
 
 impl Folders {
-    /// Makes them. `workspace` is none where a base is only being made.
+    /// Makes them.
     pub(super) fn make(
         ground: &mut Ground,
         order: &Order,
-        workspace: Option<&Workspace>,
+        workspace: &Workspace,
         upper: Layer,
         home: Layer,
     ) -> Result<Self, Failure> {
-        let mut lowers = Vec::new();
         let home_files = ground.fresh("home-files")?;
         let mut home_lowers = vec![home_files.clone()];
-        let mut base = PathBuf::new();
-        if let Some(workspace) = workspace {
-            if !workspace.base.join(".git").is_dir() {
-                return Err(format!("there is no base at {}", workspace.base.display()));
-            }
-            base.clone_from(&workspace.base);
-            ground.show(&workspace.base);
-            lowers.push(workspace.base.clone());
-            for deps in &workspace.deps {
-                ground.show(deps);
-                let parts = [(DEPS_WORKSPACE, &mut lowers), (DEPS_HOME, &mut home_lowers)];
-                for (name, list) in parts {
-                    let part = deps.join(name);
-                    if part.is_dir() {
-                        list.push(part);
-                    }
+        if !workspace.base.join(".git").is_dir() {
+            return Err(format!("there is no base at {}", workspace.base.display()));
+        }
+        let base = workspace.base.clone();
+        ground.show(&base);
+        let mut lowers = vec![base.clone()];
+        for deps in &workspace.deps {
+            ground.show(deps);
+            let parts = [(DEPS_WORKSPACE, &mut lowers), (DEPS_HOME, &mut home_lowers)];
+            for (name, list) in parts {
+                let part = deps.join(name);
+                if part.is_dir() {
+                    list.push(part);
                 }
             }
-            if let Some(commit) = &workspace.commit {
-                ground.show(&commit.pack);
-            }
+        }
+        if let Some(commit) = &workspace.commit {
+            ground.show(&commit.pack);
         }
         ground.layer(&upper)?;
         ground.layer(&home)?;

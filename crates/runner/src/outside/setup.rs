@@ -51,7 +51,7 @@ pub(super) fn carry_out(
     super::folder::remove_tree(&fresh).map_err(at("removing", &fresh))?;
     ground.make(&fresh)?;
     let places = Places {
-        prepared: Layer::new(fresh.join("prepared")),
+        prepared: Layer::thrown_away(fresh.join("prepared")),
         made: fresh.join("made"),
         fresh: fresh.clone(),
     };
@@ -63,7 +63,7 @@ pub(super) fn carry_out(
     }
     let upper = Layer::new(fresh.join("upper"));
     let home = Layer::new(fresh.join("home"));
-    let folders = Folders::make(ground, order, Some(work.workspace), upper, home)?;
+    let folders = Folders::make(ground, order, work.workspace, upper, home)?;
     let mut site = run.enter(ground)?;
     site.watched = vec![folders.upper.folder().to_owned(), folders.home.folder().to_owned()];
     let ended = install(run, &mut site, ground, &folders, &places, work);

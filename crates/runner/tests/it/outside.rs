@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "what could not run must not look as if it had")]
 
 mod agent;
+mod base;
 mod check;
 mod limits;
 mod place;

@@ -148,6 +148,10 @@ fn shared(place: &Place) -> Vec<String> {
     for repository in std::fs::read_dir(root.join("bases")).unwrap().flatten() {
         for base in std::fs::read_dir(repository.path()).unwrap() {
             let base = base.unwrap().path();
+            // The note beside a base that it is on the disk comes with the task's end, or later.
+            if base.extension().is_some_and(|extension| extension == "durable") {
+                continue;
+            }
             let files = std::fs::read_dir(&base).unwrap().count();
             found.push(format!("base with {files} entries"));
         }

@@ -21,6 +21,50 @@ fn a_base_is_clean_detached_and_its_index_settled() {
     assert_eq!(line(workspace, newer), "");
 }
 
+/// Seconds of a file's time, as the index has it and as the disk has it.
+fn seconds(workspace: &std::path::Path, file: &str) -> (String, String) {
+    let said = line(workspace, &format!("git ls-files --debug {file} | grep mtime"));
+    let index = said.trim().strip_prefix("mtime: ").unwrap().split(':').next().unwrap().to_owned();
+    (index, line(workspace, &format!("stat -c %Y {file}")))
+}
+
+#[test]
+fn no_later_change_of_a_base_can_hide_and_no_file_is_read_again() {
+    for hash in ["sha1", "sha256"] {
+        let world = World::of_format(hash);
+        let workspace = &world.places.workspace;
+        let status = "git status --porcelain";
+        let (index, disk) = seconds(workspace, "README.md");
+        assert_eq!(index, disk);
+        assert!(index < line(workspace, "stat -c %Y .git/index"), "older than the index");
+        sh(workspace, "git fsck --strict");
+        // As soon as can be, of the same size.
+        sh(workspace, "printf 'HELLO\nmore\n' > README.md");
+        assert_eq!(line(workspace, status), "M README.md");
+        // With its old time it looks like none: nothing but the time was looked at.
+        sh(workspace, &format!("touch -d @{disk} README.md"));
+        assert_eq!(line(workspace, status), "");
+        // The control: where a file is as new as the index, it is read.
+        sh(workspace, &format!("touch -d @{disk} .git/index"));
+        assert_eq!(line(workspace, status), "M README.md");
+    }
+}
+
+#[test]
+fn control_an_index_that_is_only_made_newer_hides_a_change() {
+    let world = World::new();
+    let workspace = &world.places.workspace;
+    // In the same second, which does not always succeed at once.
+    let hidden = (0..50).any(|_| {
+        let script = "rm -f README.md .git/index; git checkout -q -f HEAD -- .; \
+                      touch -d @$(($(stat -c %Y README.md) + 1)) .git/index; \
+                      printf 'HELLO\nmore\n' > README.md";
+        sh(workspace, script);
+        line(workspace, "git status --porcelain").is_empty()
+    });
+    assert!(hidden);
+}
+
 #[test]
 fn a_commit_is_put_on_top_from_its_own_pack() {
     let world = World::new();

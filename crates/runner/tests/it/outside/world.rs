@@ -122,6 +122,11 @@ impl World {
         }
     }
 
+    /// The source repository's folder.
+    pub(super) fn source(&self) -> &Path {
+        &self.source
+    }
+
     /// Commits files to the source repository and brings the upstream store up to date.
     pub(super) fn commit(&self, files: &[(&str, &str)]) -> String {
         for (name, text) in files {

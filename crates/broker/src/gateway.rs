@@ -48,8 +48,10 @@ const IDLE_KEPT: Duration = Duration::from_secs(50);
 /// How many unused connections to a provider are kept.
 const IDLE_CONNECTIONS: usize = 32;
 
-/// The largest read from a provider, and so the largest head of an answer, in bytes.
-const READ_MAX: usize = 64 << 10;
+/// The largest read from a provider, and so the largest head of an answer, in bytes. Each stream
+/// whose agent does not read holds as much (measured: 200 of them 20 MiB; with 64 KiB here and for
+/// heads 34 MiB, and no faster).
+const READ_MAX: usize = 32 << 10;
 
 /// Makes the client that dials providers.
 pub(crate) fn client(tls: ClientConfig, ways: Arc<Ways>) -> Client {

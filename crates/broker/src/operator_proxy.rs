@@ -69,6 +69,14 @@ impl OperatorProxy {
         server.as_ref().filter(|_| !self.exempt.covers(target))
     }
 
+    /// Where a tunnel to `host:port` is to be asked for, and with which words, which hold the
+    /// login; the answer comes before the tunnel's own bytes. `None` dials it straight.
+    pub fn tunnel_request(&self, target: &str) -> Option<(String, Zeroizing<String>)> {
+        let target = Target::parse(target, None).ok()?;
+        let server = self.server_for(&target, Speech::Tls)?;
+        Some((server.target.to_string(), server.request(&target)))
+    }
+
     pub(crate) fn unknown_names(&self) -> UnknownNames {
         self.unknown
     }
@@ -132,12 +140,7 @@ impl ProxyServer {
         Some(value)
     }
 
-    /// Asks for a tunnel on a fresh connection to it. Not a byte after its answer is read.
-    pub(crate) async fn open_tunnel(
-        &self,
-        stream: &mut TcpStream,
-        target: &Target,
-    ) -> Result<(), No> {
+    fn request(&self, target: &Target) -> Zeroizing<String> {
         let mut request = Zeroizing::new(format!(
             "CONNECT {target} HTTP/1.1\r\nhost: {target}\r\nproxy-connection: keep-alive\r\n"
         ));
@@ -147,10 +150,19 @@ impl ProxyServer {
             request.push_str("\r\n");
         }
         request.push_str("\r\n");
+        request
+    }
+
+    /// Asks for a tunnel on a fresh connection to it. Not a byte after its answer is read.
+    pub(crate) async fn open_tunnel(
+        &self,
+        stream: &mut TcpStream,
+        target: &Target,
+    ) -> Result<(), No> {
         let cut = |error: std::io::Error| {
             (RefusalReason::Unreachable, format!("the operator's proxy broke off: {error}"))
         };
-        stream.write_all(request.as_bytes()).await.map_err(cut)?;
+        stream.write_all(self.request(target).as_bytes()).await.map_err(cut)?;
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             if head.len() == ANSWER_MAX {

@@ -39,14 +39,7 @@ impl Open {
                     "give another",
                 )
             })?,
-            None => {
-                let repository = client.order(&self.name).await?.repository;
-                match repository.path() {
-                    Some(path) => beside(path, &self.name)?,
-                    // Of a repository on a server there is nothing here to be beside.
-                    None => context.environment.folder().join(&self.name),
-                }
-            }
+            None => usual(context, &client, &self.name).await?,
         };
         if folder.to_str().is_none() {
             return Err(Problem::usage(
@@ -86,6 +79,14 @@ fn umask() -> Option<u32> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("Umask:"))?;
     u32::from_str_radix(line.trim(), 8).ok()
+}
+
+/// Beside the repository; of one on a server there is nothing here to be beside.
+async fn usual(context: &Context, client: &Client, task: &str) -> Result<PathBuf, Problem> {
+    match client.order(task).await?.repository.path() {
+        Some(path) => beside(path, task),
+        None => Ok(context.environment.folder().join(task)),
+    }
 }
 
 fn beside(repository: &std::path::Path, task: &str) -> Result<PathBuf, Problem> {

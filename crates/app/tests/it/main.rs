@@ -14,5 +14,4 @@ mod inputs;
 mod logins;
 mod network;
 mod objects;
-mod network;
 mod remotes;

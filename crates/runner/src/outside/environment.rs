@@ -202,10 +202,9 @@ fn proxied(
         ("trustStorePassword", trust_store::PASSWORD),
     ];
     let trust = if trusts { trust } else { &[] };
-    let mut properties = properties.concat();
-    for (name, value) in trust {
-        properties.push_str(&format!("systemProp.javax.net.ssl.{name}={value}\n"));
-    }
+    let trusted =
+        trust.iter().map(|(name, value)| format!("systemProp.javax.net.ssl.{name}={value}\n"));
+    let properties: String = properties.into_iter().chain(trusted).collect();
     files.insert(".gradle/gradle.properties".into(), properties);
     if trusts {
         let flags = trust.iter().map(|(name, value)| format!("-Djavax.net.ssl.{name}={value}"));

@@ -13,8 +13,19 @@ use crate::environment::Environment;
 const KEPT: Duration = Duration::from_hours(24);
 
 /// Beginnings of variables that clients read.
-const VARIABLES: [&str; 9] =
-    ["npm_config_", "NPM_CONFIG_", "PIP_", "UV_", "GO", "CARGO_", "PYENV_", "PATH", "MAVEN_"];
+const VARIABLES: [&str; 11] = [
+    "npm_config_",
+    "NPM_CONFIG_",
+    "PIP_",
+    "UV_",
+    "GO",
+    "CARGO_",
+    "PYENV_",
+    "PATH",
+    "MAVEN_",
+    "HTTPS_PROXY",
+    "https_proxy",
+];
 
 /// Files that they read, below HOME or absolute.
 const FILES: [&str; 13] = [

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::tunnel::Tunnel;
 use super::{Clients, asking};
+use crate::discover::proxy;
 use crate::environment::Environment;
 
 /// The largest settings file that is read, in bytes.
@@ -150,7 +151,9 @@ fn try_look_up(
     let manifest =
         "[package]\nname = \"look-up\"\nversion = \"0.0.0\"\n[dependencies]\ncfg-if = \"1\"\n";
     std::fs::write(package.join("Cargo.toml"), manifest).ok()?;
-    let tunnel = Tunnel::open().ok()?;
+    // What is wrong with a proxy's address has been said by whoever dials.
+    let proxy = proxy::find(environment).ok().flatten().map(|found| found.proxy);
+    let tunnel = Tunnel::open(proxy).ok()?;
     let mut command = Command::new(cargo);
     environment.apply(&mut command);
     command

@@ -6,6 +6,8 @@ use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use midwatch_broker::OperatorProxy;
+
 /// The longest line of a request, in bytes, and the most of them.
 const LINE_MAX: u64 = 4096;
 const LINES_MAX: usize = 64;
@@ -20,7 +22,9 @@ pub(super) struct Tunnel {
 }
 
 impl Tunnel {
-    pub(super) fn open() -> io::Result<Self> {
+    /// Dials through the operator's own proxy where there is one.
+    pub(super) fn open(proxy: Option<OperatorProxy>) -> io::Result<Self> {
+        let proxy = Arc::new(proxy);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let port = listener.local_addr()?.port();
         let names = Names::default();
@@ -33,8 +37,8 @@ impl Tunnel {
                     return;
                 }
                 let Ok(client) = client else { continue };
-                let noted = Arc::clone(&noted);
-                std::thread::spawn(move || pass(&client, &noted));
+                let (noted, proxy) = (Arc::clone(&noted), Arc::clone(&proxy));
+                std::thread::spawn(move || pass(&client, &noted, proxy.as_ref().as_ref()));
             }
         });
         Ok(Self { port, names, closed })
@@ -58,7 +62,7 @@ impl Drop for Tunnel {
     }
 }
 
-fn pass(client: &TcpStream, names: &Names) -> Option<()> {
+fn pass(client: &TcpStream, names: &Names, proxy: Option<&OperatorProxy>) -> Option<()> {
     let mut reader = BufReader::new(client.try_clone().ok()?);
     let first = line(&mut reader)?;
     let target = first.strip_prefix("CONNECT ")?.split(' ').next()?.to_owned();
@@ -68,8 +72,19 @@ fn pass(client: &TcpStream, names: &Names) -> Option<()> {
         }
     }
     names.lock().unwrap_or_else(PoisonError::into_inner).insert(target.clone());
-    let server = TcpStream::connect(target.as_str()).ok()?;
-    (&*client).write_all(b"HTTP/1.1 200 OK\r\n\r\n").ok()?;
+    let server = match proxy.and_then(|proxy| proxy.tunnel_request(&target)) {
+        Some((address, request)) => {
+            let server = TcpStream::connect(address).ok()?;
+            // What it answers is the answer.
+            (&server).write_all(request.as_bytes()).ok()?;
+            server
+        }
+        None => {
+            let server = TcpStream::connect(target.as_str()).ok()?;
+            (&*client).write_all(b"HTTP/1.1 200 OK\r\n\r\n").ok()?;
+            server
+        }
+    };
     let (mut from, mut to) = (server.try_clone().ok()?, client.try_clone().ok()?);
     let back = std::thread::spawn(move || {
         let copied = io::copy(&mut from, &mut to);
@@ -86,4 +101,40 @@ fn line(reader: &mut impl io::BufRead) -> Option<String> {
     let mut text = String::new();
     io::Read::take(reader, LINE_MAX).read_line(&mut text).ok()?;
     text.ends_with('\n').then(|| text.trim_end().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use midwatch_broker::{ProxyServer, UnknownNames};
+
+    use super::*;
+
+    #[test]
+    fn an_operators_proxy_is_asked_with_its_login_and_answers_itself() {
+        let company = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = company.local_addr().unwrap();
+        let asked = std::thread::spawn(move || {
+            let (client, _) = company.accept().unwrap();
+            let mut reader = BufReader::new(client.try_clone().unwrap());
+            let mut lines = Vec::new();
+            while let Some(line) = line(&mut reader).filter(|line| !line.is_empty()) {
+                lines.push(line);
+            }
+            (&client).write_all(b"HTTP/1.1 200 Yes\r\n\r\nhello").unwrap();
+            lines
+        });
+        let server = ProxyServer::parse(&format!("http://u:p@{address}")).unwrap();
+        let proxy = OperatorProxy::new(Some(server), None, "", UnknownNames::Refused);
+        let tunnel = Tunnel::open(Some(proxy)).unwrap();
+        let client = TcpStream::connect((Ipv4Addr::LOCALHOST, tunnel.port())).unwrap();
+        (&client).write_all(b"CONNECT index.example:443 HTTP/1.1\r\n\r\n").unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        let mut answer = String::new();
+        io::Read::read_to_string(&mut &client, &mut answer).unwrap();
+        assert_eq!(answer, "HTTP/1.1 200 Yes\r\n\r\nhello");
+        let asked = asked.join().unwrap();
+        assert_eq!(asked[0], "CONNECT index.example:443 HTTP/1.1");
+        assert!(asked.contains(&"proxy-authorization: Basic dTpw".to_owned()), "{asked:?}");
+        assert_eq!(tunnel.names(), BTreeSet::from(["index.example:443".to_owned()]));
+    }
 }

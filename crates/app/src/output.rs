@@ -11,6 +11,7 @@ pub(crate) mod ending;
 pub(crate) mod escape;
 pub(crate) mod lines;
 pub(crate) mod live;
+pub(crate) mod narrow;
 pub(crate) mod quantity;
 pub(crate) mod wrap;
 

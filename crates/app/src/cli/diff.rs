@@ -5,7 +5,7 @@ use midwatch_web::PatchForm;
 
 use super::Context;
 use crate::client::Client;
-use crate::output::{Ink, Output, escape};
+use crate::output::{Ink, Output, escape, narrow};
 use crate::problem::{Problem, exit};
 
 /// Shows what a task changed against its base
@@ -34,22 +34,45 @@ impl Diff {
             context.output.json(&client.get(&self.name).await?.result);
         } else {
             for line in patch.text.lines() {
-                context.output.tell_painted(&painted(context.output, line));
+                tell(context.output, line);
             }
         }
         Ok(exit::FINE)
     }
 }
 
-/// A line of a patch in its colour. It is somebody's text: escaped first.
+/// A line of a patch in its colour, broken where a narrow terminal ends. It is somebody's text:
+/// escaped first.
+fn tell(output: Output, line: &str) {
+    // Tabs are as wide as they like: as spaces, what follows them is counted right.
+    let shown = match output.columns() {
+        Some(_) => escape::line(line).replace('\t', "    "),
+        None => escape::line(line),
+    };
+    let ink = ink(line);
+    for part in narrow::code(&shown, output.columns()) {
+        output.tell_painted(&match ink {
+            Some(ink) => output.paint(ink, &part),
+            None => part,
+        });
+    }
+}
+
+/// A whole line of a patch in its colour, escaped.
 pub(super) fn painted(output: Output, line: &str) -> String {
     let shown = escape::line(line);
-    let ink = match line.as_bytes() {
-        [b'+', b'+', b'+', ..] | [b'-', b'-', b'-', ..] => Ink::Strong,
-        [b'+', ..] => Ink::Good,
-        [b'-', ..] => Ink::Bad,
-        [b'@', b'@', ..] => Ink::Notable,
-        _ => return shown,
-    };
-    output.paint(ink, &shown)
+    match ink(line) {
+        Some(ink) => output.paint(ink, &shown),
+        None => shown,
+    }
+}
+
+fn ink(line: &str) -> Option<Ink> {
+    match line.as_bytes() {
+        [b'+', b'+', b'+', ..] | [b'-', b'-', b'-', ..] => Some(Ink::Strong),
+        [b'+', ..] => Some(Ink::Good),
+        [b'-', ..] => Some(Ink::Bad),
+        [b'@', b'@', ..] => Some(Ink::Notable),
+        _ => None,
+    }
 }

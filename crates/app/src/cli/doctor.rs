@@ -14,6 +14,7 @@ use crate::problem::{Problem, exit};
 mod agents;
 mod cache;
 mod login;
+mod night;
 
 /// Free bytes of the state folder's disk below which runs are likely to fail: a base, its
 /// dependencies and a workspace of an ordinary project take a few hundred MiB each.
@@ -24,11 +25,22 @@ const DISK_FLOOR: u64 = 2 << 30;
 /// Each login is tried by a tiny real call, which costs about a thousandth of a cent; the answer
 /// counts for an hour. Exit code 6 when something that every run needs is missing.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  midwatch doctor\n  midwatch doctor --offline")]
+#[command(
+    after_help = "Examples:\n  midwatch doctor\n  midwatch doctor --offline\n  midwatch doctor --night --tasks 50"
+)]
 pub(super) struct Doctor {
     /// Call no model
     #[arg(long)]
     offline: bool,
+
+    /// Before you leave: also disk for all tasks, the clock, tasks that wait for a limit or for
+    /// you, and the checks of this repository, run on HEAD in the sandbox
+    #[arg(long)]
+    night: bool,
+
+    /// How many tasks are going to run this night [default: those that are open, at least one]
+    #[arg(long, value_name = "COUNT", requires = "night", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    tasks: Option<u32>,
 }
 
 /// How good something is.
@@ -85,6 +97,12 @@ impl Doctor {
         rows.extend(agents::rows(environment, &folder, usable && !self.offline).await);
         let asked = environment.clone();
         rows.push(beside(move || network(&asked)).await?);
+        if self.night && usable {
+            // Checks need nobody to work as.
+            let stands = |row: &Row| row.health != Health::Missing || row.name == "agent";
+            let ready = rows.iter().all(stands);
+            rows.extend(night::rows(context, &folder, self.tasks, ready).await?);
+        }
         for row in &rows {
             show(context, row);
         }

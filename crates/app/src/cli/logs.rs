@@ -10,7 +10,7 @@ use midwatch_api::view::{LINE_VERSION, Progress, ProgressLine};
 use super::Context;
 use super::follow::{Interrupt, Told, finish, watch};
 use crate::client::Client;
-use crate::output::{Ink, escape, lines};
+use crate::output::{Ink, Output, escape, lines, narrow};
 use crate::problem::{Problem, exit};
 
 /// The end of each file that is shown, in bytes; the files themselves are named.
@@ -65,8 +65,11 @@ impl Logs {
 fn show(context: &Context, task: &str, run: &RunView) {
     let folder = Path::new(&run.folder);
     if !context.output.is_json() {
-        let title = format!("--- {} ({}) {}", run.run, run.kind, run.folder);
-        context.output.tell_painted(&context.output.paint(Ink::Faint, &escape::line(&title)));
+        let output = context.output;
+        let title = escape::line(&format!("--- {} ({}) {}", run.run, run.kind, run.folder));
+        for part in narrow::code(&title, output.columns()) {
+            output.tell_painted(&output.paint(Ink::Strong, &part));
+        }
     }
     // An agent's own stdout is its protocol: its events say the same in words.
     let events = folder.join(EVENTS_FILE);
@@ -96,10 +99,19 @@ fn said(context: &Context, task: &str, run: &str, path: &Path) {
         };
         if context.output.is_json() {
             context.output.json(&line);
-        } else if let Some(text) = whole(&line).or_else(|| lines::line(&line)) {
-            context.output.tell(&text);
+        } else if let Some(text) = whole(&line) {
+            let text = narrow::words(&escape::text(&text), context.output.columns());
+            context.output.tell_painted(&text);
+        } else if let Some(text) = lines::line(&line) {
+            one_line(context.output, &text);
         }
     }
+}
+
+/// A tool's call, or something as short: one line, however narrow the terminal is.
+fn one_line(output: Output, text: &str) {
+    let most = output.columns().unwrap_or(usize::MAX);
+    output.tell_painted(&output.paint(Ink::Faint, &escape::shortened(text, most)));
 }
 
 /// Text of an agent in full: here is the place for it.
@@ -117,7 +129,14 @@ fn printed(context: &Context, task: &str, run: &str, stream: &str, path: &Path) 
             "type": "log", "version": LINE_VERSION, "task": task, "seq": 0,
             "run": run, "stream": stream, "text": text,
         })),
-        Ok(text) => context.output.tell(text.trim_end_matches('\n')),
+        Ok(text) => {
+            let columns = context.output.columns();
+            for line in text.trim_end_matches('\n').lines() {
+                narrow::code(&escape::line(line), columns)
+                    .iter()
+                    .for_each(|part| context.output.tell_painted(part));
+            }
+        }
         Err(error) => missing(context, path, &error),
     }
 }

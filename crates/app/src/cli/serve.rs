@@ -12,6 +12,10 @@ use crate::client::build;
 use crate::problem::{Problem, exit};
 use crate::wire::{Exit, lock, run};
 
+pub(super) mod limits;
+
+use limits::Limits;
+
 /// The exit code of a server that found another one at work. Outside of the codes that commands
 /// end with, since only a client that started it looks at it.
 pub(crate) const ALREADY: u8 = 75;
@@ -22,12 +26,21 @@ const LOG_MAX: u64 = 16 << 20;
 ///
 /// Commands start one by themselves where none answers, so this is rarely needed. It logs JSON
 /// lines to server.log in the state folder; `MIDWATCH_LOG=debug` says more.
+///
+/// How much goes on at once is said by flags, else by server.toml in the state folder, with keys
+/// such as `concurrency = 8`, `perRepository = 4`, `perCredential = 2`, `taskDiskMib = 2048`,
+/// `taskMemoryMib = 1024`, `spareDiskMib = 512`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  midwatch serve")]
+#[command(
+    after_help = "Examples:\n  midwatch serve\n  midwatch serve --concurrency 8 --per-credential 4"
+)]
 pub(crate) struct Serve {
     /// End when nothing goes on and nobody asks
     #[arg(long, hide = true)]
     exit_when_idle: bool,
+
+    #[command(flatten)]
+    limits: Limits,
 }
 
 impl Serve {
@@ -49,6 +62,7 @@ impl Serve {
             let exit = if self.exit_when_idle { ALREADY } else { exit::INTERNAL };
             return Err(Problem { exit, ..problem });
         };
+        let limits = self.limits.over(&folder)?;
         log_to(&folder.log(), environment.text("MIDWATCH_LOG").unwrap_or("info"))?;
         let exit = if self.exit_when_idle {
             Exit::when_idle(environment.text("MIDWATCH_IDLE_SECONDS"))
@@ -60,7 +74,7 @@ impl Serve {
         };
         let runtime = tokio::runtime::Runtime::new();
         let runtime = runtime.map_err(|error| Problem::internal(error.to_string()))?;
-        let result = runtime.block_on(run(folder, build()?, exit));
+        let result = runtime.block_on(run(folder, build()?, exit, limits));
         if let Err(problem) = &result {
             tracing::error!(problem = problem.message, "server.failed");
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
+use midwatch_core::admit::Limits;
 use midwatch_local::folder::{FolderError, FolderLock, StateFolder};
 use midwatch_local::server::{Server, Settings};
 use midwatch_local::store::SqliteStore;
@@ -67,7 +68,12 @@ fn answers(folder: &StateFolder) -> bool {
 }
 
 /// Runs a server until its end. Whoever calls this holds the lock.
-pub(crate) async fn run(folder: StateFolder, build: String, exit: Exit) -> Result<(), Problem> {
+pub(crate) async fn run(
+    folder: StateFolder,
+    build: String,
+    exit: Exit,
+    limits: Limits,
+) -> Result<(), Problem> {
     let fault = |error: &dyn std::fmt::Display| Problem::internal(error.to_string());
     let store = Arc::new(SqliteStore::open(&folder.database()).map_err(|e| fault(&e))?);
     let git = Git::find()
@@ -81,6 +87,7 @@ pub(crate) async fn run(folder: StateFolder, build: String, exit: Exit) -> Resul
     let doors = Doors::new(folder.clone());
     // By way of /proc a program that was replaced on disk still starts itself.
     let mut settings = Settings::new(PathBuf::from("/proc/self/exe"));
+    settings.limits = limits;
     settings.point = super::crash::point;
     settings.saved = Some(Arc::new(Mirrors { git: git.clone() }));
     let (server, driven): (Arc<Local>, _) =

@@ -13,5 +13,7 @@ mod house;
 mod inputs;
 mod logins;
 mod network;
+mod night;
 mod objects;
+mod phone;
 mod remotes;

@@ -1,0 +1,252 @@
+//! Before somebody leaves for the night: room for all tasks, a clock that can be relied on, what
+//! waits, and the checks of this repository, really run on its base.
+
+use std::time::{Duration, SystemTime};
+
+use midwatch_api::control::{Asked, PAGE_MAX, Submit};
+use midwatch_api::order::CustomAgent;
+use midwatch_api::profile::{CredentialSpec, ProfileSpec};
+use midwatch_api::view::Progress;
+use midwatch_core::agent::CredentialKind;
+use midwatch_core::id::TaskName;
+use midwatch_local::folder::StateFolder;
+use secrecy::ExposeSecret as _;
+
+use super::super::decide::whoever;
+use super::super::run::suffix;
+use super::super::serve::limits;
+use super::{Context, Health, Row, beside};
+use crate::client::Client;
+use crate::discover::agent::Chosen;
+use crate::discover::{self, Given, Wanted};
+use crate::output::lines::verdict;
+use crate::problem::{Problem, exit};
+
+/// No clock of this program's time can be before it was written: 2026-01-01, seconds since 1970.
+const WRITTEN: u64 = 1_767_225_600;
+/// How far the newest file of ours may be ahead of the clock before the clock is doubted.
+const AHEAD: Duration = Duration::from_mins(5);
+/// Where systemd says that the clock was set by the network.
+const SYNCHRONISED: &str = "/run/systemd/timesync/synchronized";
+
+/// One row for each. Checks are run only when `ready`: nothing that every run needs is missing.
+pub(super) async fn rows(
+    context: &Context,
+    folder: &StateFolder,
+    tasks: Option<u32>,
+    ready: bool,
+) -> Result<Vec<Row>, Problem> {
+    let client = Client::new(&context.environment);
+    let waiting = waiting(&client).await?;
+    let tasks = tasks.unwrap_or(waiting.open).max(1);
+    let mut rows = vec![room(folder, tasks)?, clock(folder)];
+    rows.extend(waiting.rows);
+    if ready {
+        rows.extend(checks(context, &client).await?);
+    } else {
+        rows.push(Row::new("checks", Health::Notable, "not run: something is missing above"));
+    }
+    Ok(rows)
+}
+
+/// Disk for that many tasks, one after the other and as many at once as may be.
+fn room(folder: &StateFolder, tasks: u32) -> Result<Row, Problem> {
+    let limits = limits::of(folder)?;
+    let at_once = u64::from(tasks).min(limits.slots as u64);
+    // What runs needs its own room; of what is over a repository's objects and logs stay.
+    let stays = (limits.task_disk / 16).saturating_mul(u64::from(tasks));
+    let needed = limits.task_disk.saturating_mul(at_once) + limits.spare_disk + stays;
+    let Ok(found) = rustix::fs::statvfs(folder.root()) else {
+        return Ok(Row::new("disk for the night", Health::Notable, "cannot be measured"));
+    };
+    let free = found.f_bavail.saturating_mul(found.f_frsize);
+    let (free_gib, needed_gib) = (free >> 30, needed.div_ceil(1 << 30));
+    let text =
+        format!("{free_gib} GiB free, {needed_gib} needed for {tasks} tasks, {at_once} at once");
+    Ok(if free < needed {
+        Row::new("disk for the night", Health::Missing, text).with(
+            "free some, `midwatch gc` helps, or run fewer at once: concurrency in server.toml",
+        )
+    } else {
+        Row::new("disk for the night", Health::Good, text)
+    })
+}
+
+/// A clock that is neither before this program nor before its own files.
+fn clock(folder: &StateFolder) -> Row {
+    let now = SystemTime::now();
+    let seconds = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    if seconds < WRITTEN {
+        let row = Row::new("clock", Health::Missing, "it says a time before this program was made");
+        return row.with("set it: limits are held until a time that it must reach");
+    }
+    let written = [folder.database(), folder.log()]
+        .iter()
+        .filter_map(|path| std::fs::metadata(path).ok()?.modified().ok())
+        .max();
+    if let Some(written) = written
+        && written.duration_since(now).is_ok_and(|ahead| ahead > AHEAD)
+    {
+        let text = "it is behind what was written here before: it was set back";
+        return Row::new("clock", Health::Notable, text)
+            .with("set it, or wait until it has passed");
+    }
+    if std::path::Path::new(SYNCHRONISED).exists() {
+        return Row::new("clock", Health::Good, "set by the network");
+    }
+    Row::new("clock", Health::Good, "plausible; who sets it is not known here")
+}
+
+struct Waiting {
+    open: u32,
+    rows: Vec<Row>,
+}
+
+/// What is open, and what of it nobody will go on with this night.
+async fn waiting(client: &Client) -> Result<Waiting, Problem> {
+    let none = Waiting {
+        open: 0,
+        rows: vec![Row::new(
+            "quota",
+            Health::Good,
+            "no limit was met; providers tell of one when it is reached",
+        )],
+    };
+    if !client.knows_tasks() {
+        return Ok(none);
+    }
+    let states = ["Queued", "Running", "Held"].map(ToOwned::to_owned).to_vec();
+    let page = client.list(&Asked { limit: PAGE_MAX, after: None, states }).await?;
+    let held = |reason: &'static str| {
+        let of =
+            |task: &&midwatch_api::control::TaskView| task.result.reason.as_deref() == Some(reason);
+        page.tasks.iter().filter(of).collect::<Vec<_>>()
+    };
+    let mut rows = Vec::new();
+    let limited = held("CredentialCoolingDown");
+    match limited.first() {
+        None => rows.extend(none.rows),
+        Some(first) => {
+            let text = format!("{} tasks wait for a reset: {}", limited.len(), first.explain);
+            rows.push(Row::new("quota", Health::Notable, text));
+        }
+    }
+    for (reason, what) in [
+        ("Approval", "wait for your approval"),
+        ("Question", "wait for your answer"),
+        ("NeedsLogin", "wait for a login"),
+    ] {
+        let held = held(reason);
+        if let Some(first) = held.first() {
+            let name = first.result.task.clone().unwrap_or_default();
+            let text = format!("{} tasks {what}, such as {name}", held.len());
+            let row = Row::new("waiting", Health::Notable, text);
+            rows.push(row.with(format!("`midwatch explain {name}`")));
+        }
+    }
+    Ok(Waiting { open: u32::try_from(page.tasks.len()).unwrap_or(u32::MAX), rows })
+}
+
+/// Runs setup and checks of this repository on HEAD, by a task whose agent does nothing: what is
+/// found is kept for the tasks of the night.
+async fn checks(context: &Context, client: &Client) -> Result<Vec<Row>, Problem> {
+    let environment = context.environment.clone();
+    let wanted = wanted(&context.environment)?;
+    let name = wanted.name.as_str().to_owned();
+    let found = beside(move || discover::order(&environment, &wanted)).await?;
+    let found = match found {
+        Ok(found) => found,
+        Err(problem) => {
+            let text = format!("not run: {}", problem.message);
+            let row = Row::new("checks", Health::Notable, text);
+            return Ok(vec![row.with("run it in a repository, to have its checks tried")]);
+        }
+    };
+    let shown = |secret: secrecy::SecretString| secret.expose_secret().to_owned();
+    let submit = Submit {
+        name: Some(name.clone()),
+        order: found.order,
+        secret: found.secret.map(shown),
+        proxy: found.proxy.map(shown),
+        login: found.login.map(|login| login.handed_over()),
+    };
+    context.output.say("the checks are run on HEAD in the sandbox; this takes as long as they do");
+    client.submit(&submit).await?;
+    drop(submit);
+    let mut rows = Vec::new();
+    let result = client.follow(&name, 0, |line| {
+        if let Progress::Check { on_base: true, check } = &line.progress {
+            let good = check.outcome == "Pass";
+            let text = format!("{}: {}", check.command, verdict(check));
+            let row = Row::new("check", if good { Health::Good } else { Health::Missing }, text);
+            rows.push(if good {
+                row
+            } else {
+                row.with("mend it, or say --known-failures; tasks on a red base cost more")
+            });
+        }
+    });
+    let result = result.await?;
+    if rows.is_empty() {
+        let detail = result.detail.unwrap_or_else(|| "no check was run".to_owned());
+        let row = Row::new("checks", Health::Missing, detail);
+        rows.push(row.with(result.hint.unwrap_or_else(|| "see `midwatch logs`".to_owned())));
+    }
+    let by = whoever(&context.environment);
+    match client.delete_task(&name, &by).await {
+        Ok(_) => {}
+        // It is only in the way of nobody.
+        Err(problem) if problem.exit == exit::USAGE => {}
+        Err(problem) => return Err(problem),
+    }
+    Ok(rows)
+}
+
+/// A task that tries the checks of HEAD and changes nothing.
+fn wanted(environment: &crate::environment::Environment) -> Result<Wanted, Problem> {
+    let name = TaskName::parse(&format!("doctor-{}", suffix()?))?;
+    let program = environment
+        .find("true")
+        .ok_or_else(|| Problem::cannot("there is no program `true` on PATH", "mend PATH"))?;
+    let spec = ProfileSpec {
+        agent: Some("custom".to_owned()),
+        program: Some(program.to_string_lossy().into_owned()),
+        custom: Some(CustomAgent {
+            argv: vec!["true".to_owned()],
+            prompt_by: midwatch_api::order::PromptBy::Stdin,
+            env: std::collections::BTreeMap::new(),
+            mapping: None,
+        }),
+        credential: Some(CredentialSpec {
+            kind: CredentialKind::None.as_str().to_owned(),
+            variable: None,
+        }),
+        ..ProfileSpec::default()
+    };
+    Ok(Wanted {
+        goal: "try the checks of the base; change nothing".to_owned(),
+        snapshot: name.clone(),
+        name,
+        named: true,
+        agent: None,
+        profile: None,
+        model: None,
+        pipeline: "quick".to_owned(),
+        base: None,
+        checks: vec![],
+        no_check: false,
+        known_failures: false,
+        setup: None,
+        branch: None,
+        push: false,
+        include_dirty: false,
+        egress: None,
+        wall_seconds: None,
+        accept_missing: vec![],
+        rehearsal: None,
+        given: Given {
+            profile: Some(Chosen { name: "doctor".to_owned(), spec }),
+            ..Given::default()
+        },
+    })
+}

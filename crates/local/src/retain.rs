@@ -21,6 +21,7 @@ mod tasks;
 mod trash;
 
 pub use saved::{SavedRef, SavedWork};
+pub(crate) use tasks::{holds_work, unsaved};
 pub use trash::Trash;
 
 /// What is kept, and for how long.

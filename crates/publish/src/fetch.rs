@@ -36,3 +36,12 @@ pub(crate) fn perform(ground: &Ground, commit: &CommitId) -> Result<Event, Troub
     }
     fetched(ground, commit)
 }
+
+/// Gets the base again where somebody removed the mirror since: what an agent left stands on it.
+pub(crate) fn again(ground: &Ground, base: &CommitId) -> Result<(), Trouble> {
+    if is_there(ground, base)? {
+        return Ok(());
+    }
+    tracing::warn!(task = %ground.job.task, %base, "the mirror lost its base: it is fetched again");
+    perform(ground, base).map(drop)
+}

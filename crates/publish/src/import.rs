@@ -35,6 +35,7 @@ pub(crate) fn perform(
     onto: &CommitId,
     base: &CommitId,
 ) -> Result<Event, Trouble> {
+    crate::fetch::again(ground, base)?;
     let target = ground.name("import", epoch);
     let known = ground.known()?;
     let order = ImportOrder {

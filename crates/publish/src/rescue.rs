@@ -31,6 +31,7 @@ pub(crate) fn perform(
     epoch: Epoch,
     base: &CommitId,
 ) -> Result<Event, Trouble> {
+    crate::fetch::again(ground, base)?;
     let prefix = ground.name("rescue", epoch);
     let known = ground.known()?;
     let order = order(out, RESCUE_BUNDLE, base, &known);
@@ -90,6 +91,7 @@ pub(crate) fn checkpoint(
     epoch: Epoch,
     onto: &CommitId,
 ) -> Result<Event, Trouble> {
+    crate::fetch::again(ground, &ground.job.base)?;
     let mut known = ground.known()?;
     known.push(onto.clone());
     let order = order(out, CHECKPOINT_BUNDLE, &ground.job.base, &known);

@@ -12,6 +12,7 @@ mod hostile;
 mod house;
 mod inputs;
 mod logins;
+mod morning;
 mod network;
 mod night;
 mod objects;

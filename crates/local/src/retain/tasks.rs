@@ -109,7 +109,7 @@ fn discard(
 }
 
 /// Names of the agents' runs whose work was neither imported nor rescued.
-fn unsaved(events: &[Stored]) -> BTreeSet<String> {
+pub(crate) fn unsaved(events: &[Stored]) -> BTreeSet<String> {
     let mut open: BTreeMap<Epoch, String> = BTreeMap::new();
     for stored in events {
         match &stored.event {
@@ -132,7 +132,7 @@ fn unsaved(events: &[Stored]) -> BTreeSet<String> {
 }
 
 /// Whether a run's folder holds anything that an agent wrote.
-fn holds_work(run: &Path) -> bool {
+pub(crate) fn holds_work(run: &Path) -> bool {
     let has = |folder: PathBuf| match std::fs::read_dir(folder) {
         Ok(mut entries) => entries.next().is_some(),
         Err(error) => error.kind() != std::io::ErrorKind::NotFound,

@@ -9,6 +9,7 @@ use midwatch_core::ports::{ActOnLand, Clock as _};
 use super::{Server, internal, refused, unknown};
 use crate::access::Access;
 use crate::launcher::SystemClock;
+use crate::retain::{Trash, holds_work, unsaved};
 
 impl<A: Access, L: ActOnLand> Server<A, L> {
     /// Forgets a task: its rows, logs and transcripts. Refused while it is open. What it left
@@ -28,17 +29,27 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             });
         }
         let mirror = self.folder.mirror(row.order.repository.identity()).join("work.git");
-        let kept = kept(&view, &mirror);
+        let mut kept = kept(&view, &mirror);
+        let events = self.store.events(name, 0).map_err(|e| internal(&e))?;
+        let unsaved = unsaved(&events);
         let reserved = view.result.rescue_ref.is_some() || view.result.commit.is_some();
         if !self.store.forget(name, reserved, SystemClock.now()).map_err(|e| internal(&e))? {
             return Err(unknown(name));
         }
         tracing::info!(task = name, by, "task.deleted");
+        let trash = Trash::of(&self.folder);
         for run in &view.runs {
             let folder = self.folder.run(&run.run);
-            remove(&folder);
+            if unsaved.contains(&run.run) && holds_work(&folder) {
+                kept.push(format!("work that was never saved, in {}", folder.display()));
+                continue;
+            }
+            remove(&trash, &folder);
+            if let Err(error) = self.store.forget_segments(&run.run) {
+                tracing::warn!(run = run.run, %error, "rows of a run's files are left");
+            }
         }
-        remove(&self.folder.root().join("homes").join(name));
+        remove(&trash, &self.folder.root().join("homes").join(name));
         Ok(Deleted { name: name.to_owned(), kept })
     }
 
@@ -52,12 +63,10 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
     }
 }
 
-fn remove(folder: &std::path::Path) {
-    match std::fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            tracing::warn!(folder = %folder.display(), %error, "a deleted task left a folder");
-        }
-        Ok(()) | Err(_) => {}
+fn remove(trash: &Trash, folder: &std::path::Path) {
+    if let Err(error) = trash.take(folder) {
+        // What reached the trash goes with the next clean-up.
+        tracing::warn!(folder = %folder.display(), %error, "a deleted task left a folder");
     }
 }
 

@@ -412,7 +412,9 @@ fn controls(house: &House, repository: &Path, planted: &Planted, search: &Search
     // The client's own environment is the user's.
     let mut child = house.command("sleep", repository).arg("60").spawn().unwrap();
     let environ = || std::fs::read(format!("/proc/{}/environ", child.id())).unwrap_or_default();
-    let there = crate::house::until(crate::house::LIMIT, || search.named(&environ()).count() == 10);
+    // Every variable, and the proxy's address.
+    let all = VARIABLES.len() + 1;
+    let there = crate::house::until(crate::house::LIMIT, || search.named(&environ()).count() == all);
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(there, "the search sees no process");

@@ -414,7 +414,8 @@ fn controls(house: &House, repository: &Path, planted: &Planted, search: &Search
     let environ = || std::fs::read(format!("/proc/{}/environ", child.id())).unwrap_or_default();
     // Every variable, and the proxy's address.
     let all = VARIABLES.len() + 1;
-    let there = crate::house::until(crate::house::LIMIT, || search.named(&environ()).count() == all);
+    let there =
+        crate::house::until(crate::house::LIMIT, || search.named(&environ()).count() == all);
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(there, "the search sees no process");

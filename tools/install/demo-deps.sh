@@ -1,5 +1,6 @@
 #!/bin/sh
 # What `make demo` needs: a sandbox builder, a linker, Node for the agent's CLI, and the CLI.
+# With --all the CLIs that only the tests drive, too.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 
@@ -15,4 +16,4 @@ if ! command -v cargo >/dev/null 2>&1; then
     exit 1
 fi
 
-exec "$here/../agents/install.sh"
+exec "$here/../agents/install.sh" "$@"

@@ -14,4 +14,4 @@ here=$(cd "$(dirname "$0")" && pwd)
     gradle 'command -v gradle' \
     iproute2 'command -v ip'
 
-exec "$here/demo-deps.sh"
+exec "$here/demo-deps.sh" --all

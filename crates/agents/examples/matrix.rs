@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo run -p midwatch-agents --example matrix              all of it
-//! cargo run -p midwatch-agents --example matrix -- codex 529 rows of one agent, nothing written
+//! cargo run -p midwatch-agents --example matrix -- codex 529 rows of one agent, only they anew
 //! ```
 //!
 //! Ends with 1 when a row is taken for something else than it must be.
@@ -13,9 +13,12 @@
     reason = "a tool of the repository says where it broke by panicking"
 )]
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use midwatch_core::agent::{AgentEvent, AgentOutcome};
 use midwatch_testkit::agent_clis::Cli;
@@ -28,17 +31,19 @@ mod rows;
 use drive::Finished;
 use rows::{Row, as_expected, rows};
 
+/// Rows that run at once.
+const BESIDE: usize = 5;
+
 fn main() -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     let named = |cli: Cli| wanted.is_empty() || wanted[0] == cli.as_str();
     let mut good = true;
     for cli in Cli::ALL.into_iter().filter(|cli| named(*cli)) {
         let mut seen = Vec::new();
-        for row in rows(cli) {
-            if wanted.len() > 1 && !wanted[1..].iter().any(|name| name == row.name) {
-                continue;
-            }
-            let done = match row.run(cli) {
+        let mut rows = rows(cli);
+        rows.retain(|row| wanted.len() < 2 || wanted[1..].iter().any(|name| name == row.name));
+        for (row, done) in run(cli, rows) {
+            let done = match done {
                 Ok(done) => done,
                 Err(why) => {
                     println!("NOT RUN: {} {}: {why}", cli.as_str(), row.name);
@@ -56,26 +61,46 @@ fn main() -> ExitCode {
             }
             seen.push((row, done));
         }
-        if wanted.len() < 2 {
-            write(cli, &seen);
-        }
+        write(cli, &seen, wanted.len() < 2);
     }
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs rows beside each other, since most of them wait, and gives them back in their order.
+fn run(cli: Cli, rows: Vec<Row>) -> Vec<(Row, Result<Finished, String>)> {
+    let next = AtomicUsize::new(0);
+    let done: Vec<OnceLock<_>> = rows.iter().map(|_| OnceLock::new()).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..BESIDE {
+            scope.spawn(|| {
+                while let Some(at) = Some(next.fetch_add(1, Ordering::Relaxed))
+                    && let Some(row) = rows.get(at)
+                {
+                    let _ = done[at].set(row.run(cli));
+                }
+            });
+        }
+    });
+    let done = done.into_iter().map(|done| done.into_inner().unwrap());
+    rows.into_iter().zip(done).collect()
 }
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-fn write(cli: Cli, seen: &[(Row, Finished)]) {
+fn write(cli: Cli, seen: &[(Row, Finished)], all: bool) {
     let version = cli.pinned();
     let folder = root().join("docs/matrix");
     std::fs::create_dir_all(&folder).unwrap();
     let page = folder.join(format!("{}-{version}.md", cli.as_str()));
-    std::fs::write(&page, self::page(cli, &version, seen)).unwrap();
+    let before = if all { None } else { std::fs::read_to_string(&page).ok() };
+    std::fs::write(&page, self::page(cli, &version, seen, before.as_deref())).unwrap();
     let module = cli.as_str().replace('-', "_");
     let folder = root().join(format!("crates/agents/src/{module}/fixtures/{version}"));
-    let _ = std::fs::remove_dir_all(&folder);
+    if all {
+        let _ = std::fs::remove_dir_all(&folder);
+    }
     std::fs::create_dir_all(&folder).unwrap();
     for (row, done) in seen {
         let stdout = steady(&String::from_utf8_lossy(&done.stdout));
@@ -103,7 +128,8 @@ fn steady(text: &str) -> String {
     steady
 }
 
-fn page(cli: Cli, version: &str, seen: &[(Row, Finished)]) -> String {
+/// The page, with the lines of an earlier one for rows that were not run.
+fn page(cli: Cli, version: &str, seen: &[(Row, Finished)], before: Option<&str>) -> String {
     let mut page = format!(
         "# How {} {version} ends\n\n\
          Written by `make matrix`: the pinned CLI, started by our adapter, against the scripted model server on\n\
@@ -114,7 +140,14 @@ fn page(cli: Cli, version: &str, seen: &[(Row, Finished)]) -> String {
          |---|---|---|---|---|---|---|---|\n",
         cli.as_str()
     );
+    let mut lines = BTreeMap::new();
+    for line in before.unwrap_or_default().lines() {
+        if let Some((name, _)) = line.strip_prefix("| ").and_then(|line| line.split_once(" |")) {
+            lines.insert(name.to_owned(), format!("{line}\n"));
+        }
+    }
     for (row, done) in seen {
+        let mut line = String::new();
         let tries =
             done.events.iter().filter(|event| matches!(event, AgentEvent::Retrying { .. })).count();
         let (detail, resets) = match done.outcome.as_ref().or(done.trouble.as_ref()) {
@@ -125,7 +158,7 @@ fn page(cli: Cli, version: &str, seen: &[(Row, Finished)]) -> String {
         let resets = resets.map_or_else(String::new, |at| at.to_string());
         let detail = steady(detail).replace('|', "\\|");
         writeln!(
-            page,
+            line,
             "| {} | {} | {} | {resets} | {exit} | {tries} | {:.0} | {detail} |",
             row.name,
             row.what,
@@ -133,6 +166,10 @@ fn page(cli: Cli, version: &str, seen: &[(Row, Finished)]) -> String {
             done.seconds,
         )
         .unwrap();
+        lines.insert(row.name.to_owned(), line);
+    }
+    for row in rows(cli) {
+        page.push_str(lines.get(row.name).map_or("", String::as_str));
     }
     page
 }

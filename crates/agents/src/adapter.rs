@@ -5,7 +5,7 @@ use midwatch_core::agent::{
 };
 
 use crate::clean;
-use crate::{claude_code, codex, custom};
+use crate::{aider, claude_code, codex, custom, gemini_cli, opencode, qwen_code};
 
 /// The longest prompt in an argv: the kernel takes 128 KiB per argument, and other programs
 /// show arguments to everybody.
@@ -24,6 +24,12 @@ pub trait Adapter: Send + Sync {
     /// # Errors
     /// The order asks for what this CLI cannot do, or lacks what it needs.
     fn command(&self, order: &AgentOrder) -> Result<AgentCommand, CommandError>;
+
+    /// Arguments that make the program of [`Adapter::command`] print its version; empty where
+    /// none are known.
+    fn version_args(&self, _: &AgentOrder) -> Vec<String> {
+        vec!["--version".to_owned()]
+    }
 
     /// Reads what the command prints. `earlier` is what former runs of the same conversation
     /// used: codex counts over the whole thread, and it is subtracted.
@@ -118,6 +124,10 @@ pub fn adapter(kind: AgentKind) -> &'static dyn Adapter {
     match kind {
         AgentKind::ClaudeCode => &claude_code::ClaudeCode,
         AgentKind::Codex => &codex::Codex,
+        AgentKind::OpenCode => &opencode::OpenCode,
+        AgentKind::GeminiCli => &gemini_cli::GeminiCli,
+        AgentKind::Aider => &aider::Aider,
+        AgentKind::QwenCode => &qwen_code::QwenCode,
         AgentKind::Custom => &custom::Custom,
     }
 }
@@ -152,6 +162,15 @@ pub(crate) fn preamble(order: &AgentOrder) -> String {
     }
 }
 
+/// What is said of an end without a last word.
+pub(crate) fn without_result(exit: Option<i32>) -> String {
+    match exit {
+        None => "the agent ended, and its exit code was lost".to_owned(),
+        Some(code @ 129..=192) => format!("the agent was ended by signal {}", code - 128),
+        Some(code) => format!("the agent ended with exit code {code} and without a result"),
+    }
+}
+
 /// The gateway without a slash at its end.
 pub(crate) fn gateway(order: &AgentOrder) -> &str {
     order.gateway.trim_end_matches('/')
@@ -177,7 +196,10 @@ pub(crate) mod tests {
             max_cost_cents: None,
             credential: match kind {
                 AgentKind::ClaudeCode => CredentialKind::AnthropicKey,
-                AgentKind::Codex => CredentialKind::OpenAiKey,
+                AgentKind::Codex | AgentKind::OpenCode | AgentKind::Aider | AgentKind::QwenCode => {
+                    CredentialKind::OpenAiKey
+                }
+                AgentKind::GeminiCli => CredentialKind::GeminiKey,
                 AgentKind::Custom => CredentialKind::None,
             },
             run_token: "mwr_run-token".into(),

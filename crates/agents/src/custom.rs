@@ -35,6 +35,10 @@ impl Adapter for Custom {
         command::command(order)
     }
 
+    fn version_args(&self, _: &AgentOrder) -> Vec<String> {
+        Vec::new()
+    }
+
     fn stream(&self, order: &AgentOrder, _: Usage) -> Box<dyn Stream> {
         let mapping = order.custom.as_ref().and_then(|custom| custom.mapping.clone());
         Box::new(transcript::Transcript::new(mapping))

@@ -1,5 +1,6 @@
 //! Reading of untrusted JSON: absent and of another type are the same.
 
+use midwatch_core::agent::Digest;
 use serde_json::{Map, Value};
 
 /// An object from a line. `serde_json` stops at a depth of 128, so a bomb is an error here.
@@ -15,6 +16,16 @@ pub(crate) fn text<'a>(object: &'a Map<String, Value>, field: &str) -> Option<&'
 /// A count, 0 when absent.
 pub(crate) fn count(value: &Value, field: &str) -> u64 {
     value.get(field).and_then(Value::as_u64).unwrap_or(0)
+}
+
+/// The mark of a value. Keys are sorted on reading, so their order makes no difference.
+pub(crate) fn digest(value: &Value) -> Digest {
+    Digest::of(value.to_string().as_bytes())
+}
+
+/// The mark of some fields of an object; absent ones are null.
+pub(crate) fn digest_of(object: &Value, fields: &[&str]) -> Digest {
+    digest(&fields.iter().map(|field| object[*field].clone()).collect::<Vec<_>>().into())
 }
 
 /// Money in millionths of a dollar; only what is finite and not negative.

@@ -15,10 +15,15 @@ mod clean;
 mod clock;
 mod json;
 mod lines;
+mod provider;
 
+pub mod aider;
 pub mod claude_code;
 pub mod codex;
 pub mod custom;
+pub mod gemini_cli;
+pub mod opencode;
+pub mod qwen_code;
 
 pub use adapter::{Adapter, CommandError, Ending, FINAL_TEXT_LIMIT, Stream, adapter};
 pub use lines::{LINE_LIMIT, Line, Lines};

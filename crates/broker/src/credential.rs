@@ -15,6 +15,7 @@ const OAUTH_BETA: &str = "oauth-2025-04-20";
 
 const ANTHROPIC_BETA: HeaderName = HeaderName::from_static("anthropic-beta");
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const GOOGLE_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 const CHATGPT_ACCOUNT: HeaderName = HeaderName::from_static("chatgpt-account-id");
 
 /// Whence a run's credential comes.
@@ -28,6 +29,8 @@ pub enum CredentialSource {
     AnthropicToken(SecretString),
     /// A key of the OpenAI API.
     OpenAiKey(SecretString),
+    /// A key of Google's Gemini API.
+    GeminiKey(SecretString),
     /// Claude Code's own login file, `~/.claude/.credentials.json`. Read afresh at each request
     /// and never refreshed: only the CLI itself may do that.
     ClaudeLoginFile(PathBuf),
@@ -47,6 +50,8 @@ pub enum LoginKind {
     AnthropicToken,
     /// `authorization: Bearer`.
     OpenAiKey,
+    /// `x-goog-api-key`.
+    GeminiKey,
     /// `authorization: Bearer` with the account's id; its upstream is `Upstream::CHATGPT`.
     ChatGpt,
 }
@@ -120,6 +125,7 @@ impl CredentialSource {
             Self::AnthropicSubscription(secret) => (LoginKind::AnthropicSubscription, secret),
             Self::AnthropicToken(secret) => (LoginKind::AnthropicToken, secret),
             Self::OpenAiKey(secret) => (LoginKind::OpenAiKey, secret),
+            Self::GeminiKey(secret) => (LoginKind::GeminiKey, secret),
             Self::ClaudeLoginFile(path) => return claude::read(path, now),
             Self::CodexLoginFile(path) => return codex::read(path, now),
         };
@@ -175,6 +181,7 @@ impl Credential {
         let bearer = || Ok((AUTHORIZATION, value(&format!("Bearer {secret}"))?));
         let mut headers = match self.kind {
             LoginKind::AnthropicKey => vec![(API_KEY, value(secret)?)],
+            LoginKind::GeminiKey => vec![(GOOGLE_KEY, value(secret)?)],
             LoginKind::AnthropicSubscription
             | LoginKind::AnthropicToken
             | LoginKind::OpenAiKey
@@ -223,7 +230,7 @@ pub(crate) const CREDENTIAL_HEADERS: [HeaderName; 7] = [
     API_KEY,
     CHATGPT_ACCOUNT,
     HeaderName::from_static("api-key"),
-    HeaderName::from_static("x-goog-api-key"),
+    GOOGLE_KEY,
     http::header::PROXY_AUTHORIZATION,
     http::header::COOKIE,
 ];
@@ -257,6 +264,8 @@ mod tests {
         );
         let h = headers(&CredentialSource::OpenAiKey("sk-openai".into()), None);
         assert_eq!(h[AUTHORIZATION], "Bearer sk-openai");
+        let h = headers(&CredentialSource::GeminiKey("AIza-key".into()), None);
+        assert_eq!((&h[GOOGLE_KEY], h.len()), (&HeaderValue::from_static("AIza-key"), 1));
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub enum WireApi {
     Anthropic,
     /// OpenAI responses and chat completions.
     OpenAi,
+    /// Google's Gemini.
+    Gemini,
 }
 
 /// A model that a run may use.

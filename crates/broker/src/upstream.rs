@@ -88,6 +88,7 @@ impl Upstream {
         let (authority, prefix) = match api {
             WireApi::Anthropic => ("api.anthropic.com", ""),
             WireApi::OpenAi => ("api.openai.com", "/v1"),
+            WireApi::Gemini => ("generativelanguage.googleapis.com", ""),
         };
         Self {
             scheme: Scheme::HTTPS,

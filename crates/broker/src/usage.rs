@@ -34,15 +34,17 @@ impl TokenCount {
 /// both providers send running totals.
 #[derive(Debug, Clone, Copy, Default)]
 struct Found {
-    /// Anthropic: without the cached ones. OpenAI: with them.
+    /// Anthropic: without the cached ones. OpenAI and Gemini: with them.
     input: Option<u64>,
     output: Option<u64>,
     /// Anthropic.
     cache_read: Option<u64>,
     /// Anthropic.
     cache_written: Option<u64>,
-    /// OpenAI, part of `input`.
+    /// OpenAI and Gemini, part of `input`.
     cached: Option<u64>,
+    /// Gemini: thoughts, beside the output.
+    thoughts: Option<u64>,
     /// OpenAI's body of a 429.
     resets_at: Option<u64>,
 }
@@ -91,7 +93,10 @@ impl UsageScan {
         let written = found.cache_written.unwrap_or_default();
         TokenCount {
             input: found.input.unwrap_or_default().saturating_add(read).saturating_add(written),
-            output: found.output.unwrap_or_default(),
+            output: found
+                .output
+                .unwrap_or_default()
+                .saturating_add(found.thoughts.unwrap_or_default()),
             cached: read.saturating_add(found.cached.unwrap_or_default()),
             cache_written: written,
         }
@@ -123,6 +128,12 @@ mod tests {
         data: {\"choices\":[],\"usage\":{\"prompt_tokens\":30,\"completion_tokens\":4,\"prompt_tokens_details\":{\"cached_tokens\":16}}}\n\n\
         data: [DONE]\n\n";
 
+    const GEMINI: &str = "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"\\\"usageMetadata\\\":{}\"}]}}],\
+        \"usageMetadata\":{\"promptTokenCount\":12,\"totalTokenCount\":12}}\r\n\r\n\
+        data: {\"candidates\":[],\"usageMetadata\":{\"promptTokenCount\":12,\"cachedContentTokenCount\":5,\
+        \"candidatesTokenCount\":7,\"thoughtsTokenCount\":3,\"totalTokenCount\":22,\
+        \"promptTokensDetails\":[{\"modality\":\"TEXT\",\"tokenCount\":12}]}}\r\n\r\n";
+
     fn count(content_type: &str, body: &str, step: usize) -> TokenCount {
         let mut scan = UsageScan::for_content_type(content_type);
         for piece in body.as_bytes().chunks(step) {
@@ -141,6 +152,8 @@ mod tests {
             assert_eq!(count(sse, RESPONSES, step), expected, "{step}");
             let expected = TokenCount { input: 30, output: 4, cached: 16, cache_written: 0 };
             assert_eq!(count(sse, CHAT, step), expected, "{step}");
+            let expected = TokenCount { input: 12, output: 10, cached: 5, cache_written: 0 };
+            assert_eq!(count(sse, GEMINI, step), expected, "{step}");
         }
     }
 

@@ -12,19 +12,44 @@ pub enum AgentKind {
     ClaudeCode,
     /// OpenAI's codex CLI.
     Codex,
+    /// The opencode CLI.
+    OpenCode,
+    /// Google's gemini-cli.
+    GeminiCli,
+    /// The aider CLI.
+    Aider,
+    /// The qwen-code CLI.
+    QwenCode,
     /// Any other CLI, declared in a profile.
     Custom,
 }
 
 impl AgentKind {
     /// Every kind, in the order that they are offered.
-    pub const ALL: [Self; 3] = [Self::ClaudeCode, Self::Codex, Self::Custom];
+    pub const ALL: [Self; 7] = [
+        Self::ClaudeCode,
+        Self::Codex,
+        Self::OpenCode,
+        Self::GeminiCli,
+        Self::Aider,
+        Self::QwenCode,
+        Self::Custom,
+    ];
+
+    /// The kinds that need no declaration.
+    pub fn built_in() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|kind| *kind != Self::Custom)
+    }
 
     /// The name of the adapter, which is also the name of its built-in profile.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ClaudeCode => "claude-code",
             Self::Codex => "codex",
+            Self::OpenCode => "opencode",
+            Self::GeminiCli => "gemini-cli",
+            Self::Aider => "aider",
+            Self::QwenCode => "qwen-code",
             Self::Custom => "custom",
         }
     }
@@ -47,17 +72,20 @@ pub enum CredentialKind {
     AnthropicToken,
     /// A key of the OpenAI API (`authorization: Bearer`).
     OpenAiKey,
+    /// A key of Google's Gemini API (`x-goog-api-key`).
+    GeminiKey,
     /// No credential: a custom agent that talks to no model.
     None,
 }
 
 impl CredentialKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::AnthropicKey,
         Self::AnthropicSubscription,
         Self::AnthropicToken,
         Self::OpenAiKey,
+        Self::GeminiKey,
         Self::None,
     ];
 
@@ -68,6 +96,7 @@ impl CredentialKind {
             Self::AnthropicSubscription => "AnthropicSubscription",
             Self::AnthropicToken => "AnthropicToken",
             Self::OpenAiKey => "OpenAiKey",
+            Self::GeminiKey => "GeminiKey",
             Self::None => "None",
         }
     }
@@ -208,6 +237,20 @@ pub struct Usage {
     pub cost_micros: Option<u64>,
 }
 
+/// A mark of some content: the same content has the same mark, within one version of a CLI and
+/// of Midwatch. It tells repetition, and nothing against somebody who looks for collisions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest(pub u64);
+
+impl Digest {
+    /// The mark of bytes (FNV-1a, 64 bits).
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(bytes.iter().fold(0xcbf2_9ce4_8422_2325, |mark, byte| {
+            (mark ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        }))
+    }
+}
+
 /// One normalised event of an agent's stream. All of it is a claim of the inside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AgentEvent {
@@ -228,6 +271,8 @@ pub enum AgentEvent {
         name: String,
         /// One line: the command, the file.
         summary: String,
+        /// All of its arguments: the same for the same call.
+        arguments: Digest,
     },
     /// A tool call ended.
     ToolFinished {
@@ -237,6 +282,8 @@ pub enum AgentEvent {
         ok: bool,
         /// One line of the result.
         summary: String,
+        /// All of its result: the same for the same answer.
+        result: Digest,
     },
     /// The CLI asks its model again. A heartbeat, not progress.
     Retrying {

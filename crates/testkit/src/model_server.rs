@@ -1,10 +1,11 @@
-//! A scripted model provider on loopback: three wire APIs, the real ones' refusals, and their
+//! A scripted model provider on loopback: four wire APIs, the real ones' refusals, and their
 //! failures on demand.
 //!
 //! ```text
 //! POST /v1/messages, /v1/messages/count_tokens   Anthropic (claude-code)
 //! POST /v1/responses                             OpenAI responses (codex)
-//! POST /v1/chat/completions                      OpenAI chat (custom agents)
+//! POST /v1/chat/completions                      OpenAI chat (opencode, qwen-code, aider)
+//! POST /v1beta/models/MODEL:VERB                 Gemini (gemini-cli)
 //! GET  /v1/models                                both
 //! /m/NAME/...                                    the same, failing as NAME says
 //! ```
@@ -24,6 +25,7 @@ use serde_json::Value;
 pub mod chat;
 mod dispatch;
 mod failure;
+pub mod gemini;
 mod openai;
 pub mod responses;
 
@@ -41,6 +43,8 @@ pub enum Api {
     Responses,
     /// `OpenAI` chat completions.
     Chat,
+    /// Gemini.
+    Gemini,
 }
 
 /// A credential that the server takes. Without any, whatever is sent is taken, but nothing is not.
@@ -54,6 +58,8 @@ pub enum Credential {
     AnthropicToken(String),
     /// `authorization: Bearer` on the `OpenAI` paths.
     OpenAiKey(String),
+    /// `x-goog-api-key`.
+    GeminiKey(String),
 }
 
 /// One request as it came in.

@@ -60,7 +60,7 @@ fn environment(order: &AgentOrder) -> Result<BTreeMap<String, String>, CommandEr
         CredentialKind::AnthropicKey => "ANTHROPIC_API_KEY",
         CredentialKind::AnthropicSubscription => "CLAUDE_CODE_OAUTH_TOKEN",
         CredentialKind::AnthropicToken => "ANTHROPIC_AUTH_TOKEN",
-        CredentialKind::OpenAiKey | CredentialKind::None => {
+        CredentialKind::OpenAiKey | CredentialKind::GeminiKey | CredentialKind::None => {
             return Err(CommandError::Credential {
                 agent: order.kind.as_str(),
                 credential: order.credential.as_str(),

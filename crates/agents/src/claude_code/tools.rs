@@ -7,7 +7,7 @@ use midwatch_core::agent::AgentEvent;
 use midwatch_core::reason::FailReason;
 use serde_json::Value;
 
-use crate::clean;
+use crate::{clean, json};
 
 /// The most running calls that are remembered; a hostile stream must not grow us.
 const REMEMBERED: usize = 4096;
@@ -37,7 +37,7 @@ impl Tools {
             .iter()
             .find_map(|field| input[*field].as_str());
         let summary = clean::line(told.unwrap_or_default());
-        Some(AgentEvent::ToolStarted { id, name, summary })
+        Some(AgentEvent::ToolStarted { id, name, summary, arguments: json::digest(input) })
     }
 
     /// A `tool_result` block; other blocks are none.
@@ -65,7 +65,8 @@ impl Tools {
         } else if shell && is_broken_shell(text) {
             self.broken = Some(summary.clone());
         }
-        Some(AgentEvent::ToolFinished { id, ok, summary })
+        let result = json::digest_of(block, &["content", "is_error"]);
+        Some(AgentEvent::ToolFinished { id, ok, summary, result })
     }
 
     /// A call that the last line lists as denied.

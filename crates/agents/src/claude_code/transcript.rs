@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::failure::{self, Clues};
 use super::tools::Tools;
-use crate::adapter::{Ending, FINAL_TEXT_LIMIT, Stream};
+use crate::adapter::{self, Ending, FINAL_TEXT_LIMIT, Stream};
 use crate::clean::{self, Tail};
 use crate::clock;
 use crate::json;
@@ -246,7 +246,7 @@ impl Stream for Transcript {
         }
         let Some(result) = &self.result else {
             let told = self.stderr.find("Error").or(self.stderr.last());
-            let text = told.map_or_else(|| without_result(ending.exit), str::to_owned);
+            let text = told.map_or_else(|| adapter::without_result(ending.exit), str::to_owned);
             let clues = Clues {
                 error: self.error.as_deref(),
                 text: &text,
@@ -264,7 +264,7 @@ impl Stream for Transcript {
         }
         if success {
             // The last word was a success and the process still failed: it was killed late.
-            let detail = without_result(ending.exit);
+            let detail = adapter::without_result(ending.exit);
             return Some(AgentOutcome::Failed {
                 reason: FailReason::AgentFailed,
                 detail,
@@ -316,13 +316,5 @@ fn tokens(usage: &Value) -> Usage {
         input_tokens: input,
         output_tokens: json::count(usage, "output_tokens"),
         cost_micros: None,
-    }
-}
-
-fn without_result(exit: Option<i32>) -> String {
-    match exit {
-        None => "the agent ended, and its exit code was lost".to_owned(),
-        Some(code @ 129..=192) => format!("the agent was ended by signal {}", code - 128),
-        Some(code) => format!("the agent ended with exit code {code} and without a result"),
     }
 }

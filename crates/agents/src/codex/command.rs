@@ -28,6 +28,7 @@ pub(super) fn command(order: &AgentOrder) -> Result<AgentCommand, CommandError> 
         CredentialKind::AnthropicKey
         | CredentialKind::AnthropicSubscription
         | CredentialKind::AnthropicToken
+        | CredentialKind::GeminiKey
         | CredentialKind::None => {
             return Err(CommandError::Credential {
                 agent: order.kind.as_str(),

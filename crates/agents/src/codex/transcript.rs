@@ -108,7 +108,9 @@ impl Transcript {
         }
         // The end of the output says more than its start.
         let last = output.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
-        AgentEvent::ToolFinished { id, ok, summary: clean::line(last) }
+        let result =
+            json::digest_of(item, &["aggregated_output", "exit_code", "status", "result", "error"]);
+        AgentEvent::ToolFinished { id, ok, summary: clean::line(last), result }
     }
 
     fn error(&mut self, event: &Map<String, Value>) -> Vec<AgentEvent> {
@@ -229,7 +231,9 @@ fn started(kind: &str, item: &Value, id: &str) -> AgentEvent {
     let told = ["command", "query", "path"].iter().find_map(|field| item[*field].as_str());
     let told = told.or_else(|| item["changes"][0]["path"].as_str()).unwrap_or_default();
     let summary = clean::line(without_shell(told));
-    AgentEvent::ToolStarted { id: id.to_owned(), name, summary }
+    // All that is known before the call, and so not what it came to.
+    let arguments = json::digest_of(item, &["command", "query", "changes", "arguments", "server"]);
+    AgentEvent::ToolStarted { id: id.to_owned(), name, summary, arguments }
 }
 
 /// `/bin/bash -lc 'make test'` is `make test` to a reader. A command that was quoted in a

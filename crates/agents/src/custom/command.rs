@@ -119,6 +119,10 @@ fn environment(order: &AgentOrder, custom: &CustomAgent) -> BTreeMap<String, Str
             ("OPENAI_API_BASE", format!("{gateway}/v1")),
             ("OPENAI_API_KEY", order.run_token.clone()),
         ],
+        CredentialKind::GeminiKey => vec![
+            ("GOOGLE_GEMINI_BASE_URL", gateway.to_owned()),
+            ("GEMINI_API_KEY", order.run_token.clone()),
+        ],
         CredentialKind::None => Vec::new(),
     };
     let mut env = custom.env.clone();

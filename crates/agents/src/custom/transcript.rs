@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::adapter::{Ending, FINAL_TEXT_LIMIT, Stream};
 use crate::clean::{self, Tail};
+use crate::json;
 
 #[derive(Debug, Default)]
 pub(super) struct Transcript {
@@ -61,6 +62,9 @@ impl Transcript {
                 id: format!("call-{}", self.calls),
                 name: clean::line(tool),
                 summary: String::new(),
+                // Where the arguments stand is not declared, and calls that only look alike must
+                // not be taken for the same.
+                arguments: json::digest(event),
             });
         }
         let (input, output) = (count(&mapping.input_tokens), count(&mapping.output_tokens));

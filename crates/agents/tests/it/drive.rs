@@ -20,6 +20,8 @@ use rustix::process::{Pid, Signal, kill_process};
 
 /// What the CLI is given instead of a credential.
 pub(crate) const RUN_TOKEN: &str = "mwr_0123456789abcdef";
+/// Where the CLI is seen.
+const INSTALLED: &str = "/opt/agents/node_modules";
 /// A session id of ours.
 pub(crate) const SESSION: &str = "11111111-2222-4333-8444-555555555555";
 
@@ -52,6 +54,13 @@ impl Place {
         for (name, text) in etc {
             std::fs::write(folder.path().join("etc").join(name), text)
                 .map_err(|error| error.to_string())?;
+        }
+        if cli == Cli::Aider {
+            // It would make a repository of a folder that is none.
+            let workspace = folder.path().join("workspace");
+            let mut git = Command::new("git");
+            let done = git.args(["init", "--quiet"]).current_dir(workspace).status();
+            done.map_err(|error| format!("git: {error}"))?;
         }
         let place =
             Self { cli, modules, folder, extra: Vec::new(), appended: None, home_read_only: false };
@@ -86,7 +95,7 @@ impl Place {
         }
         command.args(["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--ro-bind"]);
         command.arg(path("etc")).arg("/etc");
-        command.arg("--ro-bind").arg(&self.modules).arg("/opt/agents/node_modules");
+        command.arg("--ro-bind").arg(&self.modules).arg(INSTALLED);
         command.arg(if self.home_read_only { "--ro-bind" } else { "--bind" });
         command.arg(path("home")).arg("/home/agent");
         command.arg("--bind").arg(path("workspace")).args(["/workspace", "--chdir", "/workspace"]);
@@ -111,10 +120,14 @@ impl Place {
                 (AgentKind::ClaudeCode, "claude-sonnet-4-5", CredentialKind::AnthropicKey)
             }
             Cli::Codex => (AgentKind::Codex, "gpt-5", CredentialKind::OpenAiKey),
+            Cli::OpenCode => (AgentKind::OpenCode, "gpt-5", CredentialKind::OpenAiKey),
+            Cli::GeminiCli => (AgentKind::GeminiCli, "gemini-2.5-pro", CredentialKind::GeminiKey),
+            Cli::QwenCode => (AgentKind::QwenCode, "qwen3-coder", CredentialKind::OpenAiKey),
+            Cli::Aider => (AgentKind::Aider, "gpt-5", CredentialKind::OpenAiKey),
         };
         AgentOrder {
             kind,
-            program: format!("/opt/agents/node_modules/.bin/{}", self.cli.program()).into(),
+            program: format!("{INSTALLED}/{}/{}", self.cli.programs(), self.cli.program()).into(),
             model: Some(model.to_owned()),
             prompt: prompt.to_owned(),
             preamble: "preamble-canary: nobody watches; end when you are done.".to_owned(),
@@ -233,38 +246,44 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Reads until an event fits. `false` when the stream or the time is over before.
-    pub(crate) fn until(&mut self, limit: Duration, fits: impl Fn(&AgentEvent) -> bool) -> bool {
+    /// Reads until a file is there. `false` when the stream or the time is over before.
+    pub(crate) fn until_file(&mut self, limit: Duration, path: &Path) -> bool {
         let end = Instant::now() + limit;
-        loop {
-            let before = self.events.len();
-            if !self.read(end) {
-                return false;
-            }
-            if self.events[before..].iter().any(&fits) {
-                return true;
+        while !path.exists() {
+            let step = Duration::from_millis(50);
+            match self.lines.recv_timeout(step) {
+                Ok(output) => self.take(output),
+                Err(RecvTimeoutError::Timeout) if Instant::now() < end => {}
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return false,
             }
         }
+        true
     }
 
     /// Takes one line. `false` at the end of the stream or of the time.
     fn read(&mut self, end: Instant) -> bool {
         let left = end.saturating_duration_since(Instant::now());
         match self.lines.recv_timeout(left) {
-            Ok(Output::Stdout(Line::Whole(line))) => {
+            Ok(output) => self.take(output),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return false,
+        }
+        true
+    }
+
+    fn take(&mut self, output: Output) {
+        match output {
+            Output::Stdout(Line::Whole(line)) => {
                 self.stdout.extend_from_slice(&line);
                 self.stdout.push(b'\n');
                 self.events.extend(self.stream.line(&line));
             }
-            Ok(Output::Stdout(Line::TooLong)) => self.events.push(AgentEvent::Malformed),
-            Ok(Output::Stderr(line)) => {
+            Output::Stdout(Line::TooLong) => self.events.push(AgentEvent::Malformed),
+            Output::Stderr(line) => {
                 self.stream.stderr_line(&line);
                 self.stderr.extend_from_slice(&line);
                 self.stderr.push(b'\n');
             }
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return false,
         }
-        true
     }
 
     /// Signals the CLI itself: bwrap, its init, then the CLI.

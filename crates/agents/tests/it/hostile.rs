@@ -58,7 +58,7 @@ fn texts(event: &AgentEvent) -> Vec<&str> {
         AgentEvent::Text(text) | AgentEvent::Warning(text) | AgentEvent::Finished { text, .. } => {
             vec![text]
         }
-        AgentEvent::ToolStarted { id, name, summary } => vec![id, name, summary],
+        AgentEvent::ToolStarted { id, name, summary, arguments: _ } => vec![id, name, summary],
         AgentEvent::ToolFinished { id, summary, .. } => vec![id, summary],
         AgentEvent::Retrying { error, .. } => vec![error],
         AgentEvent::Usage(_) | AgentEvent::Limit { .. } | AgentEvent::Malformed => Vec::new(),

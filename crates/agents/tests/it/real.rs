@@ -5,7 +5,9 @@ use std::time::Duration;
 use midwatch_core::agent::{AgentEvent, AgentOutcome, CredentialKind, Session, Usage};
 use midwatch_core::reason::FailReason;
 use midwatch_testkit::agent_clis::Cli;
-use midwatch_testkit::model_server::{Credential, Failure, ModelServer, anthropic, responses};
+use midwatch_testkit::model_server::{
+    Credential, Failure, ModelServer, anthropic, chat, gemini, responses,
+};
 use midwatch_testkit::script::{Conversation, Script};
 use rustix::process::Signal;
 
@@ -14,7 +16,10 @@ use crate::drive::{Place, RUN_TOKEN, SESSION};
 /// No run here takes this long; a slow machine may come near.
 const LIMIT: Duration = Duration::from_mins(2);
 
-/// Both CLIs, each in a place of its own; one that cannot run here is said.
+/// How long one that goes on after TERM is watched before it is torn down.
+const AFTER_TERM: Duration = Duration::from_secs(5);
+
+/// All CLIs, each in a place of its own; one that cannot run here is said.
 fn each(test: impl Fn(Cli, Place)) {
     for cli in Cli::ALL {
         if let Some(place) = place(cli) {
@@ -36,6 +41,7 @@ fn server(script: impl Fn(&Conversation) -> Script + Send + Sync + 'static) -> M
     ModelServer::builder()
         .credential(Credential::AnthropicKey(RUN_TOKEN.into()))
         .credential(Credential::OpenAiKey(RUN_TOKEN.into()))
+        .credential(Credential::GeminiKey(RUN_TOKEN.into()))
         .scripts(script)
         .start()
         .unwrap()
@@ -51,6 +57,20 @@ fn used(cli: Cli, answers: u64) -> (u64, u64) {
             (answers * input, answers * anthropic::OUTPUT_TOKENS)
         }
         Cli::Codex => (answers * responses::INPUT_TOKENS, answers * responses::OUTPUT_TOKENS),
+        Cli::OpenCode | Cli::QwenCode | Cli::Aider => {
+            (answers * chat::INPUT_TOKENS, answers * chat::OUTPUT_TOKENS)
+        }
+        Cli::GeminiCli => (answers * gemini::INPUT_TOKENS, answers * gemini::OUTPUT_TOKENS),
+    }
+}
+
+/// Tokens are those of the run's answers; aider guesses and rounds them.
+fn counted(cli: Cli, usage: &Usage, answers: u64) {
+    let found = (usage.input_tokens, usage.output_tokens);
+    if cli == Cli::Aider {
+        assert!(found.0 > 0 && found.1 > 0, "{found:?}");
+    } else {
+        assert_eq!(found, used(cli, answers), "{}", cli.as_str());
     }
 }
 
@@ -74,20 +94,24 @@ fn a_run_that_succeeds() {
         let done = place.run(&order, LIMIT);
         assert_eq!(done.outcome, Some(AgentOutcome::Completed), "{done:?}");
         assert_eq!(std::fs::read_to_string(place.workspace().join("note.txt")).unwrap(), "hello\n");
-        assert_eq!(done.final_text, "It is written.");
-        assert_eq!((done.usage.input_tokens, done.usage.output_tokens), used(cli, 3));
-        assert_eq!(done.usage.cost_micros.is_some(), cli == Cli::ClaudeCode);
+        assert!(done.final_text.contains("It is written."), "{}", done.final_text);
+        counted(cli, &done.usage, 3);
+        let priced = matches!(cli, Cli::ClaudeCode | Cli::Aider);
+        assert_eq!(done.usage.cost_micros.is_some(), priced);
         assert!(!done.events.contains(&AgentEvent::Malformed), "{:?}", done.events);
         let started = |event: &AgentEvent| match event {
             AgentEvent::ToolStarted { summary, .. } => Some(summary.contains("note.txt")),
             _ => None,
         };
         let told: Vec<_> = done.events.iter().filter_map(started).collect();
-        assert_eq!(told, [true, true], "{:?}", done.events);
+        let calls: &[bool] = if cli == Cli::Aider { &[true] } else { &[true, true] };
+        assert_eq!(told, calls, "{:?}", done.events);
         let session = done.session.unwrap();
         match cli {
             Cli::ClaudeCode => assert_eq!(session, SESSION),
             Cli::Codex => assert_eq!(session.len(), 36),
+            Cli::OpenCode => assert!(session.starts_with("ses_"), "{session}"),
+            Cli::GeminiCli | Cli::QwenCode | Cli::Aider => assert_eq!(session, SESSION),
         }
         let requests = server.requests();
         assert!(requests.iter().all(|it| it.status == 200), "a request was refused");
@@ -103,16 +127,23 @@ fn a_run_that_succeeds() {
 
 #[test]
 fn a_rejected_credential() {
-    each(|_, place| {
+    each(|cli, place| {
         let server = ModelServer::builder()
             .credential(Credential::AnthropicKey("another".into()))
             .credential(Credential::OpenAiKey("another".into()))
+            .credential(Credential::GeminiKey("another".into()))
             .start()
             .unwrap();
         let done = place.run(&place.order(&server.url(), "Go."), LIMIT);
         assert_eq!(failed(done.outcome), Some(FailReason::Authentication));
-        assert_eq!((done.exit, done.ending.stopped_by_us), (Some(1), false));
-        assert!(done.stdout.ends_with(b"}\n"), "every line is JSON");
+        assert!(!done.ending.stopped_by_us);
+        match cli {
+            Cli::ClaudeCode | Cli::Codex | Cli::OpenCode => assert_eq!(done.exit, Some(1)),
+            // The provider's status, modulo 256: Google says 400 to a wrong key.
+            Cli::GeminiCli => assert_eq!(done.exit, Some(144)),
+            Cli::QwenCode | Cli::Aider => assert_eq!(done.exit, Some(0), "it lies"),
+        }
+        assert!(cli == Cli::Aider || done.stdout.ends_with(b"}\n"), "every line is JSON");
         assert!(done.seconds < 60.0, "own retries are low: {}", done.seconds);
     });
 }
@@ -143,17 +174,21 @@ fn killed_at_work_and_resumed() {
     each(|cli, place| {
         let server = server(|conversation| {
             if conversation.prompt().contains("second-prompt") {
-                Script::saying("Both done.").shell("touch second")
+                Script::saying("Both done.").write("second", "x\n")
             } else {
                 Script::saying("never said").shell("touch first; sleep 600")
             }
         });
+        // Without tools there is no time in which one runs: it is killed as it asks.
+        if cli == Cli::Aider {
+            return killed_as_it_asks(&place);
+        }
         let mut order = place.order(&server.url(), "first-prompt");
         let mut running = place.start(&order, Usage::default());
-        assert!(running.until(LIMIT, |event| matches!(event, AgentEvent::ToolStarted { .. })));
+        assert!(running.until_file(LIMIT, &place.workspace().join("first")));
         running.signal(Signal::TERM, true);
-        let stopped = running.finish(LIMIT);
-        assert!(!stopped.timed_out, "TERM ends it: {stopped:?}");
+        let stopped = running.finish(if cli.outlives_term() { AFTER_TERM } else { LIMIT });
+        assert_eq!(stopped.timed_out, cli.outlives_term(), "{stopped:?}");
         assert_eq!(stopped.outcome, None, "whatever the exit code: {:?}", stopped.exit);
         let session = stopped.session.unwrap();
         order.session = Session::Resume { id: session.clone() };
@@ -162,12 +197,33 @@ fn killed_at_work_and_resumed() {
         assert_eq!(resumed.outcome, Some(AgentOutcome::Completed), "{resumed:?}");
         assert!(place.workspace().join("second").exists());
         assert_eq!(resumed.session, Some(session));
-        assert_eq!((resumed.usage.input_tokens, resumed.usage.output_tokens), used(cli, 2));
+        counted(cli, &resumed.usage, 2);
         let last = server.requests().pop().unwrap().body;
         let last = String::from_utf8_lossy(&last);
         assert!(last.contains("first-prompt"), "the conversation went on");
         assert!(last.contains("preamble-canary"), "the preamble is given again");
     });
+}
+
+fn killed_as_it_asks(place: &Place) {
+    let silent = ModelServer::builder().failure(Failure::Silent).start().unwrap();
+    let mut order = place.order(&silent.url(), "first-prompt");
+    let mut running = place.start(&order, Usage::default());
+    assert!(silent.wait_for("/chat/completions", 1, LIMIT));
+    running.signal(Signal::TERM, true);
+    let stopped = running.finish(LIMIT);
+    assert!(!stopped.timed_out && stopped.outcome.is_none(), "{stopped:?}");
+    let server = server(|_| Script::saying("Both done.").write("second", "x\n"));
+    order.gateway = server.url();
+    order.session = Session::Resume { id: SESSION.into() };
+    order.prompt = "second-prompt".into();
+    let resumed = place.start(&order, stopped.usage).finish(LIMIT);
+    assert_eq!(resumed.outcome, Some(AgentOutcome::Completed), "{resumed:?}");
+    assert!(place.workspace().join("second").exists());
+    let last = server.requests().pop().unwrap().body;
+    let last = String::from_utf8_lossy(&last);
+    assert!(last.contains("first-prompt"), "the conversation went on");
+    assert!(last.contains("preamble-canary"), "the preamble is given again");
 }
 
 #[test]
@@ -180,7 +236,11 @@ fn resumed_after_a_success_it_counts_its_own_run_only() {
         order.prompt = "two".into();
         let second = place.start(&order, first.usage).finish(LIMIT);
         assert_eq!(second.outcome, Some(AgentOutcome::Completed), "{second:?}");
-        assert_eq!((second.usage.input_tokens, second.usage.output_tokens), used(cli, 2));
+        counted(cli, &second.usage, 2);
+        // Without its file aider begins anew.
+        if cli == Cli::Aider {
+            return;
+        }
         order.session = Session::Resume { id: "33333333-2222-4333-8444-555555555555".into() };
         let unknown = place.run(&order, LIMIT);
         assert_eq!(failed(unknown.outcome), Some(FailReason::AgentFailed), "{}", unknown.stderr);
@@ -189,20 +249,35 @@ fn resumed_after_a_success_it_counts_its_own_run_only() {
 
 #[test]
 fn one_that_may_only_look_has_no_tool_to_write() {
-    let Some(place) = place(Cli::ClaudeCode) else { return };
-    let server = server(|_| Script::saying("Looked.").write("note.txt", "no\n").shell("ls"));
-    let mut order = place.order(&server.url(), "Look.");
-    order.read_only = true;
-    let done = place.run(&order, LIMIT);
-    assert_eq!(done.outcome, Some(AgentOutcome::Completed), "{done:?}");
-    assert!(!place.workspace().join("note.txt").exists());
-    let offered = server.requests().pop().unwrap().json()["tools"].to_string();
-    assert!(!offered.contains("\"Write\"") && offered.contains("\"Bash\""));
-    // The control: without the order to only look, the same script writes.
-    order.read_only = false;
-    order.session = Session::Fresh { id: "44444444-2222-4333-8444-555555555555".into() };
-    place.run(&order, LIMIT);
-    assert!(place.workspace().join("note.txt").exists());
+    each(|cli, place| {
+        let (writer, shell) = match cli {
+            Cli::ClaudeCode => ("\"Write\"", "\"Bash\""),
+            // It has a shell only, and our sandbox throws away what that writes.
+            Cli::Codex => return,
+            Cli::OpenCode => ("\"write\"", "\"bash\""),
+            Cli::GeminiCli | Cli::QwenCode => ("\"write_file\"", "\"run_shell_command\""),
+            // It has no tools: see below.
+            Cli::Aider => return,
+        };
+        let server = server(|_| Script::saying("Looked.").write("note.txt", "no\n").shell("ls"));
+        let mut order = place.order(&server.url(), "Look.");
+        order.read_only = true;
+        let done = place.run(&order, LIMIT);
+        assert_eq!(done.outcome, Some(AgentOutcome::Completed), "{done:?}");
+        let offered = |server: &ModelServer| {
+            let last = server.requests().into_iter().rev().find(|it| it.json()["tools"].is_array());
+            last.unwrap().json()["tools"].to_string()
+        };
+        let told = offered(&server);
+        assert!(!told.contains(writer) && told.contains(shell), "{}: {told}", cli.as_str());
+        assert!(!place.workspace().join("note.txt").exists() || cli != Cli::ClaudeCode);
+        // The control: without the order to only look, the same script writes.
+        order.read_only = false;
+        order.session = Session::Fresh { id: "44444444-2222-4333-8444-555555555555".into() };
+        place.run(&order, LIMIT);
+        assert!(place.workspace().join("note.txt").exists());
+        assert!(offered(&server).contains(writer));
+    });
 }
 
 /// Settings that run a program as soon as they are believed.
@@ -215,6 +290,20 @@ fn plant(folder: &std::path::Path, cli: Cli) {
         Cli::Codex => (
             ".codex/config.toml",
             "[mcp_servers.t]\ncommand = \"touch\"\nargs = [\"/workspace/believed\"]\n",
+        ),
+        Cli::GeminiCli => (
+            ".gemini/settings.json",
+            r#"{"mcpServers":{"t":{"command":"touch","args":["/workspace/believed"]}},"hooks":{"BeforeTool":[{"matcher":"*","hooks":[{"type":"command","command":"touch /workspace/believed"}]}]}}"#,
+        ),
+        Cli::QwenCode => (
+            ".qwen/settings.json",
+            r#"{"mcpServers":{"t":{"command":"touch","args":["/workspace/believed"]}}}"#,
+        ),
+        // It commits by itself, and would run this command then.
+        Cli::Aider => (".aider.conf.yml", "auto-test: true\ntest-cmd: touch /workspace/believed\n"),
+        Cli::OpenCode => (
+            "opencode.json",
+            r#"{"mcp":{"t":{"type":"local","command":["touch","/workspace/believed"],"enabled":true}}}"#,
         ),
     };
     let path = folder.join(path);
@@ -242,6 +331,8 @@ fn settings_of_the_repository_are_not_believed() {
         // The control: the same settings run their program where they are to be believed.
         match cli {
             Cli::ClaudeCode => plant(&place.home(), cli),
+            Cli::OpenCode => plant(&place.home().join(".config/opencode"), cli),
+            Cli::GeminiCli | Cli::QwenCode | Cli::Aider => return,
             Cli::Codex => {
                 place.appended = Some((
                     ".codex/config.toml",

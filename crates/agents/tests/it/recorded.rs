@@ -19,17 +19,14 @@ pub(crate) fn folder(cli: Cli) -> PathBuf {
 
 /// A stream as the adapter makes it for an ordinary run.
 pub(crate) fn stream(cli: Cli) -> Box<dyn Stream> {
-    let kind = match cli {
-        Cli::ClaudeCode => AgentKind::ClaudeCode,
-        Cli::Codex => AgentKind::Codex,
-    };
+    let kind = AgentKind::parse(cli.as_str()).unwrap();
     let order = AgentOrder {
         kind,
         program: PathBuf::new(),
         model: Some("model-1".into()),
         prompt: String::new(),
         preamble: String::new(),
-        session: Session::Fresh { id: String::new() },
+        session: Session::Fresh { id: "s-1".into() },
         read_only: false,
         max_turns: None,
         max_cost_cents: None,

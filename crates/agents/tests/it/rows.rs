@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use midwatch_core::agent::{AgentEvent, AgentOutcome, CredentialKind, Session, Usage};
+use midwatch_core::agent::{AgentOutcome, CredentialKind, Session, Usage};
 use midwatch_core::reason::FailReason;
 use midwatch_testkit::agent_clis::Cli;
 use midwatch_testkit::model_server::{Failure, ModelServer, RefusedPort};
@@ -11,10 +11,15 @@ use rustix::process::Signal;
 
 use crate::drive::{Finished, Place};
 
-/// Longer than any row that ends by itself.
-const LIMIT: Duration = Duration::from_secs(40);
+#[path = "rows/table.rs"]
+mod table;
+
+pub(crate) use table::rows;
+
+/// How long one that goes on after TERM is watched.
+const AFTER_TERM: Duration = Duration::from_secs(12);
 /// Until the first sign of life that a row waits for.
-const START: Duration = Duration::from_mins(1);
+const START: Duration = Duration::from_mins(3);
 /// When a usage limit resets in these runs: 2030-01-01 13:35 UTC.
 const RESETS_AT: i64 = 1_893_504_900;
 
@@ -71,6 +76,8 @@ pub(crate) enum Expected {
     Endless(FailReason),
     /// It has no end of its own and says nothing.
     Silent,
+    /// We sent TERM, and it went on.
+    Outlives,
 }
 
 /// One row.
@@ -81,288 +88,147 @@ pub(crate) struct Row {
     trial: Trial,
 }
 
-/// The rows of a CLI, in the order of the page.
-pub(crate) fn rows(cli: Cli) -> Vec<Row> {
-    use Expected::{Completed, Endless, Failed, Silent, Stopped};
-    use FailReason::{
-        AgentFailed, Authentication, CostLimit, ModelUnavailable, RateLimit, TokenLimit, TurnLimit,
-        UsageLimit,
-    };
-    use Trial::{Asking, Endpoint, InTool, Subscription};
-    let claude = cli == Cli::ClaudeCode;
-    let row = |name, what, trial, expected| Row { name, what, expected, trial };
-    let mut rows = vec![
-        row("success", "nothing is wrong", Trial::Success, Completed),
-        row("resume", "a conversation goes on", Trial::Resume, Completed),
-        row("401", "401", Endpoint(Failure::Unauthorized), Failed(Authentication)),
-        row("403", "403", Endpoint(Failure::Forbidden), Failed(Authentication)),
-        row("404", "404, unknown model", Endpoint(Failure::NotFound), Failed(ModelUnavailable)),
-        row("400", "400", Endpoint(Failure::BadRequest), Failed(ModelUnavailable)),
-        row("no-credit", "400, no credit left", Endpoint(Failure::NoCredit), Failed(UsageLimit)),
-        row(
-            "prompt-too-long",
-            "400, prompt too long",
-            Endpoint(Failure::PromptTooLong),
-            Failed(TokenLimit),
-        ),
-        row("413", "413", Endpoint(Failure::TooLarge), Failed(TokenLimit)),
-        row("429", "429 without a word on when", Endpoint(Failure::RateLimited), Failed(RateLimit)),
-        row(
-            "429-retry-after",
-            "429 with `retry-after: 2`, always",
-            Endpoint(Failure::RetryAfter),
-            Failed(RateLimit),
-        ),
-        row(
-            "429-once",
-            "429 with `retry-after: 1`, once",
-            Endpoint(Failure::RetryAfterOnce),
-            Completed,
-        ),
-        row(
-            "usage-limit",
-            "429, usage limit with a reset",
-            Endpoint(Failure::UsageLimit),
-            Failed(if claude { RateLimit } else { UsageLimit }),
-        ),
-        row(
-            "quota",
-            "429, quota of a key",
-            Endpoint(Failure::Quota),
-            Failed(if claude { RateLimit } else { UsageLimit }),
-        ),
-        row("500", "500", Endpoint(Failure::ServerError), Failed(ModelUnavailable)),
-        row("529", "529", Endpoint(Failure::Overloaded), Failed(ModelUnavailable)),
-        row(
-            "cut",
-            "the stream is cut, always",
-            Endpoint(Failure::CutStream),
-            Failed(ModelUnavailable),
-        ),
-        row(
-            "silent",
-            "it never answers",
-            Endpoint(Failure::Silent),
-            if claude { Failed(ModelUnavailable) } else { Silent },
-        ),
-        row("malformed", "200, no JSON", Endpoint(Failure::Malformed), Failed(ModelUnavailable)),
-        row(
-            "sse-error",
-            "200, an error in the stream",
-            Endpoint(Failure::SseError),
-            Failed(if claude { ModelUnavailable } else { RateLimit }),
-        ),
-        row(
-            "empty-stream",
-            "200, an empty stream",
-            Endpoint(Failure::EmptyStream),
-            Failed(ModelUnavailable),
-        ),
-        row(
-            "refused",
-            "connection refused",
-            Trial::Refused,
-            if claude { Failed(ModelUnavailable) } else { Endless(ModelUnavailable) },
-        ),
-        row("term-in-tool", "we send TERM, a tool runs", InTool(Signal::TERM, By::Us), Stopped),
-        row(
-            "term-asking",
-            "we send TERM, the model is asked",
-            Asking(Signal::TERM, By::Us),
-            Stopped,
-        ),
-        row(
-            "int-in-tool",
-            "INT from elsewhere, a tool runs",
-            InTool(Signal::INT, By::SomebodyElse),
-            Failed(AgentFailed),
-        ),
-        row(
-            "kill-asking",
-            "KILL from elsewhere, the model is asked",
-            Asking(Signal::KILL, By::SomebodyElse),
-            Failed(AgentFailed),
-        ),
-        row(
-            "unknown-session",
-            "resume of what is not there",
-            Trial::UnknownSession,
-            Failed(AgentFailed),
-        ),
-        row("home-read-only", "HOME cannot be written", Trial::HomeReadOnly, Failed(AgentFailed)),
-    ];
-    if claude {
-        rows.extend([
-            row("subscription", "a subscription token", Trial::Subscribed, Completed),
-            row(
-                "subscription-429",
-                "429 with `retry-after: 1`, once, a subscription token",
-                Subscription(Failure::RetryAfterOnce),
-                Failed(RateLimit),
-            ),
-            row(
-                "subscription-401",
-                "401, a subscription token",
-                Subscription(Failure::Unauthorized),
-                Failed(Authentication),
-            ),
-            row(
-                "subscription-limit",
-                "usage limit, a subscription token",
-                Subscription(Failure::UsageLimit),
-                Failed(UsageLimit),
-            ),
-            row("turn-limit", "one turn allowed, two needed", Trial::TurnLimit, Failed(TurnLimit)),
-            row("cost-limit", "one cent allowed", Trial::CostLimit, Failed(CostLimit)),
-            row(
-                "session-in-use",
-                "a new session under an old id",
-                Trial::SessionInUse,
-                Failed(AgentFailed),
-            ),
-            row(
-                "tools-taken-away",
-                "settings in HOME take the tools away",
-                Trial::Denied(r#""Bash","Write""#),
-                Failed(AgentFailed),
-            ),
-            row(
-                "tools-denied",
-                "settings in HOME deny every call",
-                Trial::Denied(r#""Bash(cat *)","Edit(//**)""#),
-                Failed(AgentFailed),
-            ),
-            row(
-                "temp-read-only",
-                "its folder for temporary files cannot be written",
-                Trial::TempReadOnly,
-                Failed(AgentFailed),
-            ),
-        ]);
-    }
-    rows
-}
-
 impl Row {
     /// Runs it for real, in a new place.
     pub(crate) fn run(&self, cli: Cli) -> Result<Finished, String> {
+        let limit = limit(cli);
         let mut place = Place::new(cli)?;
         // Only waits are shortened: the adapter's own value is five minutes.
         place.extra.push(("API_TIMEOUT_MS", "3000"));
         let script = Script::saying("All done.").write("note.txt", "hello\n").shell("cat note.txt");
         let server = ModelServer::builder().resets_at(RESETS_AT).script(script);
-        let slow = Script::saying("never said").shell("sleep 600");
+        let slow = Script::saying("never said").shell("touch begun; sleep 600");
         let mut order;
         match self.trial {
             Trial::Success => {
                 let server = server.start().unwrap();
-                let done = place.run(&place.order(&server.url(), "Write a note."), LIMIT);
+                let done = place.run(&place.order(&server.url(), "Write a note."), limit);
                 let written = place.workspace().join("note.txt").exists();
-                if written { Ok(done) } else { Err("the note was not written".to_owned()) }
+                let said = String::from_utf8_lossy(&done.stdout);
+                let why = format!("the note was not written\n{said}{}", done.stderr);
+                if written { Ok(done) } else { Err(why) }
             }
             Trial::Resume => {
                 let server = server.start().unwrap();
                 order = place.order(&server.url(), "Write a note.");
-                let first = place.run(&order, LIMIT);
+                let first = place.run(&order, limit);
                 order.session = Session::Resume { id: first.session.unwrap_or_default() };
                 order.prompt = "Write it again.".into();
-                Ok(place.start(&order, first.usage).finish(LIMIT))
+                Ok(place.start(&order, first.usage).finish(limit))
             }
             Trial::Endpoint(failure) => {
                 let server = server.start().unwrap();
                 let order = place.order(&server.failing_url(failure), "Write a note.");
-                Ok(place.run(&order, LIMIT))
+                Ok(place.run(&order, limit))
             }
             Trial::Subscribed => {
                 let server = server.start().unwrap();
                 order = place.order(&server.url(), "Write a note.");
                 order.credential = CredentialKind::AnthropicSubscription;
-                Ok(place.run(&order, LIMIT))
+                Ok(place.run(&order, limit))
             }
             Trial::Subscription(failure) => {
                 let server = server.start().unwrap();
                 order = place.order(&server.failing_url(failure), "Write a note.");
                 order.credential = CredentialKind::AnthropicSubscription;
-                Ok(place.run(&order, LIMIT))
+                Ok(place.run(&order, limit))
             }
             Trial::Refused => {
                 let port = RefusedPort::new().unwrap();
-                Ok(place.run(&place.order(&port.url(), "Write a note."), LIMIT))
+                Ok(place.run(&place.order(&port.url(), "Write a note."), limit))
             }
             Trial::InTool(signal, by) => {
                 let server = server.script(slow).start().unwrap();
                 let order = place.order(&server.url(), "Wait.");
                 let mut running = place.start(&order, Usage::default());
-                if !running.until(START, |event| matches!(event, AgentEvent::ToolStarted { .. })) {
+                // Not every CLI tells of a tool before it is over.
+                if !running.until_file(START, &place.workspace().join("begun")) {
                     return Err("no tool was started".to_owned());
                 }
                 running.signal(signal, by == By::Us);
-                Ok(running.finish(LIMIT))
+                Ok(running.finish(if by == By::Us { AFTER_TERM } else { limit }))
             }
             Trial::Asking(signal, by) => {
                 let server = server.failure(Failure::Silent).start().unwrap();
                 let order = place.order(&server.url(), "Wait.");
                 let mut running = place.start(&order, Usage::default());
-                let asked = match cli {
-                    Cli::ClaudeCode => server.wait_for("/messages", 1, START),
-                    Cli::Codex => server.wait_for("/responses", 1, START),
+                let path = match cli {
+                    Cli::ClaudeCode => "/messages",
+                    Cli::Codex => "/responses",
+                    Cli::OpenCode | Cli::QwenCode | Cli::Aider => "/chat/completions",
+                    Cli::GeminiCli => ":streamGenerateContent",
                 };
-                if !asked {
+                if !server.wait_for(path, 1, START) {
                     return Err("the model was not asked".to_owned());
                 }
                 running.signal(signal, by == By::Us);
-                Ok(running.finish(LIMIT))
+                Ok(running.finish(if by == By::Us { AFTER_TERM } else { limit }))
             }
             Trial::TurnLimit => {
                 let server = server.start().unwrap();
                 order = place.order(&server.url(), "Write a note.");
                 order.max_turns = Some(1);
-                Ok(place.run(&order, LIMIT))
+                Ok(place.run(&order, limit))
             }
             Trial::CostLimit => {
                 let script = (0..9).fold(Script::saying("All done."), |it, _| it.shell("true"));
                 let server = server.script(script).start().unwrap();
                 order = place.order(&server.url(), "Work.");
                 order.max_cost_cents = Some(1);
-                Ok(place.run(&order, LIMIT))
+                Ok(place.run(&order, limit))
             }
             Trial::UnknownSession => {
                 let server = server.start().unwrap();
                 order = place.order(&server.url(), "Go on.");
-                order.session =
-                    Session::Resume { id: "99999999-2222-4333-8444-555555555555".to_owned() };
-                Ok(place.run(&order, LIMIT))
+                let id = match cli {
+                    Cli::ClaudeCode | Cli::Codex | Cli::GeminiCli | Cli::QwenCode | Cli::Aider => {
+                        "99999999-2222-4333-8444-555555555555"
+                    }
+                    Cli::OpenCode => "ses_999999999999aaaaaaaaaaaaaaaaaa",
+                };
+                order.session = Session::Resume { id: id.to_owned() };
+                Ok(place.run(&order, limit))
             }
             Trial::SessionInUse => {
                 let server = server.start().unwrap();
                 let order = place.order(&server.url(), "Write a note.");
-                place.run(&order, LIMIT);
-                Ok(place.run(&order, LIMIT))
+                place.run(&order, limit);
+                Ok(place.run(&order, limit))
             }
             Trial::HomeReadOnly => {
                 let server = server.start().unwrap();
                 place.home_read_only = true;
-                Ok(place.run(&place.order(&server.url(), "Write a note."), LIMIT))
+                Ok(place.run(&place.order(&server.url(), "Write a note."), limit))
             }
             Trial::TempReadOnly => {
                 let server = server.start().unwrap();
                 place.extra.push(("CLAUDE_CODE_TMPDIR", "/usr/agent-tmp"));
-                Ok(place.run(&place.order(&server.url(), "Write a note."), LIMIT))
+                Ok(place.run(&place.order(&server.url(), "Write a note."), limit))
             }
             Trial::Denied(rules) => {
                 let server = server.start().unwrap();
                 let settings = format!(r#"{{"permissions":{{"deny":[{rules}]}}}}"#);
                 std::fs::create_dir_all(place.home().join(".claude")).unwrap();
                 std::fs::write(place.home().join(".claude/settings.json"), settings).unwrap();
-                Ok(place.run(&place.order(&server.url(), "Write a note."), LIMIT))
+                Ok(place.run(&place.order(&server.url(), "Write a note."), limit))
             }
         }
     }
 }
 
+/// Longer than any row that ends by itself.
+fn limit(cli: Cli) -> Duration {
+    match cli {
+        Cli::ClaudeCode | Cli::Codex => Duration::from_secs(40),
+        // They try again for up to 80 seconds, whatever they are told, and a busy machine takes
+        // long to start them.
+        Cli::OpenCode | Cli::GeminiCli | Cli::QwenCode | Cli::Aider => Duration::from_secs(200),
+    }
+}
+
 /// Whether a run was taken for what it must be.
 pub(crate) fn as_expected(expected: Expected, done: &Finished) -> bool {
-    let endless = matches!(expected, Expected::Endless(_) | Expected::Silent);
+    let endless = matches!(expected, Expected::Endless(_) | Expected::Silent | Expected::Outlives);
     endless == done.timed_out
         && as_expected_outcome(expected, done.outcome.as_ref(), done.trouble.as_ref())
 }
@@ -380,7 +246,7 @@ pub(crate) fn as_expected_outcome(
     match expected {
         Expected::Completed => outcome == Some(&AgentOutcome::Completed),
         Expected::Failed(reason) => failed(outcome) == Some(reason),
-        Expected::Stopped => outcome.is_none(),
+        Expected::Stopped | Expected::Outlives => outcome.is_none(),
         Expected::Endless(reason) => outcome.is_none() && failed(trouble) == Some(reason),
         Expected::Silent => outcome.is_none() && trouble.is_none(),
     }

@@ -54,9 +54,9 @@ pub(super) fn model_for(kind: AgentKind, login: &Login) -> Option<&'static str> 
     }
     let openrouter = login.upstream.as_deref() == Some(OPENROUTER);
     match login.kind {
-        CredentialKind::AnthropicKey | CredentialKind::AnthropicSubscription => {
-            Some("claude-sonnet-4-5")
-        }
+        CredentialKind::AnthropicKey
+        | CredentialKind::AnthropicSubscription
+        | CredentialKind::AnthropicToken => Some("claude-sonnet-4-5"),
         CredentialKind::GeminiKey => Some("gemini-2.5-pro"),
         CredentialKind::OpenAiKey if kind == AgentKind::QwenCode && openrouter => {
             Some("qwen/qwen3-coder")

@@ -44,6 +44,16 @@ const ANTHROPIC: [Variable; 3] = [
 const TOKEN: &str = "ANTHROPIC_AUTH_TOKEN";
 const OPENAI: [Variable; 2] =
     [("CODEX_API_KEY", CredentialKind::OpenAiKey), ("OPENAI_API_KEY", CredentialKind::OpenAiKey)];
+/// Of agents that work with several providers, in the order that we ask them.
+const ANY: [Variable; 4] = [
+    ("ANTHROPIC_API_KEY", CredentialKind::AnthropicKey),
+    ("OPENAI_API_KEY", CredentialKind::OpenAiKey),
+    (OPENROUTER_KEY, CredentialKind::OpenAiKey),
+    ("GEMINI_API_KEY", CredentialKind::GeminiKey),
+];
+const OPENROUTER_KEY: &str = "OPENROUTER_API_KEY";
+/// Where keys of OpenRouter work; it speaks as OpenAI does.
+pub(super) const OPENROUTER: &str = "https://openrouter.ai/api/v1";
 
 impl Login {
     pub(super) fn finding(&self, chosen: &Chosen) -> Finding {
@@ -54,7 +64,8 @@ impl Login {
             CredentialKind::AnthropicKey
             | CredentialKind::AnthropicSubscription
             | CredentialKind::AnthropicToken
-            | CredentialKind::OpenAiKey => format!("{kind} from {}{at}", self.from),
+            | CredentialKind::OpenAiKey
+            | CredentialKind::GeminiKey => format!("{kind} from {}{at}", self.from),
         };
         Finding::new("login", text)
     }
@@ -77,17 +88,31 @@ pub(crate) fn find(environment: &Environment, chosen: &Chosen) -> Result<Login, 
         (Some(spec), _) => declared(environment, chosen, spec)?,
         (None, AgentKind::ClaudeCode) => claude(environment)?,
         (None, AgentKind::Codex) => codex(environment)?,
+        (None, AgentKind::OpenCode) => any(environment, &ANY, chosen)?,
+        (None, AgentKind::GeminiCli) => any(environment, &ANY[3..], chosen)?,
+        (None, AgentKind::Aider) => any(environment, &ANY[..3], chosen)?,
+        (None, AgentKind::QwenCode) => any(environment, &ANY[1..3], chosen)?,
         (None, AgentKind::Custom) => none(),
     };
     let variable = match login.kind {
         CredentialKind::AnthropicKey
         | CredentialKind::AnthropicSubscription
         | CredentialKind::AnthropicToken => "ANTHROPIC_BASE_URL",
+        // Its own name for it goes before.
+        CredentialKind::OpenAiKey
+            if chosen.kind() == AgentKind::Aider
+                && environment.text("OPENAI_API_BASE").is_some() =>
+        {
+            "OPENAI_API_BASE"
+        }
         CredentialKind::OpenAiKey => "OPENAI_BASE_URL",
+        CredentialKind::GeminiKey => "GOOGLE_GEMINI_BASE_URL",
         CredentialKind::None => return Ok(login),
     };
     let named = chosen.spec.base_url.as_deref().map(|url| ("spec.baseUrl", url));
-    let named = named.or_else(|| environment.text(variable).map(|url| (variable, url)));
+    // A key of another provider never goes where a variable leads OpenAI's.
+    let usual = || environment.text(variable).map(|url| (variable, url));
+    let named = named.or_else(|| if login.from == OPENROUTER_KEY { None } else { usual() });
     if let Some((name, url)) = named {
         Upstream::parse(url).map_err(|error| error.of(name))?;
         login.upstream = Some(url.to_owned());
@@ -105,7 +130,8 @@ pub(crate) fn again(environment: &Environment, agent: &AgentRef) -> Result<Login
         | CredentialRef::CodexLogin { .. } => None,
     };
     let adapter = AgentKind::parse(&agent.adapter);
-    let usual = |name: &String| ANTHROPIC.iter().chain(&OPENAI).any(|(known, _)| known == name);
+    let usual =
+        |name: &String| ANTHROPIC.iter().chain(&OPENAI).chain(&ANY).any(|(known, _)| known == name);
     // A custom agent has no usual places, and a variable of the user's own is none.
     let credential = match (adapter, &variable) {
         (Some(AgentKind::Custom), variable) => Some(variable.clone()),
@@ -161,6 +187,18 @@ fn codex(environment: &Environment) -> Result<Login, Problem> {
     )
 }
 
+/// Keys of several providers. Login files of such agents are not read.
+fn any(environment: &Environment, known: &[Variable], chosen: &Chosen) -> Result<Login, Problem> {
+    if let Some(login) = variables(environment, known)? {
+        return Ok(login);
+    }
+    let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+    Err(Problem::login(
+        format!("{} has no key", chosen.name),
+        format!("set one of {}", names.join(", ")),
+    ))
+}
+
 /// What a profile says, with the usual places where it names only a kind.
 fn declared(
     environment: &Environment,
@@ -186,7 +224,7 @@ fn declared(
             )),
         };
     }
-    let variables_of = ANTHROPIC.iter().chain(&OPENAI).filter(|(_, of)| *of == kind);
+    let variables_of = ANTHROPIC.iter().chain(&OPENAI).chain(&ANY).filter(|(_, of)| *of == kind);
     for (name, _) in variables_of {
         if let Some(text) = environment.text(name) {
             return key(kind, name, text);
@@ -194,10 +232,11 @@ fn declared(
     }
     match kind {
         CredentialKind::AnthropicSubscription => claude(environment),
-        CredentialKind::OpenAiKey => codex(environment),
         CredentialKind::AnthropicToken => {
             Err(Problem::login(format!("there is no {TOKEN}"), "set it"))
         }
+        CredentialKind::OpenAiKey => codex(environment),
+        CredentialKind::GeminiKey => any(environment, &ANY[3..], chosen),
         CredentialKind::AnthropicKey | CredentialKind::None => {
             Err(Problem::login("there is no ANTHROPIC_API_KEY", "set it"))
         }
@@ -222,6 +261,7 @@ fn key(kind: CredentialKind, name: &str, text: &str) -> Result<Login, Problem> {
         }
         CredentialKind::AnthropicToken => CredentialSource::AnthropicToken(secret.clone()),
         CredentialKind::OpenAiKey => CredentialSource::OpenAiKey(secret.clone()),
+        CredentialKind::GeminiKey => CredentialSource::GeminiKey(secret.clone()),
         CredentialKind::None => return Ok(none()),
     };
     source.facts(SystemTime::now()).map_err(|error| {
@@ -234,7 +274,8 @@ fn key(kind: CredentialKind, name: &str, text: &str) -> Result<Login, Problem> {
         kind,
         reference: CredentialRef::Stored { id: String::new(), variable: Some(name.to_owned()) },
         secret: Some(secret),
-        upstream: None,
+        // Its keys work nowhere else.
+        upstream: (name == OPENROUTER_KEY).then(|| OPENROUTER.to_owned()),
         from: name.to_owned(),
     })
 }
@@ -265,6 +306,7 @@ fn file(
         LoginKind::AnthropicSubscription => (CredentialKind::AnthropicSubscription, None),
         LoginKind::AnthropicToken => (CredentialKind::AnthropicToken, None),
         LoginKind::OpenAiKey => (CredentialKind::OpenAiKey, None),
+        LoginKind::GeminiKey => (CredentialKind::GeminiKey, None),
         LoginKind::ChatGpt => (CredentialKind::OpenAiKey, Some(Upstream::CHATGPT.to_owned())),
     };
     let from = path.display().to_string();
@@ -295,7 +337,16 @@ mod tests {
         assert_eq!(kind("claude-code", &[api, gateway, token]), CredentialKind::AnthropicToken);
         let codex = find("codex", &[("OPENAI_API_KEY", "b"), ("CODEX_API_KEY", "a")]).unwrap();
         assert_eq!(codex.from, "CODEX_API_KEY");
-        for agent in ["claude-code", "codex"] {
+        let (openai, router) = (("OPENAI_API_KEY", "b"), ("OPENROUTER_API_KEY", "r"));
+        let gemini = ("GEMINI_API_KEY", "g");
+        assert_eq!(kind("opencode", &[openai, api]), CredentialKind::AnthropicKey);
+        assert_eq!(kind("aider", &[openai, gemini]), CredentialKind::OpenAiKey);
+        assert_eq!(kind("gemini-cli", &[openai, gemini]), CredentialKind::GeminiKey);
+        // A key of another provider goes there alone, wherever OpenAI's would go.
+        let elsewhere = ("OPENAI_BASE_URL", "https://llm.example.com/v1");
+        let routed = find("qwen-code", &[router, elsewhere]).unwrap();
+        assert_eq!(routed.upstream.as_deref(), Some(OPENROUTER));
+        for agent in ["claude-code", "codex", "opencode", "gemini-cli", "aider", "qwen-code"] {
             let problem = find(agent, &[]).unwrap_err();
             assert_eq!((problem.exit, problem.reason), (6, Some("NeedsLogin")));
         }

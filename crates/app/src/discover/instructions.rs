@@ -22,7 +22,10 @@ pub(super) fn find(repository: &Repository, kind: AgentKind) -> Result<Instructi
     let names = repository.files()?;
     let candidates: &[&str] = match kind {
         AgentKind::ClaudeCode => &["CLAUDE.md", "AGENTS.md"],
-        AgentKind::Codex | AgentKind::Custom => &["AGENTS.md"],
+        AgentKind::GeminiCli => &["GEMINI.md", "AGENTS.md"],
+        AgentKind::QwenCode => &["QWEN.md", "AGENTS.md"],
+        AgentKind::Aider => &["CONVENTIONS.md", "AGENTS.md"],
+        AgentKind::Codex | AgentKind::OpenCode | AgentKind::Custom => &["AGENTS.md"],
     };
     let Some(file) = candidates.iter().find(|file| names.contains(**file)) else {
         return Ok(Instructions::default());

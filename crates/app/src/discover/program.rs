@@ -46,11 +46,7 @@ pub(super) fn inside(program: &Program, toolchains: &[Toolchain]) -> PathBuf {
 
 /// Finds it: as the profile says, on PATH, or where installers put it.
 pub(crate) fn find(environment: &Environment, chosen: &Chosen) -> Result<Program, Problem> {
-    let (name, install) = match chosen.kind() {
-        AgentKind::ClaudeCode => ("claude", "install it: npm install -g @anthropic-ai/claude-code"),
-        AgentKind::Codex => ("codex", "install it: npm install -g @openai/codex"),
-        AgentKind::Custom => ("", "correct custom.argv or program in the profile"),
-    };
+    let (name, install) = usual(chosen.kind());
     let first = chosen.spec.custom.as_ref().and_then(|custom| custom.argv.first());
     let name = chosen.spec.program.as_deref().or(first.map(String::as_str)).unwrap_or(name);
     let found = locate(environment, name).ok_or_else(|| {
@@ -74,6 +70,19 @@ pub(crate) fn find(environment: &Environment, chosen: &Chosen) -> Result<Program
     Ok(Program { found, real, folder })
 }
 
+/// The program's own name, and how it is installed.
+const fn usual(kind: AgentKind) -> (&'static str, &'static str) {
+    match kind {
+        AgentKind::ClaudeCode => ("claude", "install it: npm install -g @anthropic-ai/claude-code"),
+        AgentKind::Codex => ("codex", "install it: npm install -g @openai/codex"),
+        AgentKind::OpenCode => ("opencode", "install it: npm install -g opencode-ai"),
+        AgentKind::GeminiCli => ("gemini", "install it: npm install -g @google/gemini-cli"),
+        AgentKind::Aider => ("aider", "install it: pipx install aider-chat"),
+        AgentKind::QwenCode => ("qwen", "install it: npm install -g @qwen-code/qwen-code"),
+        AgentKind::Custom => ("", "correct custom.argv or program in the profile"),
+    }
+}
+
 fn locate(environment: &Environment, name: &str) -> Option<PathBuf> {
     if name.contains('/') {
         let path = environment.folder().join(name);
@@ -89,8 +98,11 @@ fn locate(environment: &Environment, name: &str) -> Option<PathBuf> {
         Some(home.join(".local/bin")),
         // Claude Code's own installer of earlier versions.
         Some(home.join(".claude/local")),
+        // opencode's own installer.
+        Some(home.join(".opencode/bin")),
         // What `make demo` and the tests install.
         Some(cache.join("agents/node_modules/.bin")),
+        Some(cache.join("agents/aider/bin")),
     ];
     environment.find(name).or_else(|| {
         usual.into_iter().flatten().map(|folder| folder.join(name)).find(|path| is_executable(path))
@@ -103,7 +115,9 @@ fn folder_of(environment: &Environment, real: &Path) -> Result<Option<PathBuf>, 
         return Ok(None);
     }
     let modules = real.ancestors().filter(|folder| folder.ends_with("node_modules")).last();
-    let folder = modules.or(real.parent()).unwrap_or(Path::new("/"));
+    // A virtual environment is one, whichever of its programs is meant.
+    let environment_of = real.ancestors().find(|folder| folder.join("pyvenv.cfg").is_file());
+    let folder = modules.or(environment_of).or(real.parent()).unwrap_or(Path::new("/"));
     if folder == Path::new("/") || environment.home().starts_with(folder) {
         return Err(Problem::cannot(
             format!(

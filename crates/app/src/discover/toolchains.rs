@@ -112,9 +112,36 @@ pub(crate) fn find(
         // Last on PATH, and so no other program of that folder stands before the user's own. A
         // declared command may name its program in one word.
         let holder = program.real.parent().and_then(|parent| parent.strip_prefix(folder).ok());
-        collected.add("agent", folder, holder, &[]);
+        if folder.join("pyvenv.cfg").is_file() {
+            python_agent(&mut collected, folder, holder);
+        } else {
+            collected.add("agent", folder, holder, &[]);
+        }
     }
     Ok(collected.toolchains)
+}
+
+/// An agent in a virtual environment, which names its interpreter and itself by paths that a
+/// sandbox does not have: its adapter is told both by variables.
+fn python_agent(collected: &mut Collected<'_>, folder: &Path, holder: Option<&Path>) {
+    let libraries = std::fs::read_dir(folder.join("lib")).into_iter().flatten().flatten();
+    let mut names = libraries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let library = names.find(|name| name.starts_with("python3")).unwrap_or_default();
+    let site = ("MIDWATCH_AIDER_SITE", format!("{{}}/lib/{library}/site-packages"));
+    let Ok(python) = folder.join("bin/python").canonicalize() else {
+        return collected.add("agent", folder, holder, &[site]);
+    };
+    let named = |path: String| ("MIDWATCH_AIDER_PYTHON", path);
+    if SYSTEM.iter().any(|system| python.starts_with(system)) {
+        let interpreter = named(python.to_string_lossy().into_owned());
+        return collected.add("agent", folder, holder, &[site, interpreter]);
+    }
+    collected.add("agent", folder, holder, &[site]);
+    let base = python.parent().and_then(Path::parent);
+    if let (Some(base), Some(name)) = (base, python.file_name()) {
+        let interpreter = named(format!("{{}}/bin/{}", name.to_string_lossy()));
+        collected.add("agent-python", base, None, &[interpreter]);
+    }
 }
 
 fn declare(collected: &mut Collected<'_>, spec: &ToolchainSpec) -> Result<(), Problem> {

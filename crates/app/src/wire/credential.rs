@@ -31,6 +31,7 @@ pub(crate) fn source(
         }
         CredentialKind::AnthropicToken => Some(CredentialSource::AnthropicToken(secret)),
         CredentialKind::OpenAiKey => Some(CredentialSource::OpenAiKey(secret)),
+        CredentialKind::GeminiKey => Some(CredentialSource::GeminiKey(secret)),
         CredentialKind::None => None,
     })
 }
@@ -49,6 +50,7 @@ pub(crate) fn wire_api(kind: CredentialKind) -> WireApi {
         CredentialKind::AnthropicKey
         | CredentialKind::AnthropicSubscription
         | CredentialKind::AnthropicToken => WireApi::Anthropic,
+        CredentialKind::GeminiKey => WireApi::Gemini,
         CredentialKind::OpenAiKey | CredentialKind::None => WireApi::OpenAi,
     }
 }

@@ -55,6 +55,13 @@ pub(super) fn refusal(api: WireApi, refusal: &Refusal) -> Response<Answer> {
                 "code": refusal.reason.as_str(),
             },
         }),
+        WireApi::Gemini => json!({
+            "error": {
+                "code": status.as_u16(),
+                "message": message,
+                "status": gemini_status(status),
+            },
+        }),
     };
     let mut response = whole(status, &body);
     let headers = response.headers_mut();
@@ -94,6 +101,19 @@ fn anthropic_type(status: StatusCode) -> &'static str {
         429 => "rate_limit_error",
         500.. => "api_error",
         _ => "invalid_request_error",
+    }
+}
+
+/// Google's names of errors, by status.
+fn gemini_status(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 => "UNAUTHENTICATED",
+        403 => "PERMISSION_DENIED",
+        404 => "NOT_FOUND",
+        429 => "RESOURCE_EXHAUSTED",
+        502..=504 => "UNAVAILABLE",
+        500.. => "INTERNAL",
+        _ => "INVALID_ARGUMENT",
     }
 }
 

@@ -24,11 +24,14 @@ const OURS: [HeaderName; 10] = [
     HeaderName::from_static("x-real-ip"),
 ];
 
-const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// The headers that hold a bare key.
+const KEYS: [HeaderName; 2] =
+    [HeaderName::from_static("x-api-key"), HeaderName::from_static("x-goog-api-key")];
 
 /// Every token that a request shows, in whatever header a credential is read from.
 pub(super) fn shown_tokens(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    let keys = headers.get_all(API_KEY).iter().map(HeaderValue::as_bytes);
+    let keys = KEYS.into_iter().flat_map(|name| headers.get_all(name).iter());
+    let keys = keys.map(HeaderValue::as_bytes);
     let bearers = headers.get_all(AUTHORIZATION).iter().map(|value| {
         let value = value.as_bytes();
         match value.split_at_checked(7) {
@@ -90,10 +93,11 @@ mod tests {
 
     #[test]
     fn every_shown_token_is_seen() {
-        let mut headers = map(&[("x-api-key", "a"), ("authorization", "bEaReR b")]);
+        let mut headers =
+            map(&[("x-api-key", "a"), ("x-goog-api-key", "g"), ("authorization", "bEaReR b")]);
         headers.append(AUTHORIZATION, HeaderValue::from_static("Basic c"));
         let shown: Vec<_> = shown_tokens(&headers).collect();
-        assert_eq!(shown, [&b"a"[..], b"b", b"Basic c"]);
+        assert_eq!(shown, [&b"a"[..], b"g", b"b", b"Basic c"]);
     }
 
     #[test]

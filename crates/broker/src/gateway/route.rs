@@ -12,6 +12,9 @@ const QUERY_MAX: usize = 1024;
 /// The longest model id in a path, in bytes.
 const MODEL_MAX: usize = 128;
 
+/// What may be asked of a model of Google's.
+const GEMINI_VERBS: [&str; 3] = ["generateContent", "streamGenerateContent", "countTokens"];
+
 /// Where a request goes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Route {
@@ -84,6 +87,20 @@ fn known(api: WireApi, path: &str) -> Option<Known> {
             }
             _ => models(path.strip_prefix("/v1")?).map(|_| Known::Api(Method::GET, path.into())),
         },
+        WireApi::Gemini => match path {
+            "/" => Some(Known::Home),
+            _ => match path.strip_prefix("/v1beta")?.split_once(':') {
+                Some((model, verb)) if GEMINI_VERBS.contains(&verb) => {
+                    // The list itself takes no verb.
+                    models(model).filter(|model| *model != "/models")?;
+                    Some(Known::Api(Method::POST, path.into()))
+                }
+                // In the ids of this API there is no colon.
+                Some(_) => None,
+                None => models(path.strip_prefix("/v1beta")?)
+                    .map(|_| Known::Api(Method::GET, path.into())),
+            },
+        },
         WireApi::OpenAi => {
             // The base URL ends in the provider's version, which adapters may or may not repeat.
             let path = path.strip_prefix("/v1").unwrap_or(path);
@@ -134,7 +151,7 @@ mod tests {
     #[test]
     fn the_api_and_nothing_else() {
         use RefusalReason::{Method as M, Path as P, WebSocket as W};
-        use WireApi::{Anthropic as A, OpenAi as O};
+        use WireApi::{Anthropic as A, Gemini as G, OpenAi as O};
         for (api, method, uri, expected) in [
             (A, "POST", "/v1/messages", Ok("/v1/messages")),
             (A, "POST", "/v1/messages?beta=true", Ok("/v1/messages")),
@@ -174,6 +191,23 @@ mod tests {
             (O, "POST", "/v1/files", Err(P)),
             (O, "POST", "/", Err(M)),
             (O, "GET", "/v1/responses/resp_1", Err(P)),
+            (
+                G,
+                "POST",
+                "/v1beta/models/gemini-2.5-pro:streamGenerateContent?alt=sse",
+                Ok("/v1beta/models/gemini-2.5-pro:streamGenerateContent"),
+            ),
+            (G, "POST", "/v1beta/models/g:generateContent", Ok("/v1beta/models/g:generateContent")),
+            (G, "POST", "/v1beta/models/g:countTokens", Ok("/v1beta/models/g:countTokens")),
+            (G, "GET", "/v1beta/models/g", Ok("/v1beta/models/g")),
+            (G, "GET", "/v1beta/models/g:generateContent", Err(M)),
+            (G, "POST", "/v1beta/models:generateContent", Err(P)),
+            (G, "POST", "/v1beta/models/..:generateContent", Err(P)),
+            (G, "POST", "/v1beta/models/g:batchGenerateContent", Err(P)),
+            (G, "POST", "/v1beta/models/g:generateContent:countTokens", Err(P)),
+            (G, "POST", "/v1beta/tunedModels/g:generateContent", Err(P)),
+            (G, "POST", "/v1beta/files", Err(P)),
+            (G, "POST", "/v1/models/g:generateContent", Err(P)),
         ] {
             let found = find(api, method, uri).map(|route| match route {
                 Route::Upstream { path, .. } => path,
@@ -181,7 +215,7 @@ mod tests {
             });
             assert_eq!(found, expected.map(str::to_owned), "{method} {uri}");
         }
-        for api in [A, O] {
+        for api in [A, O, G] {
             assert_eq!(find(api, "GET", "/"), Ok(Route::Home));
         }
     }

@@ -30,6 +30,10 @@ enum Word {
     Completion,
     Details,
     Cached,
+    UsageMetadata,
+    Candidates,
+    Thoughts,
+    CachedContent,
 }
 
 impl Word {
@@ -48,6 +52,11 @@ impl Word {
             b"completion_tokens" => Self::Completion,
             b"input_tokens_details" | b"prompt_tokens_details" => Self::Details,
             b"cached_tokens" => Self::Cached,
+            b"usageMetadata" => Self::UsageMetadata,
+            b"promptTokenCount" => Self::Prompt,
+            b"candidatesTokenCount" => Self::Candidates,
+            b"thoughtsTokenCount" => Self::Thoughts,
+            b"cachedContentTokenCount" => Self::CachedContent,
             _ => Self::Other,
         }
     }
@@ -189,6 +198,16 @@ impl JsonScan {
         let number = Some(self.number);
         if let [Word::Error, Word::ResetsAt] = path {
             found.resets_at = number;
+        }
+        if let [Word::UsageMetadata, word] = path {
+            match word {
+                Word::Prompt => found.input = number,
+                Word::Candidates => found.output = number,
+                Word::Thoughts => found.thoughts = number,
+                Word::CachedContent => found.cached = number,
+                _ => {}
+            }
+            return;
         }
         let ([Word::Usage, rest @ ..] | [Word::Message | Word::Response, Word::Usage, rest @ ..]) =
             path

@@ -73,10 +73,7 @@ impl Conversation {
 
     /// Arguments that make the CLI print its version; none are known for a custom agent.
     pub(super) fn version_args(&self) -> Vec<String> {
-        match self.order.kind {
-            AgentKind::ClaudeCode | AgentKind::Codex => vec!["--version".into()],
-            AgentKind::Custom => Vec::new(),
-        }
+        self.adapter.version_args(&self.order)
     }
 
     /// Bytes of the CLI's stdout.
@@ -199,7 +196,15 @@ fn to_core(
         (_, Some(program)) => program,
         // Its argv names the program itself.
         (AgentKind::Custom, None) => PathBuf::new(),
-        (AgentKind::ClaudeCode | AgentKind::Codex, None) => {
+        (
+            AgentKind::ClaudeCode
+            | AgentKind::Codex
+            | AgentKind::OpenCode
+            | AgentKind::GeminiCli
+            | AgentKind::Aider
+            | AgentKind::QwenCode,
+            None,
+        ) => {
             return Err(format!("{} is in no toolchain of the order", work.program.display()));
         }
     };

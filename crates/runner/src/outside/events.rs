@@ -83,10 +83,10 @@ pub(super) fn to_wire(event: &AgentEvent) -> Option<StreamEvent> {
             StreamEvent::Session { session: line(session), model: model.as_deref().map(line) }
         }
         AgentEvent::Text(text) => StreamEvent::Text { text: escape::text(text, TEXT_BYTES) },
-        AgentEvent::ToolStarted { id: _, name, summary } => {
+        AgentEvent::ToolStarted { id: _, name, summary, arguments: _ } => {
             StreamEvent::Tool { name: line(name), summary: line(summary) }
         }
-        AgentEvent::ToolFinished { id: _, ok, summary } => {
+        AgentEvent::ToolFinished { id: _, ok, summary, result: _ } => {
             StreamEvent::ToolDone { ok: *ok, summary: line(summary) }
         }
         AgentEvent::Retrying { attempt, error } => {

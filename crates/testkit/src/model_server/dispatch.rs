@@ -4,8 +4,9 @@ use midwatch_rehearsal::http::{Answer, Request};
 use serde_json::{Value, json};
 
 use super::failure::refuse;
+use super::gemini::{self, Verb};
 use super::{Api, Credential, Failure, Shared, anthropic, chat, responses};
-use crate::script::{Conversation, Reply};
+use crate::script::{Call, Conversation, Reply, Script};
 
 /// The beta that a subscription token needs beside it.
 const OAUTH_BETA: &str = "oauth-2025-04-20";
@@ -14,6 +15,7 @@ const OAUTH_BETA: &str = "oauth-2025-04-20";
 enum Endpoint {
     Generate(Api),
     CountTokens,
+    CountGeminiTokens,
     Models,
 }
 
@@ -37,11 +39,16 @@ pub(crate) fn answer(request: &Request, shared: &Shared) -> Answer {
         "/v1/responses" => Endpoint::Generate(Api::Responses),
         "/v1/chat/completions" => Endpoint::Generate(Api::Chat),
         "/v1/models" => Endpoint::Models,
-        _ => return unknown(request, path),
+        _ => match gemini::path(path) {
+            Some((_, Verb::Count)) => Endpoint::CountGeminiTokens,
+            Some((_, Verb::Generate | Verb::Stream)) => Endpoint::Generate(Api::Gemini),
+            None => return unknown(request, path),
+        },
     };
     let (api, method) = match endpoint {
         Endpoint::Generate(api) => (api, "POST"),
         Endpoint::CountTokens => (Api::Anthropic, "POST"),
+        Endpoint::CountGeminiTokens => (Api::Gemini, "POST"),
         Endpoint::Models if request.header("anthropic-version").is_some() => {
             (Api::Anthropic, "GET")
         }
@@ -63,9 +70,10 @@ pub(crate) fn answer(request: &Request, shared: &Shared) -> Answer {
         failure.filter(|f| *f != Failure::RetryAfterOnce || shared.first_refusal())
     {
         let resets_at = shared.builder.resets_at;
-        return failure.answer(api, resets_at, || endpoint_answer(&endpoint, api, request, shared));
+        let good = || endpoint_answer(&endpoint, api, request, path, shared);
+        return failure.answer(api, resets_at, good);
     }
-    endpoint_answer(&endpoint, api, request, shared)
+    endpoint_answer(&endpoint, api, request, path, shared)
 }
 
 /// Takes `/m/NAME` off a path.
@@ -138,6 +146,20 @@ fn authenticate(request: &Request, api: Api, accepted: &[Credential]) -> Result<
                 (None, None) => refused("x-api-key header is required"),
             }
         }
+        Api::Gemini => match request.header("x-goog-api-key") {
+            // Stricter than the real one on purpose, as above.
+            Some(_) if bearer.is_some() => refused("more than one credential"),
+            Some(key) if known(Credential::GeminiKey(key.into())) => Ok(()),
+            // In the real one's words and by its status.
+            Some(_) => {
+                let message = "API key not valid. Please pass a valid API key.";
+                Err(refuse(api, 400, "", "", message))
+            }
+            None => {
+                let message = "Method doesn't allow unregistered callers (callers without established identity). Please use API Key or other form of API consumer identity to call this API.";
+                Err(refuse(api, 403, "", "", message))
+            }
+        },
         Api::Responses | Api::Chat => match bearer {
             Some(token) if known(Credential::OpenAiKey(token.into())) => Ok(()),
             Some(_) => refused("Incorrect API key provided."),
@@ -146,7 +168,13 @@ fn authenticate(request: &Request, api: Api, accepted: &[Credential]) -> Result<
     }
 }
 
-fn endpoint_answer(endpoint: &Endpoint, api: Api, request: &Request, shared: &Shared) -> Answer {
+fn endpoint_answer(
+    endpoint: &Endpoint,
+    api: Api,
+    request: &Request,
+    path: &str,
+    shared: &Shared,
+) -> Answer {
     if matches!(endpoint, Endpoint::Models) {
         return Answer::json(200, &models(api));
     }
@@ -162,6 +190,10 @@ fn endpoint_answer(endpoint: &Endpoint, api: Api, request: &Request, shared: &Sh
         Api::Anthropic => anthropic::read(&body, counting),
         Api::Responses => responses::read(&body),
         Api::Chat => chat::read(&body),
+        Api::Gemini => {
+            let model = gemini::path(path).map_or("", |(model, _)| model);
+            gemini::read(model, &body)
+        }
     };
     let conversation = match conversation {
         Ok(conversation) => conversation,
@@ -176,12 +208,16 @@ fn endpoint_answer(endpoint: &Endpoint, api: Api, request: &Request, shared: &Sh
     if counting {
         return Answer::json(200, &json!({"input_tokens": anthropic::INPUT_TOKENS}));
     }
+    if matches!(endpoint, Endpoint::CountGeminiTokens) {
+        return Answer::json(200, &json!({"totalTokens": gemini::INPUT_TOKENS}));
+    }
     let reply = reply(&conversation, shared);
-    if body["stream"] == true {
+    if body["stream"] == true || gemini::path(path).is_some_and(|it| it.1 == Verb::Stream) {
         let events = match api {
             Api::Anthropic => anthropic::events(&conversation, &reply),
             Api::Responses => responses::events(&conversation, &reply),
             Api::Chat => chat::events(&conversation, &reply),
+            Api::Gemini => gemini::events(&conversation, &reply),
         };
         return Answer::Stream { headers: Vec::new(), events, cut: false };
     }
@@ -189,23 +225,50 @@ fn endpoint_answer(endpoint: &Endpoint, api: Api, request: &Request, shared: &Sh
         Api::Anthropic => anthropic::message(&conversation, &reply),
         Api::Responses => responses::whole(&conversation, &reply),
         Api::Chat => chat::whole(&conversation, &reply),
+        Api::Gemini => gemini::whole(&conversation, &reply),
     };
     Answer::json(200, &whole)
 }
 
 /// A request without tools is a side call (a title, a probe) and gets no part of the script.
 fn reply(conversation: &Conversation, shared: &Shared) -> Reply {
+    // aider has no tools: it edits by blocks in the text.
+    if conversation.tools.is_empty() && conversation.system.contains("SEARCH/REPLACE") {
+        return edits(&(shared.builder.choose)(conversation));
+    }
     if conversation.tools.is_empty() {
         return Reply { say: "Scripted".to_owned(), call: None };
     }
     (shared.builder.choose)(conversation).reply(conversation.results.len())
 }
 
+/// Every file of a script in one answer, as blocks that add to it; commands are left out.
+fn edits(script: &Script) -> Reply {
+    let mut say = String::new();
+    for done in 0.. {
+        let reply = script.reply(done);
+        match reply.call {
+            Some(Call::Write { path, content }) => {
+                let content = content.trim_end_matches('\n');
+                let block = format!("<<<<<<< SEARCH\n=======\n{content}\n>>>>>>> REPLACE");
+                say.push_str(&format!("{path}\n```\n{block}\n```\n\n"));
+            }
+            Some(Call::Shell(_) | Call::Read(_)) => {}
+            None => {
+                say.push_str(&reply.say);
+                break;
+            }
+        }
+    }
+    Reply { say, call: None }
+}
+
 /// By prefix, since the pinned ids change: `claude-` for Anthropic, `gpt-` and friends for `OpenAI`.
 fn known_model(api: Api, model: &str) -> bool {
     let prefixes: &[&str] = match api {
         Api::Anthropic => &["claude-"],
-        Api::Responses | Api::Chat => &["gpt-", "o1", "o3", "o4", "codex-"],
+        Api::Responses | Api::Chat => &["gpt-", "o1", "o3", "o4", "codex-", "qwen"],
+        Api::Gemini => &["gemini-"],
     };
     prefixes.iter().any(|prefix| model.starts_with(prefix))
 }
@@ -216,7 +279,7 @@ fn models(api: Api) -> Value {
             "data": [{"type": "model", "id": "claude-sonnet-4-5", "display_name": "Scripted", "created_at": "2025-01-01T00:00:00Z"}],
             "has_more": false, "first_id": "claude-sonnet-4-5", "last_id": "claude-sonnet-4-5",
         }),
-        Api::Responses | Api::Chat => json!({
+        Api::Responses | Api::Chat | Api::Gemini => json!({
             "object": "list",
             "data": [{"id": "gpt-5", "object": "model", "created": 0, "owned_by": "scripted"}],
         }),

@@ -2,7 +2,7 @@
 
 use midwatch_rehearsal::http::Answer;
 
-use super::{Api, anthropic, openai, responses};
+use super::{Api, anthropic, gemini, openai, responses};
 
 /// A failure of the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -184,6 +184,7 @@ pub(crate) fn refuse(api: Api, status: u16, kind: &str, code: &str, message: &st
         Api::Responses | Api::Chat => {
             Answer::json(status, &openai::error(message, "invalid_request_error", Some(code)))
         }
+        Api::Gemini => Answer::json(status, &gemini::error(status, message)),
     }
 }
 
@@ -225,6 +226,7 @@ fn usage_limit(api: Api, resets_at: i64) -> Answer {
                 ("x-should-retry", "false".to_owned()),
             ],
         ),
+        Api::Gemini => gemini_quota("You have exhausted your daily quota on this model.", "PerDay"),
         Api::Responses | Api::Chat => Answer::json(
             429,
             &serde_json::json!({"error": {
@@ -240,12 +242,26 @@ fn usage_limit(api: Api, resets_at: i64) -> Answer {
 fn quota(api: Api) -> Answer {
     let message = "You exceeded your current quota, please check your plan and billing details.";
     match api {
+        Api::Gemini => gemini_quota(message, "GenerateRequestsPerDayPerProjectPerModel"),
         Api::Anthropic => refuse(api, 429, "rate_limit_error", "", message),
         Api::Responses | Api::Chat => Answer::json(
             429,
             &openai::error(message, "insufficient_quota", Some("insufficient_quota")),
         ),
     }
+}
+
+/// A quota that only a new day fills again, in the details by which clients know it.
+fn gemini_quota(message: &str, id: &str) -> Answer {
+    let mut error = gemini::error(429, message);
+    error["error"]["details"] = serde_json::json!([{
+        "@type": "type.googleapis.com/google.rpc.QuotaFailure",
+        "violations": [{
+            "quotaMetric": "generativelanguage.googleapis.com/generate_requests",
+            "quotaId": id,
+        }],
+    }]);
+    Answer::json(429, &error)
 }
 
 fn cut(good: Answer) -> Answer {
@@ -274,5 +290,8 @@ fn error_event(api: Api) -> String {
             }}),
         ),
         Api::Chat => format!("data: {}\n\n", openai::error("Overloaded", "server_error", None)),
+        Api::Gemini => {
+            format!("data: {}\r\n\r\n", gemini::error(503, "The model is overloaded."))
+        }
     }
 }

@@ -26,6 +26,9 @@ pub(crate) fn tool(conversation: &Conversation, call: &Call) -> (String, Value) 
             ("write".into(), json!({"filePath": path, "content": content}))
         }
         Call::Write { path, content } if offered("write_file") => {
+            // Only absolute ones are taken.
+            let root = conversation.working_directory().unwrap_or("/workspace");
+            let path = if path.starts_with('/') { path.clone() } else { format!("{root}/{path}") };
             ("write_file".into(), json!({"file_path": path, "content": content}))
         }
         Call::Write { path, content } => {

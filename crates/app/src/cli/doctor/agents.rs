@@ -3,6 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
+use midwatch_core::agent::AgentKind;
 use midwatch_local::folder::StateFolder;
 
 use super::login::{self, Answer, Network};
@@ -15,14 +16,11 @@ use crate::problem::Problem;
 /// How long a CLI may take to say its version: a large binary on a cold disk.
 const VERSION_WAIT: Duration = Duration::from_secs(20);
 
-/// The agents that work without a profile.
-const AGENTS: [&str; 2] = ["claude-code", "codex"];
-
 /// One row per agent and login. One agent that can work is needed.
 pub(super) async fn rows(environment: &Environment, folder: &StateFolder, call: bool) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut works = false;
-    for name in AGENTS {
+    for name in AgentKind::built_in().map(AgentKind::as_str) {
         let chosen = match agent::choose(environment, Some(name), None) {
             Ok(chosen) => chosen,
             Err(problem) => {

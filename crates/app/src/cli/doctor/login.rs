@@ -109,6 +109,7 @@ fn source(login: &Login) -> Result<CredentialSource, String> {
             }
             CredentialKind::AnthropicToken => CredentialSource::AnthropicToken(secret()?),
             CredentialKind::OpenAiKey => CredentialSource::OpenAiKey(secret()?),
+            CredentialKind::GeminiKey => CredentialSource::GeminiKey(secret()?),
             CredentialKind::None => return Err("there is none".into()),
         },
     })
@@ -137,6 +138,14 @@ fn request(kind: CredentialKind, token: &SecretString) -> (&'static str, Headers
         CredentialKind::AnthropicSubscription | CredentialKind::AnthropicToken => {
             ("/v1/messages", vec![("authorization", bearer()), version], messages)
         }
+        CredentialKind::GeminiKey => {
+            let body = json!({
+                "contents": [{"role": "user", "parts": [{"text": "hi"}]}],
+                "generationConfig": {"maxOutputTokens": 1},
+            });
+            let path = "/v1beta/models/gemini-2.5-flash:generateContent";
+            (path, vec![("x-goog-api-key", token.clone())], body)
+        }
         CredentialKind::OpenAiKey | CredentialKind::None => {
             let body = json!({
                 "model": "gpt-5-codex",
@@ -159,6 +168,8 @@ fn judge(status: u16, body: &str) -> Answer {
     match status {
         200..=299 => Answer::Works { note: "it answers (about a thousandth of a cent)".into() },
         401 | 403 => Answer::Rejected { why: said },
+        // In the words of Google's.
+        400 if said.contains("API key not valid") => Answer::Rejected { why: said },
         429 => Answer::Works { note: format!("it is let in, but limited now: {said}") },
         400 | 404 => Answer::Works { note: format!("it is let in: {said}") },
         _ => Answer::Unclear { why: said },

@@ -1,0 +1,64 @@
+//! What went wrong, from the names of litellm's errors: aider has neither codes nor exit codes.
+
+use midwatch_core::reason::FailReason;
+
+use crate::provider;
+
+/// Errors by their name, and what they mean where the words do not say more.
+const NAMES: [(&str, FailReason); 15] = [
+    ("AuthenticationError", FailReason::Authentication),
+    ("PermissionDeniedError", FailReason::Authentication),
+    ("ContextWindowExceededError", FailReason::TokenLimit),
+    ("RateLimitError", FailReason::RateLimit),
+    ("NotFoundError", FailReason::ModelUnavailable),
+    ("BadRequestError", FailReason::ModelUnavailable),
+    ("UnprocessableEntityError", FailReason::ModelUnavailable),
+    ("InternalServerError", FailReason::ModelUnavailable),
+    ("ServiceUnavailableError", FailReason::ModelUnavailable),
+    ("APIConnectionError", FailReason::ModelUnavailable),
+    ("APIError", FailReason::ModelUnavailable),
+    ("APIResponseValidationError", FailReason::ModelUnavailable),
+    ("JSONSchemaValidationError", FailReason::ModelUnavailable),
+    ("OpenAIError", FailReason::ModelUnavailable),
+    ("Timeout", FailReason::ModelUnavailable),
+];
+
+/// The reason of a line that names an error of litellm's: `litellm.RateLimitError: …`.
+pub(super) fn of_line(line: &str) -> Option<FailReason> {
+    let (_, rest) = line.split_once("litellm.")?;
+    let name = rest.split(|c: char| !c.is_ascii_alphanumeric()).next()?;
+    let (_, reason) = NAMES.iter().find(|(known, _)| *known == name)?;
+    Some(provider::of_words(rest).unwrap_or(*reason))
+}
+
+/// The reason of an end that no error was told of.
+pub(super) fn of_text(text: &str) -> FailReason {
+    if let Some(reason) = of_line(text) {
+        return reason;
+    }
+    if text.contains("No space left on device") {
+        FailReason::Disk
+    } else {
+        FailReason::AgentFailed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_an_error_has_its_reason_and_the_words_go_before() {
+        for (line, reason) in [
+            ("litellm.AuthenticationError: no", Some(FailReason::Authentication)),
+            ("litellm.RateLimitError: slow down", Some(FailReason::RateLimit)),
+            ("litellm.RateLimitError: insufficient_quota", Some(FailReason::UsageLimit)),
+            ("litellm.BadRequestError: prompt is too long: 9 > 8", Some(FailReason::TokenLimit)),
+            ("litellm.InternalServerError: x", Some(FailReason::ModelUnavailable)),
+            ("litellm.newer: x", None),
+            ("It is written.", None),
+        ] {
+            assert_eq!(of_line(line), reason, "{line}");
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! What aider prints: plain text for people, with its errors and counts in it.
+
+use midwatch_core::agent::{AgentEvent, AgentOrder, AgentOutcome, Digest, Session, Usage};
+use midwatch_core::reason::FailReason;
+
+use super::failure;
+use crate::adapter::{self, Ending, FINAL_TEXT_LIMIT, Stream};
+use crate::clean::{self, Tail};
+
+#[derive(Debug, Default)]
+pub(super) struct Transcript {
+    /// Ours: it is the name of its file of the conversation.
+    session: String,
+    model: Option<String>,
+    started: bool,
+    usage: Usage,
+    /// The newest error that nothing came after.
+    error: Option<(FailReason, String)>,
+    attempts: u32,
+    edits: u32,
+    answered: bool,
+    last_text: String,
+    stderr: Tail,
+}
+
+impl Transcript {
+    pub(super) fn new(order: &AgentOrder) -> Self {
+        let (Session::Fresh { id } | Session::Resume { id }) = &order.session;
+        Self { session: id.clone(), model: order.model.clone(), ..Self::default() }
+    }
+
+    /// `Tokens: 2.4k sent, 18 received. Cost: $0.0071 message, $0.0071 session.`
+    fn tokens(&mut self, line: &str) -> Option<AgentEvent> {
+        let rest = line.strip_prefix("Tokens: ")?;
+        let before = |mark: &str| {
+            let (number, _) = rest.split_once(mark)?;
+            count(number.rsplit([' ', ',']).next()?)
+        };
+        let (sent, received) = (before(" sent")?, before(" received").unwrap_or(0));
+        self.usage.input_tokens = self.usage.input_tokens.saturating_add(sent);
+        self.usage.output_tokens = self.usage.output_tokens.saturating_add(received);
+        let cost = rest.split_once(" message, $").and_then(|(_, rest)| {
+            let dollars: f64 = rest.split(' ').next()?.parse().ok()?;
+            crate::json::micros(&dollars.into())
+        });
+        if cost.is_some() {
+            self.usage.cost_micros = cost;
+        }
+        // Only an answer has counts.
+        self.answered = true;
+        self.error = None;
+        Some(AgentEvent::Usage(self.usage))
+    }
+
+    /// `Applied edit to note.txt`.
+    fn edit(&mut self, line: &str) -> Option<Vec<AgentEvent>> {
+        let path = line.strip_prefix("Applied edit to ")?;
+        self.edits = self.edits.saturating_add(1);
+        let id = format!("edit-{}", self.edits);
+        // What was written is not told: a mark that is never the same, so that two edits of one
+        // file are not taken for a repetition.
+        let mark = Digest::of(id.as_bytes());
+        let (name, summary) = ("edit".to_owned(), clean::line(path));
+        Some(vec![
+            AgentEvent::ToolStarted { id: id.clone(), name, summary, arguments: mark },
+            AgentEvent::ToolFinished { id, ok: true, summary: "applied".into(), result: mark },
+        ])
+    }
+
+    fn keep(&mut self, line: &str) {
+        self.last_text.push_str(line);
+        self.last_text.push('\n');
+        let excess = self.last_text.len().saturating_sub(FINAL_TEXT_LIMIT);
+        if excess > 0 {
+            // A half more than needed, so that not every line moves all of the text.
+            let start = (excess + FINAL_TEXT_LIMIT / 2..self.last_text.len())
+                .find(|at| self.last_text.is_char_boundary(*at))
+                .unwrap_or(self.last_text.len());
+            self.last_text.drain(..start);
+        }
+    }
+}
+
+impl Stream for Transcript {
+    fn line(&mut self, line: &[u8]) -> Vec<AgentEvent> {
+        let line = clean::text(&String::from_utf8_lossy(line));
+        let line = line.trim_end();
+        let mut events = Vec::new();
+        if !std::mem::replace(&mut self.started, true) && clean::is_session_id(&self.session) {
+            let (session, model) = (self.session.clone(), self.model.clone());
+            events.push(AgentEvent::Started { session, model });
+        }
+        if let Some(usage) = self.tokens(line) {
+            events.push(usage);
+        } else if let Some(edit) = self.edit(line) {
+            events.extend(edit);
+        } else if let Some(reason) = failure::of_line(line) {
+            self.error = Some((reason, clean::line(line)));
+        } else if line.starts_with("Retrying in ") {
+            self.attempts = self.attempts.saturating_add(1);
+            let error = self.error.as_ref().map_or(line, |(_, text)| text);
+            events.push(AgentEvent::Retrying { attempt: self.attempts, error: clean::line(error) });
+        } else if !line.is_empty() {
+            self.keep(line);
+            events.push(AgentEvent::Text(line.to_owned()));
+        }
+        events
+    }
+
+    fn stderr_line(&mut self, line: &[u8]) {
+        self.stderr.push(line);
+    }
+
+    fn end(&mut self, ending: Ending) -> Option<AgentOutcome> {
+        if ending.stopped_by_us {
+            return None;
+        }
+        let failed =
+            |reason, detail| Some(AgentOutcome::Failed { reason, detail, resets_at: None });
+        if let Some((reason, text)) = self.error.clone() {
+            return failed(reason, text);
+        }
+        if ending.exit == Some(0) && self.answered {
+            return Some(AgentOutcome::Completed);
+        }
+        let said = self.last_text.lines().rev().find(|line| line.contains("rror"));
+        let told = self.stderr.find("rror").or(self.stderr.last()).or(said);
+        let detail = told.map_or_else(|| adapter::without_result(ending.exit), str::to_owned);
+        failed(failure::of_text(&detail), clean::line(&detail))
+    }
+
+    fn trouble(&self, _: i64) -> Option<AgentOutcome> {
+        let (reason, detail) = self.error.clone()?;
+        Some(AgentOutcome::Failed { reason, detail, resets_at: None })
+    }
+
+    fn session(&self) -> Option<&str> {
+        self.started.then_some(&*self.session).filter(|id| clean::is_session_id(id))
+    }
+
+    fn usage(&self) -> Usage {
+        self.usage
+    }
+
+    fn final_text(&self) -> &str {
+        self.last_text.trim_end()
+    }
+}
+
+/// `647`, `2.4k`, `1.2M`: what it prints is rounded.
+fn count(text: &str) -> Option<u64> {
+    let (digits, unit) = match text.strip_suffix(['k', 'K']) {
+        Some(digits) => (digits, 1e3),
+        None => text.strip_suffix('M').map_or((text, 1.0), |digits| (digits, 1e6)),
+    };
+    let number: f64 = digits.parse().ok()?;
+    let number = (number * unit).round();
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the range is checked: at most 1e15"
+    )]
+    (0.0..1e15).contains(&number).then_some(number as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stream() -> Transcript {
+        Transcript { session: "s-1".into(), ..Transcript::default() }
+    }
+
+    const FINE: Ending = Ending { exit: Some(0), stopped_by_us: false, now: 0 };
+
+    #[test]
+    fn counts_are_read_as_they_are_rounded() {
+        let mut stream = stream();
+        stream.line(b"Tokens: 2.4k sent, 1.1k cache hit, 18 received. Cost: $0.0071 message, $0.0071 session.");
+        stream.line(b"Tokens: 100 sent, 2 received. Cost: $0.0001 message, $0.0072 session.");
+        let usage = stream.usage();
+        assert_eq!((usage.input_tokens, usage.output_tokens), (2500, 20));
+        assert_eq!(usage.cost_micros, Some(7200));
+        assert_eq!(stream.end(FINE), Some(AgentOutcome::Completed));
+    }
+
+    #[test]
+    fn an_exit_of_0_without_an_answer_is_a_failure() {
+        assert!(matches!(stream().end(FINE), Some(AgentOutcome::Failed { .. })));
+        let mut stream = stream();
+        stream.line(b"litellm.AuthenticationError: AuthenticationError: OpenAIException - no");
+        assert!(matches!(
+            stream.end(FINE),
+            Some(AgentOutcome::Failed { reason: FailReason::Authentication, .. })
+        ));
+    }
+
+    #[test]
+    fn an_edit_is_a_call() {
+        let events = stream().line(b"Applied edit to src/a.rs");
+        assert!(
+            matches!(&events[1], AgentEvent::ToolStarted { summary, .. } if summary == "src/a.rs")
+        );
+    }
+}

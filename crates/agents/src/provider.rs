@@ -1,0 +1,97 @@
+//! What a provider's refusal means, for the CLIs that pass on its status or its words.
+
+use midwatch_core::reason::FailReason;
+
+/// Words of a refusal and what they mean, most telling first, in lower case. They go before the
+/// status: providers say 400 and 429 for several things.
+const WORDS: [(&str, FailReason); 21] = [
+    ("usage_limit_reached", FailReason::UsageLimit),
+    ("usage limit", FailReason::UsageLimit),
+    ("insufficient_quota", FailReason::UsageLimit),
+    ("exceeded your current quota", FailReason::UsageLimit),
+    ("exhausted your daily quota", FailReason::UsageLimit),
+    ("exhausted your capacity", FailReason::UsageLimit),
+    ("billing_hard_limit_reached", FailReason::UsageLimit),
+    ("credit balance", FailReason::UsageLimit),
+    ("insufficient credits", FailReason::UsageLimit),
+    ("context_length_exceeded", FailReason::TokenLimit),
+    ("prompt is too long", FailReason::TokenLimit),
+    ("maximum context length", FailReason::TokenLimit),
+    ("context window", FailReason::TokenLimit),
+    ("input token count", FailReason::TokenLimit),
+    ("api key not valid", FailReason::Authentication),
+    ("api_key_invalid", FailReason::Authentication),
+    ("invalid_api_key", FailReason::Authentication),
+    ("incorrect api key", FailReason::Authentication),
+    ("invalid x-api-key", FailReason::Authentication),
+    ("rate_limit_exceeded", FailReason::RateLimit),
+    ("rate limit", FailReason::RateLimit),
+];
+
+/// What an answer that is no success means.
+pub(crate) fn refusal(status: u64, words: &str) -> FailReason {
+    if let Some(reason) = of_words(words) {
+        return reason;
+    }
+    match status {
+        401 | 403 => FailReason::Authentication,
+        // No money left: another credential helps.
+        402 => FailReason::UsageLimit,
+        413 => FailReason::TokenLimit,
+        429 => FailReason::RateLimit,
+        _ => FailReason::ModelUnavailable,
+    }
+}
+
+/// The same where only the words are known.
+pub(crate) fn of_words(words: &str) -> Option<FailReason> {
+    let words = words.to_lowercase();
+    WORDS.iter().find(|(part, _)| words.contains(part)).map(|(_, reason)| *reason)
+}
+
+/// Words that say that nobody answered, or not as a provider does.
+pub(crate) fn is_unreachable(words: &str) -> bool {
+    const PARTS: [&str; 14] = [
+        "econnrefused",
+        "econnreset",
+        "enotfound",
+        "etimedout",
+        "connection error",
+        "connection refused",
+        "connectionrefused",
+        "unable to connect",
+        "fetch failed",
+        "socket",
+        "terminated",
+        "timed out",
+        "overloaded",
+        "api error",
+    ];
+    let words = words.to_lowercase();
+    PARTS.iter().any(|part| words.contains(part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_go_before_the_status() {
+        for (status, words, reason) in [
+            (401, "", FailReason::Authentication),
+            (403, "no", FailReason::Authentication),
+            (400, "API key not valid. Please pass a valid API key.", FailReason::Authentication),
+            (400, "prompt is too long: 9 > 8", FailReason::TokenLimit),
+            (400, "temperature", FailReason::ModelUnavailable),
+            (402, "", FailReason::UsageLimit),
+            (413, "", FailReason::TokenLimit),
+            (429, "slow down", FailReason::RateLimit),
+            (429, r#"{"type":"usage_limit_reached"}"#, FailReason::UsageLimit),
+            (429, "You exceeded your current quota", FailReason::UsageLimit),
+            (500, "", FailReason::ModelUnavailable),
+        ] {
+            assert_eq!(refusal(status, words), reason, "{status} {words}");
+        }
+        assert_eq!(of_words("hello"), None);
+    }
+}

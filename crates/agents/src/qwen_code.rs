@@ -1,0 +1,38 @@
+//! qwen-code, by the contract measured on the pinned version.
+
+mod command;
+mod failure;
+mod transcript;
+
+use midwatch_core::agent::{AgentCommand, AgentKind, AgentOrder, Capabilities, Usage};
+
+use crate::adapter::{Adapter, CommandError, Stream};
+
+/// Drives `qwen` without a terminal.
+#[derive(Debug, Clone, Copy)]
+pub struct QwenCode;
+
+impl Adapter for QwenCode {
+    fn kind(&self) -> AgentKind {
+        AgentKind::QwenCode
+    }
+
+    fn capabilities(&self, _: &AgentOrder) -> Capabilities {
+        Capabilities {
+            resume: true,
+            structured_events: true,
+            usage: true,
+            cost: false,
+            chosen_session: true,
+        }
+    }
+
+    fn command(&self, order: &AgentOrder) -> Result<AgentCommand, CommandError> {
+        command::command(order)
+    }
+
+    // Its totals are of one process, so earlier runs do not matter.
+    fn stream(&self, _: &AgentOrder, _: Usage) -> Box<dyn Stream> {
+        Box::new(transcript::Transcript::default())
+    }
+}

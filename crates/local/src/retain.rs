@@ -137,7 +137,7 @@ impl Found {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let bytes = crate::sweep::size(&path, 0);
             if !self.dry_run
-                && let Err(error) = self.trash.empty_one(&path)
+                && let Err(error) = crate::sweep::remove_tree(&path)
             {
                 self.is_busy(&path, &error);
                 continue;

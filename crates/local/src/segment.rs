@@ -142,7 +142,8 @@ impl<'a> Stream<'a> {
         loop {
             let number = rows.last().map_or(0, |row| row.number + 1);
             // Full is what has a successor.
-            if !self.path(number + 1).exists() && !(over && self.path(number).exists()) {
+            let is_full = self.path(number + 1).exists() || over && self.path(number).exists();
+            if !is_full {
                 return Ok(rows);
             }
             let first = rows.last().map_or(0, |row| row.first + row.lines);

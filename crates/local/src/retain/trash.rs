@@ -24,7 +24,7 @@ impl Trash {
     /// trash and goes next time; nothing that is not there is no error.
     pub fn take(&self, path: &Path) -> io::Result<()> {
         match self.put_in(path) {
-            Ok(there) => self.empty_one(&there),
+            Ok(there) => crate::sweep::remove_tree(&there),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
         }
@@ -49,10 +49,5 @@ impl Trash {
     pub(super) fn entries(&self) -> Vec<PathBuf> {
         let Ok(entries) = fs::read_dir(&self.folder) else { return vec![] };
         entries.flatten().map(|entry| entry.path()).collect()
-    }
-
-    /// Removes one of [`Trash::entries`].
-    pub(super) fn empty_one(&self, path: &Path) -> io::Result<()> {
-        crate::sweep::remove_tree(path)
     }
 }

@@ -9,6 +9,7 @@ use midwatch_api::brief::Brief;
 use midwatch_api::control::Refusal;
 use midwatch_api::gc::{CollectOrder, Collection};
 use midwatch_core::ports::{ActOnLand, Clock as _};
+use midwatch_core::task::Task;
 use midwatch_core::time::Time;
 
 use super::{Fault, Server, internal, stored};
@@ -89,12 +90,11 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
 
     /// What happened since a time, or since somebody looked last.
     pub fn brief(&self, since: Option<Time>) -> Result<Brief, Refusal> {
-        let since = match since {
-            Some(since) => since,
-            None => {
-                let last = self.store.marked(Mark::BriefRead).map_err(|e| internal(&e))?;
-                last.unwrap_or_default()
-            }
+        let since = if let Some(since) = since {
+            since
+        } else {
+            let last = self.store.marked(Mark::BriefRead).map_err(|e| internal(&e))?;
+            last.unwrap_or_default()
         };
         crate::brief::brief(&self.store, since, SystemClock.now()).map_err(|e| internal(&e))
     }
@@ -114,7 +114,7 @@ impl<A: Access, L: ActOnLand> InUse for Server<A, L> {
 
     fn doors(&self) -> Vec<PathBuf> {
         let tasks = self.engine.open_tasks();
-        let runs = tasks.iter().flat_map(|task| task.open_runs());
+        let runs = tasks.iter().flat_map(Task::open_runs);
         runs.map(|order| self.folder.door(order.run.as_str())).collect()
     }
 }

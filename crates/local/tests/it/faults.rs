@@ -108,6 +108,7 @@ impl Act<LandAction> for Lands {
 
     async fn perform(&self, task: &Task, action: &LandAction) -> Event {
         while !self.may_go(task) {
+            // polls: the gate is a set of names
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         Event::LandFailed {
@@ -121,7 +122,8 @@ impl Act<LandAction> for Lands {
 async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {
-        assert!(began.elapsed() < Duration::from_secs(60), "no {what}");
+        assert!(began.elapsed() < Duration::from_mins(1), "no {what}");
+        // polls: a view has no event
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -1,4 +1,6 @@
 //! The store and the server of one machine, from outside.
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up should stop at that line")]
+#![expect(clippy::print_stdout, reason = "a test that cannot run says so")]
 
 mod brief;
 mod faults;

@@ -25,7 +25,10 @@ fn house(cli: Cli, model: &ModelServer) -> Option<(House, PathBuf)> {
         Cli::ClaudeCode => house
             .with("CLAUDE_CODE_OAUTH_TOKEN", "sk-ant-oat01-a-subscription-of-nobody")
             .with("ANTHROPIC_BASE_URL", model.url()),
-        Cli::Codex => house
+        Cli::GeminiCli => house
+            .with("GEMINI_API_KEY", "AIza-a-key-of-nobody")
+            .with("GOOGLE_GEMINI_BASE_URL", model.url()),
+        Cli::Codex | Cli::OpenCode | Cli::QwenCode | Cli::Aider => house
             .with("OPENAI_API_KEY", "sk-proj-a-key-of-nobody")
             .with("OPENAI_BASE_URL", format!("{}/v1", model.url())),
     };
@@ -43,6 +46,23 @@ fn run(house: &House, repository: &Path, cli: Cli, check: &str) -> Told {
     told(wait(start(house, repository, cli, check)))
 }
 
+/// Those of the long stories, which give commands to a shell.
+const CLIS: [Cli; 2] = [Cli::ClaudeCode, Cli::Codex];
+
+/// The others, once through: they write a file, by tool or by text.
+#[test]
+fn every_other_agent_reaches_a_verified_branch() {
+    for cli in Cli::ALL.into_iter().filter(|cli| !CLIS.contains(cli)) {
+        let script = Script::default().write("made.txt", "made\n").ends("It is done.");
+        let model = ModelServer::builder().script(script).start().unwrap();
+        let Some((house, repository)) = house(cli, &model) else { continue };
+        let told = run(&house, &repository, cli, "test -e made.txt");
+        told.is_done();
+        let branch = told.result["branch"].as_str().unwrap();
+        assert_eq!(house.git(&repository, &["show", &format!("{branch}:made.txt")]), "made");
+    }
+}
+
 const ANY: &str = "test -e README";
 
 fn refused(cli: Cli, failure: Failure) -> Option<Told> {
@@ -53,7 +73,7 @@ fn refused(cli: Cli, failure: Failure) -> Option<Told> {
 
 #[test]
 fn a_refused_login_holds_for_another() {
-    for cli in Cli::ALL {
+    for cli in CLIS {
         let Some(told) = refused(cli, Failure::Unauthorized) else { continue };
         told.is("Held", Some("NeedsLogin"), 5);
     }
@@ -61,7 +81,7 @@ fn a_refused_login_holds_for_another() {
 
 #[test]
 fn a_usage_limit_holds_until_the_time_that_the_provider_named() {
-    for cli in Cli::ALL {
+    for cli in CLIS {
         // Further away than any pause of ours, and no further than a limit may be.
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
         let reset = i64::try_from(now.as_secs()).unwrap() + 2 * 24 * 3600;
@@ -76,7 +96,9 @@ fn a_usage_limit_holds_until_the_time_that_the_provider_named() {
             // A little later, for clocks that differ.
             Cli::ClaudeCode => assert!((0..=120_000).contains(&(until - reset * 1000)), "{held}"),
             // It tells prose only; some time there must be.
-            Cli::Codex => assert!(until > held["atMs"].as_i64().unwrap(), "{held}"),
+            Cli::Codex | Cli::OpenCode | Cli::GeminiCli | Cli::QwenCode | Cli::Aider => {
+                assert!(until > held["atMs"].as_i64().unwrap(), "{held}")
+            }
         }
     }
 }
@@ -97,7 +119,7 @@ fn repairing(seen: &Seen) -> Builder {
 
 #[test]
 fn a_repair_goes_on_in_the_same_session() {
-    for cli in Cli::ALL {
+    for cli in CLIS {
         let seen = Seen::default();
         let model = repairing(&seen).start().unwrap();
         let Some((house, repository)) = house(cli, &model) else { continue };
@@ -119,7 +141,7 @@ fn a_repair_goes_on_in_the_same_session() {
 
 #[test]
 fn a_cancelled_agent_leaves_its_work() {
-    for cli in Cli::ALL {
+    for cli in CLIS {
         let script = Script::default().shell("echo half > half.txt").shell("sleep 1000");
         let model = ModelServer::builder().script(script).start().unwrap();
         let Some((house, repository)) = house(cli, &model) else { continue };
@@ -180,7 +202,7 @@ impl Gate {
 
 #[test]
 fn an_agent_outlives_a_killed_server() {
-    for cli in Cli::ALL {
+    for cli in CLIS {
         let gate = Arc::new(Gate::default());
         let held = Arc::clone(&gate);
         let reached = Arc::new(Mutex::new(0_u32));

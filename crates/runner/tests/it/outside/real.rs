@@ -29,6 +29,11 @@ fn codex_works_in_the_sandbox() {
     drive(Cli::Codex);
 }
 
+#[test]
+fn gemini_cli_works_in_the_sandbox() {
+    drive(Cli::GeminiCli);
+}
+
 fn drive(cli: Cli) {
     let modules = match cli.modules() {
         Ok(modules) => modules,
@@ -40,6 +45,7 @@ fn drive(cli: Cli) {
     let server = ModelServer::builder()
         .credential(Credential::AnthropicKey(RUN_TOKEN.into()))
         .credential(Credential::OpenAiKey(RUN_TOKEN.into()))
+        .credential(Credential::GeminiKey(RUN_TOKEN.into()))
         .script(Script::saying("It is written.").write("note.txt", "hello\n").shell(
             "cat note.txt && git add -A && git commit -q -m note && git log --oneline | wc -l",
         ))
@@ -61,13 +67,15 @@ fn drive(cli: Cli) {
         let (kind, model) = match cli {
             Cli::ClaudeCode => ("AnthropicKey", "claude-sonnet-4-5"),
             Cli::Codex => ("OpenAiKey", "gpt-5.1-codex"),
+            Cli::OpenCode | Cli::QwenCode | Cli::Aider => ("OpenAiKey", "gpt-5"),
+            Cli::GeminiCli => ("GeminiKey", "gemini-2.5-pro"),
         };
         let work = Work::Agent {
             workspace,
             home: world.path("homes/real"),
             agent: Box::new(AgentWork {
                 adapter: cli.as_str().into(),
-                program: installed.join(".bin").join(cli.program()),
+                program: installed.join(cli.programs()).join(cli.program()),
                 model: Some(model.into()),
                 prompt: "Write a note, as prompt-canary says.".into(),
                 preamble: "preamble-canary".into(),
@@ -91,7 +99,7 @@ fn drive(cli: Cli) {
                 order.toolchains = vec![Toolchain {
                     name: "agents".into(),
                     folder: installed.clone(),
-                    path: vec![".bin".into()],
+                    path: vec![cli.programs().into()],
                     env: std::collections::BTreeMap::new(),
                 }];
             })

@@ -219,6 +219,22 @@ pub struct Limits {
     pub output_bytes: u64,
     /// Seconds between TERM and kill.
     pub grace_seconds: u64,
+    /// How often an agent's same call, or the same short circle of calls, may come to the same
+    /// result; 0 means no limit. Orders of 0.1.0 do not have it, nor the next.
+    #[serde(default = "loop_rounds")]
+    pub loop_rounds: u32,
+    /// Seconds that a writing agent may work without changing anything; 0 means no limit.
+    #[serde(default = "no_change_seconds")]
+    pub no_change_seconds: u64,
+}
+
+const fn loop_rounds() -> u32 {
+    10
+}
+
+/// Less than the usual wall clock, so that there is time to begin anew with the finding.
+const fn no_change_seconds() -> u64 {
+    45 * 60
 }
 
 impl Default for Limits {
@@ -232,6 +248,8 @@ impl Default for Limits {
             output_bytes: 64 << 20,
             // Half for the agent, half to commit and bundle what it leaves.
             grace_seconds: 30,
+            loop_rounds: loop_rounds(),
+            no_change_seconds: no_change_seconds(),
         }
     }
 }

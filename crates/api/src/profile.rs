@@ -129,6 +129,14 @@ pub struct LimitsSpec {
     /// Mebibytes that workspace, home and temp may grow by, at least 16; default 20,480.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk_mib: Option<u64>,
+    /// How often the same call, or the same circle of up to four calls, may come to the same
+    /// result before the run is stopped and begun anew, 3 to 1,000; 0 for no limit, default 10.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loop_rounds: Option<u32>,
+    /// Seconds that an agent may work without changing anything, at most 86,400; 0 for no limit,
+    /// default 2,700.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_change_seconds: Option<u64>,
     /// Turns of one agent run, 1 to 10,000; default: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_turns: Option<u32>,
@@ -315,6 +323,8 @@ fn check_limits(limits: &LimitsSpec) -> Result<(), InvalidInput> {
         memory_mib,
         pids,
         disk_mib,
+        loop_rounds,
+        no_change_seconds,
         max_turns,
         max_cost_cents,
     } = limits;
@@ -324,6 +334,8 @@ fn check_limits(limits: &LimitsSpec) -> Result<(), InvalidInput> {
         ("memoryMib", *memory_mib, 64, 1 << 24),
         ("pids", *pids, 16, 100_000),
         ("diskMib", *disk_mib, 16, 1 << 24),
+        ("loopRounds", loop_rounds.filter(|rounds| *rounds > 0).map(u64::from), 3, 1_000),
+        ("noChangeSeconds", *no_change_seconds, 0, 86_400),
         ("maxTurns", max_turns.map(u64::from), 1, 10_000),
         ("maxCostCents", max_cost_cents.map(u64::from), 1, 1 << 24),
     ];

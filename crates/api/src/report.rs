@@ -95,6 +95,13 @@ pub enum Ending {
     Output,
     /// Somebody asked for a stop.
     Stopped,
+    /// Supervision found that going on leads nowhere.
+    Found {
+        /// A `FailReason`.
+        reason: String,
+        /// What was found.
+        detail: String,
+    },
     /// The sandbox ended without a status: killed from outside, lost.
     Lost {
         /// What was seen.

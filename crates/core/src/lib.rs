@@ -25,6 +25,7 @@ pub mod ports;
 pub mod prompt;
 pub mod reason;
 mod sha256;
+pub mod supervise;
 pub mod task;
 pub mod test_output;
 pub mod time;

@@ -87,14 +87,13 @@ fn why(task: &Task) -> (Option<String>, Option<String>, Option<String>) {
             (text(reason.as_str()), text(detail), text(reason.facts().hint))
         }
         State::Ended(Outcome::NoChange { why }) => (None, text(why), None),
+        State::Ended(Outcome::Answered { text: answer }) => (None, text(answer), None),
         State::Ended(Outcome::Unverified(_)) => (
             None,
             text("no check was run: nobody knows whether it works"),
             text("run its checks yourself before you merge it"),
         ),
-        State::Queued
-        | State::Running(_)
-        | State::Ended(Outcome::Done(_) | Outcome::Answered { .. } | Outcome::Cancelled) => {
+        State::Queued | State::Running(_) | State::Ended(Outcome::Done(_) | Outcome::Cancelled) => {
             (None, None, None)
         }
     }

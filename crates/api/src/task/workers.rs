@@ -28,7 +28,15 @@ impl AgentRef {
             }
             (AgentKind::Custom, None) => false,
             // A chat-history file is no conversation that can be named.
-            (kind, _) => kind.as_str() != "aider",
+            (AgentKind::Aider, _) => false,
+            (
+                AgentKind::ClaudeCode
+                | AgentKind::Codex
+                | AgentKind::OpenCode
+                | AgentKind::GeminiCli
+                | AgentKind::QwenCode,
+                _,
+            ) => true,
         }
     }
 }

@@ -12,6 +12,8 @@ pub(super) fn of(spec: &LimitsSpec, wall_seconds: Option<u64>) -> Limits {
         memory_bytes: mebibytes(spec.memory_mib, usual.memory_bytes),
         pids: spec.pids.unwrap_or(usual.pids),
         disk_bytes: mebibytes(spec.disk_mib, usual.disk_bytes),
+        loop_rounds: spec.loop_rounds.unwrap_or(usual.loop_rounds),
+        no_change_seconds: spec.no_change_seconds.unwrap_or(usual.no_change_seconds),
         ..usual
     }
 }

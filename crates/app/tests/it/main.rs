@@ -18,3 +18,4 @@ mod night;
 mod objects;
 mod phone;
 mod remotes;
+mod talk;

@@ -89,6 +89,10 @@ fn not_its_own(ending: &Ending) -> (FailReason, String) {
         Ending::Disk => (FailReason::Disk, "it ran into the disk limit".to_owned()),
         Ending::Output => (FailReason::OutputLimit, "it printed without end".to_owned()),
         Ending::Stopped => (FailReason::Internal, "it was stopped".to_owned()),
+        Ending::Found { reason, detail } => {
+            // Written by a runner of ours; one that is newer may know reasons that we do not.
+            (FailReason::parse(reason).unwrap_or(FailReason::Stalled), detail.clone())
+        }
         Ending::Lost { detail } => (FailReason::Internal, format!("its status was lost: {detail}")),
         Ending::SelfTest { what, detail } => (
             match what.as_str() {
@@ -117,7 +121,9 @@ fn checked(commit: &CommitId, command: &str, report: &Report) -> CheckResult {
         Ending::Prepare { .. } | Ending::SandboxUnavailable { .. } | Ending::SelfTest { .. } => {
             Exit::NotItsOwn(NotItsOwn::Prepare)
         }
-        Ending::Stopped | Ending::Lost { .. } => Exit::NotItsOwn(NotItsOwn::Lost),
+        Ending::Stopped | Ending::Found { .. } | Ending::Lost { .. } => {
+            Exit::NotItsOwn(NotItsOwn::Lost)
+        }
     };
     CheckResult {
         commit: commit.clone(),

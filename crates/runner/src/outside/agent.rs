@@ -84,6 +84,7 @@ fn talk(
         prepare(run, site, folders, work.workspace, &merged, &home)?;
     }
     run.conversation = Some(conversation);
+    run.supervise(work.work.checkpoint_seconds > 0);
     run.follow(site.entered.resolve(&folders.out));
     let mut room = Room::new(order, &run.around);
     room.sockets(order);

@@ -7,9 +7,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use midwatch_api::order::{Order, inside};
+use midwatch_api::order::{Limits, Order, inside};
 use midwatch_api::report::{Ending, LimitsMode, StreamEvent, out_folder};
 use midwatch_core::agent::AgentEvent;
+use midwatch_core::supervise::{self, Finding, Supervisor};
 use midwatch_sandbox::cgroup;
 use midwatch_sandbox::policy::{INSIDE_EXE, Policy};
 use midwatch_sandbox::prelude::{Entered, Plan, enter};
@@ -46,6 +47,7 @@ pub(super) struct Run<'a> {
     stop: Stop,
     capture: Capture,
     events: Events,
+    supervision: Option<Supervision>,
     follower: Option<(PathBuf, Follower)>,
 }
 
@@ -112,6 +114,7 @@ impl<'a> Run<'a> {
             stop,
             capture: Capture::create(door, order.limits.output_bytes)?,
             events: Events::create(door, began)?,
+            supervision: None,
             follower: None,
         })
     }
@@ -144,6 +147,13 @@ impl<'a> Run<'a> {
         };
         self.out = Some(entered.resolve(&out_folder(&ground.folder)));
         Ok(Site { entered, watched: Vec::new(), fresh: true })
+    }
+
+    /// From now on the agent's events are watched. `writes` says whether it is to change things.
+    pub(super) fn supervise(&mut self, writes: bool) {
+        let Limits { loop_rounds, no_change_seconds, .. } = self.order.limits;
+        let watch = Supervisor::new(supervise::Bounds { loop_rounds, no_change_seconds });
+        self.supervision = Some(Supervision { watch, writes, since: Instant::now(), found: None });
     }
 
     /// Leaves a phase in the events.
@@ -245,6 +255,25 @@ impl<'a> Run<'a> {
         if let Some(event) = events::to_wire(event) {
             self.events.write(&event);
         }
+        if let Some(supervision) = &mut self.supervision
+            && supervision.found.is_none()
+        {
+            supervision.found = supervision.watch.event(event);
+        }
+    }
+}
+
+/// The watch over an agent.
+struct Supervision {
+    watch: Supervisor,
+    writes: bool,
+    since: Instant,
+    found: Option<Finding>,
+}
+
+impl Supervision {
+    fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }
 
@@ -258,6 +287,10 @@ pub(super) fn ending(watched: &Watched) -> Ending {
         (Some(Cut::Disk(_)), _) => Ending::Disk,
         (Some(Cut::Output), _) => Ending::Output,
         (Some(Cut::Stopped), _) => Ending::Stopped,
+        (Some(Cut::Found(Finding { reason, detail })), _) => Ending::Found {
+            reason: reason.as_str().to_owned(),
+            detail: super::escape::line(detail.as_bytes(), FINDING_CHARACTERS),
+        },
         (None, Exit::Code(code)) => Ending::Exited { code: code.into() },
         (None, Exit::Lost) => Ending::Lost {
             detail: "bubblewrap ended without a status: it was killed from outside".into(),
@@ -329,6 +362,9 @@ impl Around for Run<'_> {
                     self.events.phase(&super::escape::line(phase.as_bytes(), PHASE_BYTES));
                 }
                 Ok(Progress::Checkpoint { checkpoint }) => {
+                    if let Some(supervision) = &mut self.supervision {
+                        supervision.watch.changed(supervision.elapsed_ms());
+                    }
                     self.events.write(&StreamEvent::Checkpoint { number: checkpoint });
                 }
                 Ok(Progress::Phase { .. }) | Err(_) => {}
@@ -342,6 +378,12 @@ impl Around for Run<'_> {
         self.stop.asked(self.door)
     }
 
+    fn found(&mut self) -> Option<Finding> {
+        let supervision = self.supervision.as_ref()?;
+        let Supervision { watch, writes, found, .. } = supervision;
+        found.clone().or_else(|| watch.tick(supervision.elapsed_ms(), *writes))
+    }
+
     fn is_flood(&self) -> bool {
         self.capture.is_flood()
     }
@@ -351,6 +393,8 @@ impl Around for Run<'_> {
     }
 }
 
+/// Characters of what was found.
+const FINDING_CHARACTERS: usize = 500;
 /// The longest name of a phase.
 const PHASE_BYTES: usize = 32;
 

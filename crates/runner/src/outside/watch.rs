@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use midwatch_api::order::Limits;
+use midwatch_core::supervise::Finding;
 use midwatch_sandbox::cgroup::{Meter, Over, Sample};
 use midwatch_sandbox::{Exit, Running, Signal};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -43,6 +44,8 @@ pub(super) enum Cut {
     Output,
     /// Somebody asked.
     Stopped,
+    /// Supervision found something.
+    Found(Finding),
 }
 
 impl Cut {
@@ -50,7 +53,7 @@ impl Cut {
     /// machine's memory, processes or disk would only take more.
     const fn is_gentle(&self) -> bool {
         match self {
-            Self::Deadline | Self::Idle | Self::Output | Self::Stopped => true,
+            Self::Deadline | Self::Idle | Self::Output | Self::Stopped | Self::Found(_) => true,
             Self::Memory | Self::Pids | Self::Disk(_) => false,
         }
     }
@@ -64,6 +67,8 @@ pub(super) trait Around {
     fn ticked(&mut self) -> bool;
     /// Whether somebody asked for a stop.
     fn asked(&mut self) -> Asked;
+    /// What supervision found, if it found something.
+    fn found(&mut self) -> Option<Finding>;
     /// Whether far too much was printed.
     fn is_flood(&self) -> bool;
     /// Whether the log could not be written.
@@ -143,6 +148,9 @@ pub(super) fn watch(
             cut = of_clock(&bounds, now, progress).or_else(|| of_output(around));
             if cut.is_none() && asked > Asked::Nothing {
                 cut = Some(Cut::Stopped);
+            }
+            if cut.is_none() {
+                cut = around.found().map(Cut::Found);
             }
             if cut.is_none() && due {
                 metered = Some(now);

@@ -1,0 +1,115 @@
+//! Talk with tasks, told through the front door: answers, approved plans, messages, pauses, and an
+//! agent that turns in circles.
+
+use std::path::PathBuf;
+
+use crate::house::House;
+
+const CHECK: [&str; 2] = ["--check", "test -f a.txt"];
+
+fn repository(house: &House) -> PathBuf {
+    house.repository("repo", &[("README", "hello\n"), ("a.txt", "a\n")])
+}
+
+#[test]
+fn a_question_is_answered_and_nothing_is_changed() {
+    let house = House::new();
+    let repository = repository(&house);
+    let profile = house.scripted(", egress: none");
+    let goal = "do: write b.txt thrown away\ndo: say forty-two";
+    let profile = profile.to_str().unwrap();
+    let told = house.midwatch(
+        &repository,
+        &["run", goal, "--profile", profile, "--pipeline", "answer", "--no-check"],
+    );
+    told.is("Answered", None, 0);
+    assert_eq!(told.result["detail"], "forty-two\n", "{}", told.result);
+    assert_eq!(house.git(&repository, &["branch", "--list", "midwatch/*"]), "");
+}
+
+#[test]
+fn a_plan_with_a_question_waits_for_both_and_the_answer_reaches_the_work() {
+    let house = House::new();
+    let repository = repository(&house);
+    let profile = house.scripted(", egress: none");
+    let asks = r#"{"type":"question","id":"store","text":"Where?","choices":["file","table"]}"#;
+    let approve = r#"{"type":"verdict","verdict":"approve"}"#;
+    let goal = format!(
+        "do@plan: run echo '{asks}' >> $MIDWATCH_OUTPUTS\ndo@plan: say the plan\n\
+         do@implement: write b.txt x\ndo@review: say {approve}"
+    );
+    let profile = profile.to_str().unwrap();
+    let first = ["run", &goal, "--profile", profile, "--pipeline", "approved-change"];
+    let told = house.midwatch(&repository, &[&first[..], &["--name", "t"], &CHECK].concat());
+    told.is("Held", Some("Approval"), 5);
+    let detail = told.result["detail"].as_str().unwrap();
+    assert!(detail.contains("store: Where? (file | table)"), "{detail}");
+    let refused = house.midwatch(&repository, &["approve", "t"]);
+    assert_eq!(refused.code, Some(2), "the question comes first: {}", refused.stderr);
+    let refused = house.midwatch(&repository, &["answer", "t", "store", "cloud"]);
+    assert_eq!(refused.code, Some(2), "that is no choice: {}", refused.stderr);
+    assert_eq!(house.midwatch(&repository, &["answer", "t", "store", "file"]).code, Some(0));
+    let stale = house.midwatch(&repository, &["approve", "t", "--plan", "0123456789"]);
+    assert_eq!(stale.code, Some(2), "another plan: {}", stale.stderr);
+    assert_eq!(house.midwatch(&repository, &["approve", "t"]).code, Some(0));
+    house.midwatch(&repository, &["wait", "t"]).is_done();
+}
+
+#[test]
+fn a_follow_up_goes_on_from_the_work_on_the_same_branch_and_the_task_before_stays() {
+    let house = House::new();
+    let repository = repository(&house);
+    let told =
+        house.run(&repository, "do: write b.txt one", &[&CHECK[..], &["--name", "t"]].concat());
+    told.is_done();
+    let before = told.result["commit"].as_str().unwrap().to_owned();
+    let said = house.midwatch(&repository, &["message", "t", "do: append b.txt two"]);
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    let told = house.midwatch(&repository, &["wait", "t-f2"]);
+    told.is_done();
+    assert_eq!(told.result["branch"], "midwatch/t");
+    assert_eq!(house.git(&repository, &["show", "midwatch/t:b.txt"]), "one\ntwo");
+    let first = house.midwatch(&repository, &["wait", "t"]);
+    first.is_done();
+    assert_eq!(first.result["commit"], before.as_str(), "what is over stays as it is");
+}
+
+#[test]
+fn everything_is_paused_and_goes_on_where_it_was() {
+    let house = House::new();
+    let repository = repository(&house);
+    assert_eq!(house.midwatch(&repository, &["pause", "--all"]).code, Some(0));
+    let more = [&CHECK[..], &["--name", "t", "--detach"]].concat();
+    assert_eq!(house.run(&repository, "do: write b.txt one", &more).code, Some(0));
+    let shown = house.midwatch(&repository, &["explain", "t"]);
+    assert!(shown.stdout.contains("paused all tasks"), "{}", shown.stdout);
+    assert_eq!(house.midwatch(&repository, &["resume", "--all"]).code, Some(0));
+    house.midwatch(&repository, &["wait", "t"]).is_done();
+}
+
+#[test]
+fn an_agent_that_turns_in_circles_is_stopped_and_begins_anew_with_the_finding() {
+    let house = House::new();
+    let repository = repository(&house);
+    let program = house.folder("agent").join("scripted-agent");
+    let custom = "{argv: [scripted-agent], mapping: {tool: /tool, text: /text}}";
+    let profile = house.profile(
+        "circles",
+        &format!(
+            "{{agent: custom, program: {}, custom: {custom}, egress: none, limits: {{loopRounds: 3}}}}",
+            program.display()
+        ),
+    );
+    let call = r#"echo '{"tool":"bash","in":"make"}'"#;
+    let goal = format!(
+        "do@implement/1: run for n in 1 2 3 4 5 6 7 8 9 10 11 12; do {call}; done; sleep 600\n\
+         do@implement/2: write b.txt out of the circle"
+    );
+    let profile = profile.to_str().unwrap();
+    let first = ["run", &goal, "--profile", profile, "--pipeline", "quick", "--name", "t"];
+    let told = house.midwatch(&repository, &[&first[..], &CHECK].concat());
+    told.is_done();
+    let ended = told.of("runEnded").into_iter().find(|line| line["run"] == "t-implement-3");
+    let detail = ended.and_then(|line| line["detail"].as_str()).unwrap_or_default();
+    assert!(detail.starts_with("Looping: it did the same 9 times"), "{detail}");
+}

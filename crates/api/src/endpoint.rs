@@ -1,5 +1,5 @@
 //! Every request that the server answers, in one table: the router is made from it, and so is
-//! the OpenAPI document, so that neither can know a path that the other does not.
+//! the `OpenAPI` document, so that neither can know a path that the other does not.
 
 /// What a request does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

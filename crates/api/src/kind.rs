@@ -90,6 +90,7 @@ impl std::fmt::Display for Kind {
 
 /// An object of any kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "few at a time, and read far more than moved")]
 pub enum AnyObject {
     /// A goal for one repository.
     Task(Object<AgentTaskSpec>),

@@ -1,4 +1,4 @@
-//! The OpenAPI document, made from [`Endpoint`] and from the types that are really read and
+//! The `OpenAPI` document, made from [`Endpoint`] and from the types that are really read and
 //! written.
 
 use schemars::generate::{SchemaGenerator, SchemaSettings};

@@ -36,7 +36,6 @@ mod retry;
 mod run;
 pub(crate) mod serve;
 mod signals;
-mod timeout;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -233,7 +232,7 @@ impl Verb {
         match self {
             Self::Run(run) => run.name.as_deref(),
             Self::Get(get) => get.task(),
-            Self::Describe(describe) => Some(&describe.name),
+            Self::Describe(describe) => describe.task(),
             Self::Explain(explain) => Some(&explain.name),
             Self::Wait(wait) => Some(&wait.name),
             Self::Logs(logs) => Some(&logs.name),

@@ -23,7 +23,7 @@ pub(crate) mod credential;
 mod instructions;
 mod limits;
 pub(crate) mod nearest;
-pub(crate) mod pipeline;
+mod pipeline;
 pub(crate) mod program;
 pub(crate) mod proxy;
 pub(crate) mod registries;

@@ -85,6 +85,11 @@ impl Output {
         Self { format, live, colour_out: out && colour, colour_err: err && colour }
     }
 
+    /// The same ends, with results written in another way.
+    pub(crate) fn written_as(self, format: Format) -> Self {
+        Self { format, ..self }
+    }
+
     /// Whether results are JSON lines.
     pub(crate) fn is_json(self) -> bool {
         self.format == Format::Json

@@ -34,7 +34,7 @@ type Answer<T> = Result<Json<T>, Refused>;
 type Name = Result<Path<String>, PathRejection>;
 type KindAndName = Result<Path<(String, String)>, PathRejection>;
 
-/// Every path of the control socket, from the table that the OpenAPI document is made from.
+/// Every path of the control socket, from the table that the `OpenAPI` document is made from.
 pub fn router<D: Desk + Records>(desk: Arc<D>) -> Router {
     Endpoint::ALL
         .into_iter()

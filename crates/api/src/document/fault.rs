@@ -14,17 +14,17 @@ pub struct Fault {
     /// Line and column, counted from 1; none is the file as a whole.
     pub place: Option<(usize, usize)>,
     /// What is wrong.
-    pub what: InvalidInput,
+    pub what: Box<InvalidInput>,
 }
 
 impl Fault {
     /// A fault of a whole file.
     pub fn of_file(file: &str, what: InvalidInput) -> Self {
-        Self { file: file.to_owned(), place: None, what }
+        Self { file: file.to_owned(), place: None, what: Box::new(what) }
     }
 
     pub(super) fn new(file: &str, at: Mark, what: InvalidInput) -> Self {
-        Self { file: file.to_owned(), place: Some((at.line, at.column)), what }
+        Self { file: file.to_owned(), place: Some((at.line, at.column)), what: Box::new(what) }
     }
 }
 

@@ -26,13 +26,17 @@ pub(super) fn read<T: for<'de> Deserialize<'de>>(node: &Node) -> Result<T, Misfi
 pub(super) struct Misfit {
     at: Option<Mark>,
     path: String,
-    what: InvalidInput,
+    what: Box<InvalidInput>,
 }
 
 impl Misfit {
     fn new(value: &str, rule: impl Into<String>, fix: impl Into<String>) -> Self {
         let (rule, fix) = (rule.into(), fix.into());
-        Self { at: None, path: String::new(), what: InvalidInput::new("", value, &rule, &fix) }
+        Self {
+            at: None,
+            path: String::new(),
+            what: Box::new(InvalidInput::new("", value, &rule, &fix)),
+        }
     }
 
     fn at(mut self, mark: Mark) -> Self {
@@ -52,15 +56,15 @@ impl Misfit {
             what.field = if path.is_empty() { "the document".to_owned() } else { path };
         }
         match at {
-            Some(at) => Fault::new(file, at, what),
-            None => fault::at(file, node, what),
+            Some(at) => Fault::new(file, at, *what),
+            None => fault::at(file, node, *what),
         }
     }
 }
 
 impl From<InvalidInput> for Misfit {
     fn from(what: InvalidInput) -> Self {
-        Self { at: None, path: String::new(), what }
+        Self { at: None, path: String::new(), what: Box::new(what) }
     }
 }
 

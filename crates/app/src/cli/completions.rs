@@ -32,8 +32,7 @@ enum Wanted {
 }
 
 /// Commands whose first word is a task.
-const OF_TASKS: &str =
-    "get describe explain wait logs diff open approve reject publish resume retry cancel delete";
+const OF_TASKS: &str = "get describe explain wait logs diff open approve reject answer message pause publish resume retry cancel delete";
 
 impl Completions {
     pub(super) async fn carry_out(

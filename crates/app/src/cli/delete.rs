@@ -28,25 +28,25 @@ pub(crate) struct Delete {
     cancel: bool,
 }
 
-impl Delete {
-    /// What is to be deleted.
-    fn target(&self) -> Result<(Kind, &str), Problem> {
-        match self.words.as_slice() {
-            [name] => Ok((Kind::Task, name)),
-            [kind, name] => {
-                let kind = Kind::spoken(kind).ok_or_else(|| {
-                    let known = Kind::ALL.map(Kind::plural).join(", ");
-                    Problem::usage("KIND", kind, "is unknown", &format!("known: {known}"))
-                })?;
-                Ok((kind, name))
-            }
-            _ => Err(Problem::usage("NAME", "", "is required", "name what is to be deleted")),
+/// A kind and a name; one word alone is a task's.
+pub(super) fn target(words: &[String]) -> Result<(Kind, &str), Problem> {
+    match words {
+        [name] => Ok((Kind::Task, name)),
+        [kind, name] => {
+            let kind = Kind::spoken(kind).ok_or_else(|| {
+                let known = Kind::ALL.map(Kind::plural).join(", ");
+                Problem::usage("KIND", kind, "is unknown", &format!("known: {known}"))
+            })?;
+            Ok((kind, name))
         }
+        _ => Err(Problem::usage("NAME", "", "is required", "name what is meant")),
     }
+}
 
+impl Delete {
     /// The task, when it is one.
     pub(super) fn task(&self) -> Option<&str> {
-        match self.target() {
+        match target(&self.words) {
             Ok((Kind::Task, name)) => Some(name),
             Ok((Kind::Profile | Kind::Pipeline | Kind::Repository, _)) | Err(_) => None,
         }
@@ -54,7 +54,7 @@ impl Delete {
 
     pub(super) async fn carry_out(self, context: &Context) -> Result<u8, Problem> {
         let client = Client::new(&context.environment);
-        let (kind, name) = self.target()?;
+        let (kind, name) = target(&self.words)?;
         let deleted = match kind {
             Kind::Task => {
                 let by = whoever(&context.environment);

@@ -2,22 +2,26 @@
 //! sandbox would be.
 
 use midwatch_api::control::TaskView;
+use midwatch_api::kind::Kind;
 use midwatch_api::task::{CredentialRef, Egress, TaskOrder};
 use midwatch_api::view::LINE_VERSION;
 
 use super::Context;
-use super::get::{ink, json, yaml};
+use super::delete::target;
+use super::get::{ink, json, object, yaml};
 use crate::client::Client;
 use crate::output::{Format, Output, escape};
 use crate::problem::{Problem, exit};
 
-/// Shows all about one task: order, state, evidence, runs
+/// Shows all about one task: order, state, evidence, runs; or all of an object
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  midwatch describe fix-login")]
+#[command(
+    after_help = "Examples:\n  midwatch describe fix-login\n  midwatch describe profile fast"
+)]
 pub(crate) struct Describe {
-    /// The task
-    #[arg(value_name = "TASK")]
-    pub(super) name: String,
+    /// A task; or a kind (task, profile, pipeline, repository) and a name
+    #[arg(value_name = "[KIND] NAME", num_args = 1..=2, required = true)]
+    words: Vec<String>,
 }
 
 /// Says why a task waits or what it does, and what its sandbox may reach
@@ -30,20 +34,32 @@ pub(crate) struct Explain {
 }
 
 impl Describe {
+    /// The task, when it is one.
+    pub(super) fn task(&self) -> Option<&str> {
+        match target(&self.words) {
+            Ok((Kind::Task, name)) => Some(name),
+            Ok((Kind::Profile | Kind::Pipeline | Kind::Repository, _)) | Err(_) => None,
+        }
+    }
+
     pub(super) async fn carry_out(self, context: &Context) -> Result<u8, Problem> {
         let client = Client::new(&context.environment);
-        let (view, order) = (client.get(&self.name).await?, client.order(&self.name).await?);
+        let (kind, name) = target(&self.words)?;
+        if kind != Kind::Task {
+            return object(context, &client, kind, name).await;
+        }
+        let (view, order) = (client.get(name).await?, client.order(name).await?);
         if context.output.format == Format::Yaml {
             yaml(context, &client, &view).await?;
         } else if context.output.is_json() {
             json(context.output, &view);
             context.output.json(&serde_json::json!({
-                "type": "order", "version": LINE_VERSION, "task": self.name, "seq": 0,
+                "type": "order", "version": LINE_VERSION, "task": name, "seq": 0,
                 "order": order,
             }));
             context.output.json(&view.result);
         } else {
-            describe(context.output, &self.name, &view, &order);
+            describe(context.output, name, &view, &order);
         }
         Ok(exit::FINE)
     }

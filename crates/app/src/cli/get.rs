@@ -95,7 +95,9 @@ impl Get {
             return watch(context, &client, &target, &states, self.limit).await;
         }
         match target {
-            Target::Objects(kind, name) => object::show(context, &client, kind, name).await,
+            Target::Objects(kind, name) => {
+                object::show(context.output, context, &client, kind, name).await
+            }
             Target::Runs(name) => {
                 let tasks = tasks(&client, name, &states, self.limit).await?;
                 table::runs(context.output, &tasks);
@@ -199,6 +201,21 @@ async fn watch(
         // polls: a list has no stream of its own
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// All of one object: YAML for people, too, since that is how it was written.
+pub(super) async fn object(
+    context: &Context,
+    client: &Client,
+    kind: Kind,
+    name: &str,
+) -> Result<u8, Problem> {
+    let output = context.output;
+    let format = match output.format {
+        Format::Json => Format::Json,
+        Format::Text | Format::Yaml => Format::Yaml,
+    };
+    object::show(output.written_as(format), context, client, kind, Some(name)).await
 }
 
 /// A task as YAML that `apply` takes.

@@ -43,12 +43,8 @@ impl InstallService {
     pub(super) fn carry_out(self, context: &Context) -> Result<u8, Problem> {
         let environment = &context.environment;
         let root = rustix::process::geteuid().is_root();
-        let scope = match (self.user, self.system) {
-            (false, true) => Scope::System,
-            (true, _) => Scope::User,
-            (false, false) if root => Scope::System,
-            (false, false) => Scope::User,
-        };
+        let system = self.system || (root && !self.user);
+        let scope = if system { Scope::System } else { Scope::User };
         let program = std::env::current_exe().map_err(|error| {
             Problem::internal(format!("this program's own path is not known: {error}"))
         })?;
@@ -116,8 +112,8 @@ fn quoted(field: &str, path: &Path) -> Result<String, Problem> {
     }
 }
 
-/// The unit. What stands here was tried with our sandbox, see docs/SERVICE.md: user namespaces,
-/// mounts, overlay, seccomp and bubblewrap need what is left out.
+/// The unit. User namespaces, mounts, overlay, seccomp and bubblewrap need what is left out; a
+/// test runs the server under what can be had of the rest without systemd.
 fn unit(scope: Scope, program: &Path, state: &Path) -> Result<String, Problem> {
     let program = quoted("the program", program)?;
     let mut setting = std::ffi::OsString::from("MIDWATCH_HOME=");
@@ -133,7 +129,6 @@ fn unit(scope: Scope, program: &Path, state: &Path) -> Result<String, Problem> {
         "# Written by `midwatch install-service`; write a drop-in to change it.\n\
          [Unit]\n\
          Description=Midwatch: coding agents, unattended\n\
-         Documentation=man:midwatch(1)\n\
          \n\
          [Service]\n\
          Type=exec\n\

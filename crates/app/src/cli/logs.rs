@@ -132,9 +132,9 @@ fn printed(context: &Context, task: &str, run: &str, stream: &str, path: &Path) 
         Ok(text) => {
             let columns = context.output.columns();
             for line in text.trim_end_matches('\n').lines() {
-                narrow::code(&escape::line(line), columns)
-                    .iter()
-                    .for_each(|part| context.output.tell_painted(part));
+                for part in narrow::code(&escape::line(line), columns) {
+                    context.output.tell_painted(&part);
+                }
             }
         }
         Err(error) => missing(context, path, &error),

@@ -4,13 +4,14 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use midwatch_api::control::Submit;
+use midwatch_api::duration;
 use midwatch_api::task::Egress;
 use midwatch_api::view::LINE_VERSION;
 use midwatch_core::id::TaskName;
 use secrecy::ExposeSecret as _;
 
 use super::follow::{Interrupt, Told, watch};
-use super::{Context, goal, timeout};
+use super::{Context, goal};
 use crate::client::Client;
 use crate::discover::{self, Discovery, Finding, Given, Rehearsal, Wanted};
 use crate::output::Ink;
@@ -143,7 +144,7 @@ impl Run {
             goal::read(&environment, words.as_deref(), file.as_deref())
         });
         let goal = read.await.map_err(|error| Problem::internal(error.to_string()))??;
-        let wall_seconds = self.timeout.as_deref().map(|text| timeout::parse("--timeout", text));
+        let wall_seconds = self.timeout.as_deref().map(|text| duration::parse("--timeout", text));
         let wall_seconds = wall_seconds.transpose()?;
         let accept_missing = wire::accepted(&self.accept_missing)?;
         let name = match &self.name {

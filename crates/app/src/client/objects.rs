@@ -56,7 +56,11 @@ impl Client {
 
     /// Forgets a task that is over.
     pub(crate) async fn delete_task(&self, name: &str, by: &str) -> Result<Deleted, Problem> {
-        let by: String = by.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        use std::fmt::Write as _;
+        let by = by.bytes().fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "%{byte:02X}");
+            text
+        });
         self.ask("DELETE", &path_of(name, &format!("?by={by}"))?, NO_BODY).await
     }
 }

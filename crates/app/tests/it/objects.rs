@@ -33,11 +33,12 @@ impl Place {
             self.repository.display()
         );
         for task in tasks {
-            text += &format!(
+            let object = format!(
                 "---\n{head}kind: AgentTask\nmetadata: {{name: {task}}}\nspec:\n\
                  \x20 goal: \"do: append package.json  \"\n\
                  \x20 repository: {{name: repo}}\n  pipeline: quick\n  agent: scripted\n"
             );
+            text.push_str(&object);
         }
         let path = self.house.folder("files").join(name);
         std::fs::write(&path, text).unwrap();
@@ -140,6 +141,8 @@ fn lists(place: &Place) {
     assert_eq!(text, "");
     let (_, text) = place.text(&["get", "profiles"], "");
     assert!(text.starts_with("scripted") && text.contains("custom"), "{text}");
+    let (_, text) = place.text(&["describe", "profile", "scripted"], "");
+    assert!(text.contains("kind: AgentProfile") && text.contains("team: day"), "{text}");
     let told = place.midwatch(&["get", "runs", "one"]);
     assert!(told.lines.iter().any(|line| line["kind"] == "Agent"), "{:?}", told.lines);
     let page = place.midwatch(&["get", "--limit", "1"]);

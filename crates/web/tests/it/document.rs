@@ -1,4 +1,4 @@
-//! The OpenAPI document and the router: the one served, the one committed, and what is answered.
+//! The `OpenAPI` document and the router: the one served, the one committed, and what is answered.
 
 use std::path::Path;
 

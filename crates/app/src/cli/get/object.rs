@@ -13,24 +13,26 @@ use super::super::Context;
 use super::object_json;
 use crate::client::Client;
 use crate::discover::agent;
-use crate::output::{Format, escape, quantity};
+use crate::output::{Format, Output, escape, quantity};
 use crate::problem::{Problem, exit};
 
 /// One object, or all of a kind.
 pub(super) async fn show(
+    output: Output,
     context: &Context,
     client: &Client,
     kind: Kind,
     name: Option<&str>,
 ) -> Result<u8, Problem> {
-    let output = context.output;
     let views = match name {
         Some(name) => vec![client.object(kind, name).await?],
         None => client.objects(kind).await?,
     };
     match output.format {
         Format::Json => {
-            views.iter().for_each(|view| object_json(output, view));
+            for view in &views {
+                object_json(output, view);
+            }
             output.json(&Problem::nothing());
         }
         Format::Yaml => {
@@ -58,14 +60,14 @@ pub(super) async fn tasks(
 ) -> Result<(), Problem> {
     for (place, task) in tasks.iter().enumerate() {
         let name = task.result.task.clone().unwrap_or_default();
-        let (metadata, spec) = match client.stored(Kind::Task, &name).await? {
-            Some(stored) => (stored.object.metadata, stored.object.spec),
-            None => {
-                let spec = short(&client.order(&name).await?);
-                let spec = serde_json::to_value(spec);
-                let spec = spec.map_err(|error| Problem::internal(error.to_string()))?;
-                (Metadata { name, ..Metadata::default() }, spec)
-            }
+        let stored = client.stored(Kind::Task, &name).await?;
+        let (metadata, spec) = if let Some(stored) = stored {
+            (stored.object.metadata, stored.object.spec)
+        } else {
+            let spec = short(&client.order(&name).await?);
+            let spec = serde_json::to_value(spec);
+            let spec = spec.map_err(|error| Problem::internal(error.to_string()))?;
+            (Metadata { name, ..Metadata::default() }, spec)
         };
         let status = json!({"state": task.result.state, "reason": task.result.reason,
             "verified": task.result.verified, "branch": task.result.branch,

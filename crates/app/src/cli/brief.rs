@@ -187,9 +187,9 @@ impl Page {
             .filter(|part| !part.is_empty())
             .collect();
         if place.is_empty() {
-            say(&goal)
+            say(&goal);
         } else {
-            say(&format!("{goal} ({})", place.join(", ")))
+            say(&format!("{goal} ({})", place.join(", ")));
         }
         if let Some(why) = why(result.reason.as_deref(), result.detail.as_deref()) {
             say(&why);

@@ -20,6 +20,7 @@ pub(crate) mod agent;
 pub(crate) mod ca;
 pub(crate) mod checks;
 pub(crate) mod credential;
+mod fallbacks;
 mod instructions;
 mod limits;
 pub(crate) mod nearest;
@@ -182,6 +183,25 @@ pub(crate) fn order(environment: &Environment, wanted: &Wanted) -> Result<Discov
 
         let mut client_env = clients.env;
         client_env.extend(checks.env);
+        let first = AgentRef {
+            adapter: chosen.kind().as_str().to_owned(),
+            profile: chosen.name.clone(),
+            program: program.real.clone(),
+            model,
+            instructions: instructions::joined(&chosen.spec.instructions, &told.text),
+            credential_kind: login.kind.as_str().to_owned(),
+            credential: login.reference.clone(),
+            upstream: login.upstream.clone(),
+            max_turns: chosen.spec.limits.max_turns,
+            max_cost_cents: chosen.spec.limits.max_cost_cents,
+            custom,
+            rehearsal: wanted.rehearsal.is_some(),
+        };
+        let mut toolchains = toolchains;
+        let fallbacks =
+            fallbacks::find(environment, &chosen, &first, &mut toolchains, |other, program| {
+                toolchains::find(environment, repository.top(), &other.spec.toolchains, program)
+            })?;
         let order = TaskOrder {
             goal: wanted.goal.clone(),
             repository: repository.reference(environment),
@@ -190,20 +210,7 @@ pub(crate) fn order(environment: &Environment, wanted: &Wanted) -> Result<Discov
             branch: wanted.branch.clone(),
             push: wanted.push,
             pipeline,
-            agent: AgentRef {
-                adapter: chosen.kind().as_str().to_owned(),
-                profile: chosen.name.clone(),
-                program: program.real.clone(),
-                model,
-                instructions: instructions::joined(&chosen.spec.instructions, &told.text),
-                credential_kind: login.kind.as_str().to_owned(),
-                credential: login.reference.clone(),
-                upstream: login.upstream.clone(),
-                max_turns: chosen.spec.limits.max_turns,
-                max_cost_cents: chosen.spec.limits.max_cost_cents,
-                custom,
-                rehearsal: wanted.rehearsal.is_some(),
-            },
+            agent: first,
             checks: checks.commands,
             checks_from: checks.from,
             setup: checks.setup,
@@ -221,7 +228,7 @@ pub(crate) fn order(environment: &Environment, wanted: &Wanted) -> Result<Discov
             limits,
             accept_missing: wanted.accept_missing.clone(),
             priority: wanted.given.priority,
-            fallbacks: vec![],
+            fallbacks,
             questions: chosen.spec.questions.unwrap_or_default(),
             follows: None,
         };

@@ -383,9 +383,8 @@ impl FailReason {
     /// How long to wait before the next try, where there is one.
     const fn pause(self) -> Pause {
         match self {
-            // A provider that is down or overloaded needs minutes, and so do machines.
+            // A provider that is down or overloaded needs minutes.
             Self::ModelUnavailable => Pause { first: 10, most: 600 },
-            Self::Evicted | Self::NodeLost => Pause { first: 5, most: 300 },
             // No reset was told: what a limit per minute needs first, hours at last.
             Self::UsageLimit | Self::RateLimit => Pause { first: 60, most: 3_600 },
             Self::Authentication
@@ -408,6 +407,8 @@ impl FailReason {
             | Self::PushRejected
             | Self::SetupFailed
             | Self::Image
+            | Self::Evicted
+            | Self::NodeLost
             | Self::InvalidInput
             | Self::DependencyFailed
             | Self::TurnLimit

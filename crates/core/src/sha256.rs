@@ -91,9 +91,11 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     for block in padded.chunks_exact(64) {
         compress(&mut state, block);
     }
-    state.iter().map(|word| format!("{word:08x}")).collect()
+    let digits = state.iter().flat_map(|word| (0..8).rev().map(move |at| word >> (4 * at) & 0xf));
+    digits.filter_map(|digit| char::from_digit(digit, 16)).collect()
 }
 
+#[expect(clippy::many_single_char_names, reason = "the names of FIPS 180-4")]
 fn compress(state: &mut [u32; 8], block: &[u8]) {
     let mut w = [0_u32; 64];
     for (word, bytes) in w.iter_mut().zip(block.chunks_exact(4)) {

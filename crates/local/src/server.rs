@@ -280,13 +280,20 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         let mut order = submit.order.clone();
         if let Some(secret) = &submit.secret {
             let id = self.folder.keep_credential(secret).map_err(|e| internal(&e))?;
-            let variable = match order.agent.credential {
+            let before = order.agent.credential.clone();
+            let variable = match order.agent.credential.clone() {
                 CredentialRef::Stored { variable, .. } => variable,
                 CredentialRef::None
                 | CredentialRef::ClaudeLogin { .. }
                 | CredentialRef::CodexLogin { .. } => None,
             };
             order.agent.credential = CredentialRef::Stored { id, variable };
+            // Another model, or another agent with the same key.
+            for fallback in &mut order.fallbacks {
+                if fallback.credential == before {
+                    fallback.credential.clone_from(&order.agent.credential);
+                }
+            }
         }
         if let (Some(text), Some(proxy)) = (&submit.proxy, &mut order.proxy) {
             proxy.id = self.folder.keep_credential(text).map_err(|e| internal(&e))?;

@@ -3,7 +3,7 @@
 use crate::event::{AgentRun, Event, Role, RunWork};
 use crate::evidence::CheckOutcome;
 use crate::pipeline::{AgentStep, Step};
-use crate::plan::Questions;
+use crate::plan::{Asked, Questions};
 use crate::prompt::{Values, render};
 use crate::reason::FailReason;
 use crate::task::Task;
@@ -109,7 +109,7 @@ fn told_beside(task: &Task, resumed: bool) -> Vec<String> {
         parts.push(text);
     }
     if task.spec.questions == Questions::Proceed && task.open_questions().next().is_some() {
-        let asked: Vec<String> = task.open_questions().map(|asked| asked.line()).collect();
+        let asked: Vec<String> = task.open_questions().map(Asked::line).collect();
         parts.push(format!(
             "These questions were left open. Nobody answers them: decide, and say what you \
              decided.\n- {}",

@@ -81,8 +81,8 @@ impl Cli {
     /// Whether it goes on after SIGTERM, as the recordings show.
     pub const fn outlives_term(self) -> bool {
         match self {
-            Self::ClaudeCode | Self::Codex | Self::Aider => false,
-            Self::OpenCode | Self::GeminiCli | Self::QwenCode => true,
+            Self::ClaudeCode | Self::Codex | Self::OpenCode | Self::Aider => false,
+            Self::GeminiCli | Self::QwenCode => true,
         }
     }
 
@@ -95,7 +95,7 @@ impl Cli {
         if self == Self::Aider {
             let pins = std::fs::read_to_string(pins_folder().join("aider.txt")).unwrap_or_default();
             let pin = pins.lines().find_map(|line| line.strip_prefix("aider-chat=="));
-            return pin.map(str::to_owned).unwrap_or_else(|| panic!("aider is not pinned: {pins}"));
+            return pin.map_or_else(|| panic!("aider is not pinned: {pins}"), str::to_owned);
         }
         let pin = |set: &str| manifest[set][self.package()].as_str().unwrap_or_default().to_owned();
         // What the demo does not need is a development dependency.

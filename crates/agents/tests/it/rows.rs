@@ -76,6 +76,8 @@ pub(crate) enum Expected {
     Endless(FailReason),
     /// It has no end of its own and says nothing.
     Silent,
+    /// We sent TERM, and it went on.
+    Outlives,
 }
 
 /// One row.
@@ -226,7 +228,7 @@ fn limit(cli: Cli) -> Duration {
 
 /// Whether a run was taken for what it must be.
 pub(crate) fn as_expected(expected: Expected, done: &Finished) -> bool {
-    let endless = matches!(expected, Expected::Endless(_) | Expected::Silent);
+    let endless = matches!(expected, Expected::Endless(_) | Expected::Silent | Expected::Outlives);
     endless == done.timed_out
         && as_expected_outcome(expected, done.outcome.as_ref(), done.trouble.as_ref())
 }
@@ -244,7 +246,7 @@ pub(crate) fn as_expected_outcome(
     match expected {
         Expected::Completed => outcome == Some(&AgentOutcome::Completed),
         Expected::Failed(reason) => failed(outcome) == Some(reason),
-        Expected::Stopped => outcome.is_none(),
+        Expected::Stopped | Expected::Outlives => outcome.is_none(),
         Expected::Endless(reason) => outcome.is_none() && failed(trouble) == Some(reason),
         Expected::Silent => outcome.is_none() && trouble.is_none(),
     }

@@ -251,7 +251,7 @@ fn edits(script: &Script) -> Reply {
             Some(Call::Write { path, content }) => {
                 let content = content.trim_end_matches('\n');
                 let block = format!("<<<<<<< SEARCH\n=======\n{content}\n>>>>>>> REPLACE");
-                say.push_str(&format!("{path}\n```\n{block}\n```\n\n"));
+                say.extend([path.as_str(), "\n```\n", &block, "\n```\n\n"]);
             }
             Some(Call::Shell(_) | Call::Read(_)) => {}
             None => {

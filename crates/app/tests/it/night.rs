@@ -68,6 +68,29 @@ fn settings_of_a_server_that_cannot_be_are_refused_by_name() {
     assert!(told.stderr.contains("server.toml"), "{}", told.stderr);
 }
 
+/// What systemd itself says of the unit, where its tool is here.
+#[test]
+fn systemd_takes_the_units() {
+    let house = House::new();
+    let folder = house.folder("anywhere");
+    for scope in ["--system", "--user"] {
+        let program = env!("CARGO_BIN_EXE_midwatch");
+        let words = ["install-service", "--print", scope];
+        let unit = house.command(program, &folder).args(words).output().unwrap().stdout;
+        let path = folder.join(format!("midwatch{scope}.service"));
+        std::fs::write(&path, unit).unwrap();
+        let mut verify = house.command("systemd-analyze", &folder);
+        verify.env("XDG_RUNTIME_DIR", &folder).args([scope, "verify"]).arg(&path);
+        match verify.output() {
+            Ok(told) => {
+                let said = String::from_utf8_lossy(&told.stderr).into_owned();
+                assert!(told.status.success() && said.is_empty(), "{scope}: {said}");
+            }
+            Err(_) => crate::house::tell("NOT RUN: systemd-analyze is not here"),
+        }
+    }
+}
+
 /// The unit of this program, and the server under the restrictions of it that can be had without
 /// systemd: no new privileges, and the system's folders read-only.
 #[test]

@@ -231,6 +231,7 @@ impl World {
                 disk_bytes: 1 << 30,
                 output_bytes: 1 << 20,
                 grace_seconds: 4,
+                ..Limits::default()
             },
             toolchains: Vec::new(),
             ca_bundle: None,

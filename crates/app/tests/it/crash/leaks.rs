@@ -1,4 +1,4 @@
-//! What should be gone: processes, mounts and control groups, looked for by name.
+//! What should be gone: processes, mounts, control groups and workspaces, looked for by name.
 
 use std::path::Path;
 
@@ -59,7 +59,15 @@ pub(super) fn left(place: &Place) -> Vec<String> {
             left.push(format!("control group {name}"));
         }
     });
+    left.extend(workspaces(place));
     left
+}
+
+/// Workspaces of runs: their work is in the mirror, or they had none to save.
+fn workspaces(place: &Place) -> impl Iterator<Item = String> {
+    let runs = std::fs::read_dir(place.state().root().join("runs"));
+    let uppers = runs.into_iter().flatten().flatten().map(|run| run.path().join("upper"));
+    uppers.filter(|upper| upper.exists()).map(|upper| format!("{}", upper.display()))
 }
 
 /// Every pid that a runner of this place had.

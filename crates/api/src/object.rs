@@ -121,6 +121,8 @@ pub fn read_object<S: for<'de> Deserialize<'de>>(
         let rule = "lower-case ASCII letters, digits and '-', at most 63";
         expect("metadata.name", name, rule)?;
     }
+    crate::metadata::check(&object.metadata)
+        .map_err(|error| ReadError::Malformed { file: file.into(), detail: error.to_string() })?;
     Ok(object)
 }
 

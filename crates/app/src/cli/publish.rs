@@ -38,7 +38,9 @@ impl Publish {
         let commit = publishable(&self.name, &view)?;
         let commit = self.commit.unwrap_or(commit);
         let by = whoever(&context.environment);
-        client.command(&self.name, &Command::Approve { commit: Some(commit), plan: None, by }).await?;
+        client
+            .command(&self.name, &Command::Approve { commit: Some(commit), plan: None, by })
+            .await?;
         let view = client.get(&self.name).await?;
         let text = format!("{0} is being handed over; `midwatch wait {0}` follows it", self.name);
         Ok(told(context, &view, &text))

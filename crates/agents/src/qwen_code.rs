@@ -32,7 +32,7 @@ impl Adapter for QwenCode {
     }
 
     // Its totals are of one process, so earlier runs do not matter.
-    fn stream(&self, _: &AgentOrder, _: Usage) -> Box<dyn Stream> {
-        Box::new(transcript::Transcript::default())
+    fn stream(&self, _: &AgentOrder, earlier: Usage) -> Box<dyn Stream> {
+        Box::new(transcript::Transcript::new(earlier))
     }
 }

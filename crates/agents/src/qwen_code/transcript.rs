@@ -19,6 +19,8 @@ const DENIED: usize = 16;
 
 #[derive(Debug, Default)]
 pub(super) struct Transcript {
+    /// What the session had used before this run: the last line's counts are over all of it.
+    earlier: Usage,
     session: Option<String>,
     counted: BTreeSet<String>,
     usage: Usage,
@@ -38,6 +40,10 @@ struct Outcome {
 }
 
 impl Transcript {
+    pub(super) fn new(earlier: Usage) -> Self {
+        Self { earlier, ..Self::default() }
+    }
+
     fn system(&mut self, event: &Map<String, Value>) -> Vec<AgentEvent> {
         let id = json::text(event, "session_id").filter(|id| clean::is_session_id(id));
         let Some(id) = id.filter(|_| self.session.is_none()) else {
@@ -104,8 +110,10 @@ impl Transcript {
         let mut events = Vec::new();
         if let Some(usage) = event.get("usage") {
             let total = Usage {
-                input_tokens: json::count(usage, "input_tokens"),
-                output_tokens: json::count(usage, "output_tokens"),
+                input_tokens: json::count(usage, "input_tokens")
+                    .saturating_sub(self.earlier.input_tokens),
+                output_tokens: json::count(usage, "output_tokens")
+                    .saturating_sub(self.earlier.output_tokens),
                 cost_micros: None,
             };
             // Absent where it failed early; then what was counted stands.

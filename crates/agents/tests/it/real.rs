@@ -189,7 +189,8 @@ fn killed_at_work_and_resumed() {
         assert!(running.until_file(LIMIT, &place.workspace().join("first")));
         running.signal(Signal::TERM, true);
         let stopped = running.finish(if cli.outlives_term() { AFTER_TERM } else { LIMIT });
-        assert_eq!(stopped.timed_out, cli.outlives_term(), "{stopped:?}");
+        // Those that may outlive TERM do so while they wait for an answer, not in every tool.
+        assert!(!stopped.timed_out || cli.outlives_term(), "{stopped:?}");
         assert_eq!(stopped.outcome, None, "whatever the exit code: {:?}", stopped.exit);
         let session = stopped.session.unwrap();
         order.session = Session::Resume { id: session.clone() };
@@ -256,7 +257,8 @@ fn one_that_may_only_look_has_no_tool_to_write() {
             // One has a shell only, and our sandbox throws away what that writes; the other has
             // no tools at all.
             Cli::Codex | Cli::Aider => return,
-            Cli::OpenCode => ("\"write\"", "\"bash\""),
+            // With a model of the gpt family it writes by patches.
+            Cli::OpenCode => ("\"apply_patch\"", "\"bash\""),
             Cli::GeminiCli | Cli::QwenCode => ("\"write_file\"", "\"run_shell_command\""),
         };
         let server = server(|_| Script::saying("Looked.").write("note.txt", "no\n").shell("ls"));
@@ -264,11 +266,13 @@ fn one_that_may_only_look_has_no_tool_to_write() {
         order.read_only = true;
         let done = place.run(&order, LIMIT);
         assert_eq!(done.outcome, Some(AgentOutcome::Completed), "{done:?}");
-        let offered = |server: &ModelServer| {
-            let last = server.requests().into_iter().rev().find(|it| it.json()["tools"].is_array());
-            last.unwrap().json()["tools"].to_string()
+        // Of all requests but `skip`: some ask beside the conversation, with few tools or none.
+        let offered = |skip: usize| {
+            let requests = server.requests().into_iter().skip(skip);
+            requests.map(|it| it.json()["tools"].to_string()).collect::<String>()
         };
-        let told = offered(&server);
+        let told = offered(0);
+        let looked = server.requests().len();
         assert!(!told.contains(writer) && told.contains(shell), "{}: {told}", cli.as_str());
         assert!(!place.workspace().join("note.txt").exists() || cli != Cli::ClaudeCode);
         // The control: without the order to only look, the same script writes.
@@ -276,7 +280,7 @@ fn one_that_may_only_look_has_no_tool_to_write() {
         order.session = Session::Fresh { id: "44444444-2222-4333-8444-555555555555".into() };
         place.run(&order, LIMIT);
         assert!(place.workspace().join("note.txt").exists());
-        assert!(offered(&server).contains(writer));
+        assert!(offered(looked).contains(writer), "{}: {}", cli.as_str(), offered(looked));
     });
 }
 

@@ -42,7 +42,8 @@ fn broken(line: &str, columns: usize, indent: usize, between_words: bool) -> Vec
         // A word longer than half of a line is broken itself.
         let at = space.filter(|at| between_words && *at > room / 2).unwrap_or(room);
         let rest = left.split_off(at);
-        lines.push(left.iter().collect::<String>().trim_end().to_owned());
+        let line: String = left.iter().collect();
+        lines.push(if between_words { line.trim_end().to_owned() } else { line });
         let begin = if between_words { rest.iter().take_while(|c| **c == ' ').count() } else { 0 };
         left = rest[begin..].to_vec();
         room = columns - indent;

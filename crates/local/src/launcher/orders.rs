@@ -272,11 +272,12 @@ fn upper_of(run_folder: &std::path::Path) -> PathBuf {
     run_folder.join("upper")
 }
 
-/// A UUID (version 8, ours) that belongs to one run, so that it is the same after a restart.
+/// A UUID that belongs to one run, so that it is the same after a restart.
 fn session_id(run: &str) -> String {
     let mut bytes = [0_u8; 16];
     bytes.copy_from_slice(&Sha256::digest(format!("session\0{run}"))[..16]);
-    bytes[6] = bytes[6] & 0x0f | 0x80;
+    // Made from a name, as version 5 is: qwen-code 0.15.10 takes versions 1 to 5 and no newer.
+    bytes[6] = bytes[6] & 0x0f | 0x50;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let hex = hex(&bytes);
     [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
@@ -303,6 +304,6 @@ mod tests {
         assert_ne!(id, session_id("t-implement-4"));
         let groups: Vec<usize> = id.split('-').map(str::len).collect();
         assert_eq!(groups, [8, 4, 4, 4, 12]);
-        assert_eq!(&id[14..15], "8");
+        assert_eq!(&id[14..15], "5");
     }
 }

@@ -14,6 +14,8 @@ use crate::house::{House, PAUSE, Told, pids, tell, told, wait};
 
 /// Stands for a user's key: 24 letters that are nowhere else on this machine.
 const CANARY: &str = "canary-zvqkxwjpyfbgmhd-7";
+/// Another one: a test beside this looks through all processes for the first.
+const GATEWAYS: &str = "canary-of-a-gateway-tbnqvy-3";
 
 /// A user with the pinned CLI and a repository with a check.
 fn house(cli: Cli) -> Option<(House, PathBuf)> {
@@ -107,12 +109,12 @@ fn a_subscription_token_goes_as_one_and_a_refusal_holds_for_a_login() {
 fn a_gateways_token_goes_as_a_bearer_and_before_a_key() {
     let Some((house, repository)) = house(Cli::ClaudeCode) else { return };
     let model = ModelServer::builder()
-        .credential(Credential::AnthropicToken(CANARY.into()))
+        .credential(Credential::AnthropicToken(GATEWAYS.into()))
         .script(mends())
         .start()
         .unwrap();
     let house = house
-        .with("ANTHROPIC_AUTH_TOKEN", CANARY)
+        .with("ANTHROPIC_AUTH_TOKEN", GATEWAYS)
         .with("ANTHROPIC_API_KEY", "sk-ant-another-providers")
         .with("ANTHROPIC_BASE_URL", model.url());
     let told = run(&house, &repository, "claude-code");
@@ -123,14 +125,14 @@ fn a_gateways_token_goes_as_a_bearer_and_before_a_key() {
     let asked: Vec<_> = asked.iter().filter(|request| request.method == "POST").collect();
     assert!(!asked.is_empty());
     for request in asked {
-        let bearer = format!("Bearer {CANARY}");
+        let bearer = format!("Bearer {GATEWAYS}");
         assert_eq!(request.header("authorization"), Some(bearer.as_str()));
         assert_eq!(request.header("x-api-key"), None);
     }
     let doctor = house.midwatch(&repository, &["doctor"]);
     let said = format!("{}{}", doctor.stdout, doctor.stderr);
     assert!(said.contains("AnthropicToken from ANTHROPIC_AUTH_TOKEN"), "{said}");
-    assert!(!said.contains(CANARY), "{said}");
+    assert!(!said.contains(GATEWAYS), "{said}");
     // The control: another token is no login there.
     let house = house.with("ANTHROPIC_AUTH_TOKEN", "another-token-entirely");
     run(&house, &repository, "claude-code").is("Held", Some("NeedsLogin"), 5);

@@ -42,6 +42,11 @@ pub(super) fn runners_of(folder: &Path) -> Vec<i32> {
 
 /// Everything of a place that is still there though nothing goes on in it.
 pub(super) fn left(place: &Place) -> Vec<String> {
+    alive(place).into_iter().chain(workspaces(place)).collect()
+}
+
+/// What of it goes on: processes, mounts, control groups.
+pub(super) fn alive(place: &Place) -> Vec<String> {
     let mut left = Vec::new();
     let root = place.root().to_str().unwrap();
     for (pid, words) in command_lines() {
@@ -59,7 +64,6 @@ pub(super) fn left(place: &Place) -> Vec<String> {
             left.push(format!("control group {name}"));
         }
     });
-    left.extend(workspaces(place));
     left
 }
 

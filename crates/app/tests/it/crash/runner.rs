@@ -3,6 +3,7 @@
 //! What its agent wrote is saved, the step is done again, and the end is one verified branch.
 
 use midwatch_api::report::{BUNDLE_FILE, EVENTS_FILE, REPORT_FILE};
+use midwatch_local::store::SqliteStore;
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::Signal;
 
@@ -104,6 +105,8 @@ fn strike_unknown(place: &Place, folder: &std::path::Path) -> bool {
 
 /// Holds every runner of a run where nobody knows it yet.
 fn hold(place: &Place, run: &str) -> std::fs::File {
+    // A folder of a run without a database is a damaged state, which is refused.
+    SqliteStore::open(&place.state().database()).unwrap();
     let folder = place.run_folder(run);
     std::fs::create_dir_all(&folder).unwrap();
     let file = std::fs::File::open(&folder).unwrap();
@@ -212,7 +215,7 @@ fn a_lost_layer_is_seen_as_lost_work() {
     });
     server.kill();
     assert!(strike(&place, &case));
-    until("the sandbox's end", || super::leaks::left(&place).is_empty().then_some(()));
+    until("the sandbox's end", || super::leaks::alive(&place).is_empty().then_some(()));
     std::fs::remove_dir_all(place.run_folder(case.run).join("upper")).unwrap();
     let end = place.wait();
     place.settle();

@@ -149,7 +149,7 @@ fn shared(place: &Place) -> Vec<String> {
         for base in std::fs::read_dir(repository.path()).unwrap() {
             let base = base.unwrap().path();
             // The note beside a base that it is on the disk comes with the task's end, or later.
-            if base.extension().is_some_and(|extension| extension == "durable") {
+            if !base.is_dir() {
                 continue;
             }
             let files = std::fs::read_dir(&base).unwrap().count();

@@ -55,10 +55,11 @@ fn drive(cli: Cli) {
     as_everyone(|persona| {
         let world = World::new(persona);
         let workspace = world.workspace(&world.commit(&[("a", "1\n")]));
-        // Everybody's, and in reach of an ordinary user: links to the installed files.
+        // Everybody's, and in reach of an ordinary user: links to the installed files. Links among
+        // them stay links (-P): a program looks for its parts beside where it really is.
         let installed = world.path("agents/node_modules");
         fs::create_dir(world.path("agents")).unwrap();
-        let linked = Command::new("cp").arg("-rl").arg(&modules).arg(&installed).status().unwrap();
+        let linked = Command::new("cp").arg("-rlP").arg(&modules).arg(&installed).status().unwrap();
         assert!(linked.success());
         let door = world.path("door");
         fs::create_dir(&door).unwrap();

@@ -365,7 +365,9 @@ impl Started {
             assert!(began.elapsed() < PATIENCE, "no {what} after {PATIENCE:?}");
             assert!(
                 self.child.try_wait().unwrap().is_none(),
-                "the runner ended before there was {what}"
+                "the runner ended before there was {what}: {} {}",
+                read(&self.folder, REPORT_FILE),
+                read(&self.folder, "stderr.log"),
             );
             std::thread::sleep(Duration::from_millis(20)); // polls: another process tells nobody
         }

@@ -30,6 +30,7 @@ mod delete;
 mod drive;
 mod follow;
 mod followed;
+mod missed;
 mod shared;
 mod switch;
 

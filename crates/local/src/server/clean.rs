@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use midwatch_core::event::{Event, RunResult};
 use midwatch_core::ports::ActOnLand;
@@ -12,6 +12,7 @@ use midwatch_engine::Change;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
+use super::missed::sweep_workspaces;
 use super::{Fault, Server};
 use crate::access::Access;
 use crate::bases;
@@ -34,11 +35,15 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         }
     }
 
-    /// Layers of tasks that are over: a server may have died before it removed them.
+    /// Layers of tasks that are over, and workspaces whose work is in the mirror: a server may
+    /// have died before it removed them.
     async fn sweep(&self) {
         self.forget_strays();
-        let (folder, used) = (self.folder.clone(), self.used());
-        let done = tokio::task::spawn_blocking(move || sweep_layers(&folder, &used));
+        let (folder, used, store) = (self.folder.clone(), self.used(), Arc::clone(&self.store));
+        let done = tokio::task::spawn_blocking(move || {
+            sweep_layers(&folder, &used);
+            sweep_workspaces(&folder, &store);
+        });
         if let Err(error) = done.await {
             tracing::error!(%error, "the sweep ended");
         }

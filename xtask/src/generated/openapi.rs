@@ -1,4 +1,4 @@
-//! The OpenAPI document of the control socket.
+//! The `OpenAPI` document of the control socket.
 
 use anyhow::Result;
 

@@ -26,9 +26,8 @@ impl AgentRef {
             (AgentKind::Custom, Some(custom)) => {
                 custom.argv.iter().any(|word| word.contains("{session}"))
             }
-            (AgentKind::Custom, None) => false,
-            // A chat-history file is no conversation that can be named.
-            (AgentKind::Aider, _) => false,
+            // Aider's chat history is a file, no conversation that can be named.
+            (AgentKind::Custom, None) | (AgentKind::Aider, _) => false,
             (
                 AgentKind::ClaudeCode
                 | AgentKind::Codex

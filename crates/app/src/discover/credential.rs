@@ -52,7 +52,7 @@ const ANY: [Variable; 4] = [
     ("GEMINI_API_KEY", CredentialKind::GeminiKey),
 ];
 const OPENROUTER_KEY: &str = "OPENROUTER_API_KEY";
-/// Where keys of OpenRouter work; it speaks as OpenAI does.
+/// Where keys of `OpenRouter` work; it speaks as OpenAI does.
 pub(super) const OPENROUTER: &str = "https://openrouter.ai/api/v1";
 
 impl Login {

@@ -71,7 +71,8 @@ impl Found {
     pub(crate) fn finding(&self) -> Finding {
         let mut text = self.reference.servers.join(" and ");
         if !self.exempt.is_empty() {
-            text.push_str(&format!(", not for {}", self.exempt));
+            text.push_str(", not for ");
+            text.push_str(&self.exempt);
         }
         if self.resolves {
             text.push_str("; it resolves names that this machine cannot, unchecked");

@@ -97,7 +97,7 @@ fn a_usage_limit_holds_until_the_time_that_the_provider_named() {
             Cli::ClaudeCode => assert!((0..=120_000).contains(&(until - reset * 1000)), "{held}"),
             // It tells prose only; some time there must be.
             Cli::Codex | Cli::OpenCode | Cli::GeminiCli | Cli::QwenCode | Cli::Aider => {
-                assert!(until > held["atMs"].as_i64().unwrap(), "{held}")
+                assert!(until > held["atMs"].as_i64().unwrap(), "{held}");
             }
         }
     }

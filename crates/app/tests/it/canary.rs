@@ -36,10 +36,9 @@ fn secret(name: &str) -> String {
     match name {
         "ANTHROPIC_API_KEY" => format!("sk-ant-api03-{digits}"),
         "CLAUDE_CODE_OAUTH_TOKEN" | "claude login" => format!("sk-ant-oat01-{digits}"),
-        // Part of an address, where other signs are written as %XX.
-        "proxy" => digits,
         "OPENAI_API_KEY" | "CODEX_API_KEY" | "codex login" => format!("sk-proj-{digits}"),
         "AWS_SECRET_ACCESS_KEY" => format!("{digits}/+{digits}="),
+        // One is part of an address, where other signs are written as %XX.
         _ => digits,
     }
 }

@@ -76,6 +76,8 @@ fn priority_first_but_nothing_starves() {
 
 #[test]
 fn repositories_and_credentials_have_their_own_limits() {
+    use HoldReason::{CredentialLimit, RepositoryLimit};
+
     let of = |name: &str, repository: &str, credential: &str| Entry {
         repository: repository.into(),
         credential: (!credential.is_empty()).then(|| credential.to_owned()),
@@ -92,7 +94,6 @@ fn repositories_and_credentials_have_their_own_limits() {
     ];
     let queue = queue(limits, entries);
     assert_eq!(admitted(&queue, 10), ["a", "c", "f"]);
-    use HoldReason::{CredentialLimit, RepositoryLimit};
     assert_eq!(reasons(&queue), [CredentialLimit, RepositoryLimit, CredentialLimit]);
 }
 

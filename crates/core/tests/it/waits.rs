@@ -274,7 +274,7 @@ impl Fifty {
 
 fn answer() -> RunResult {
     let RunResult::Agent(mut result) = completed(vec![]) else { unreachable!() };
-    result.text = "forty-two".to_owned();
+    "forty-two".clone_into(&mut result.text);
     RunResult::Agent(result)
 }
 

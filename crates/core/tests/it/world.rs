@@ -268,7 +268,7 @@ impl World {
         }
         let silent = self.fault(choose, 8);
         if run.role == Role::Answer && !silent {
-            result.text = "forty-two".to_owned();
+            "forty-two".clone_into(&mut result.text);
         }
         result
     }

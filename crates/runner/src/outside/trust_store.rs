@@ -119,7 +119,6 @@ mod tests {
         assert!(!list(&changed).unwrap().status.success());
     }
 
-    #[expect(clippy::print_stderr, reason = "what could not run")]
     fn said(why: &str) {
         eprintln!("NOT RUN: a trust store read by Java: {why}");
     }

@@ -72,18 +72,16 @@ fn pass(client: &TcpStream, names: &Names, proxy: Option<&OperatorProxy>) -> Opt
         }
     }
     names.lock().unwrap_or_else(PoisonError::into_inner).insert(target.clone());
-    let server = match proxy.and_then(|proxy| proxy.tunnel_request(&target)) {
-        Some((address, request)) => {
-            let server = TcpStream::connect(address).ok()?;
-            // What it answers is the answer.
-            (&server).write_all(request.as_bytes()).ok()?;
-            server
-        }
-        None => {
-            let server = TcpStream::connect(target.as_str()).ok()?;
-            (&*client).write_all(b"HTTP/1.1 200 OK\r\n\r\n").ok()?;
-            server
-        }
+    let through = proxy.and_then(|proxy| proxy.tunnel_request(&target));
+    let server = if let Some((address, request)) = through {
+        let server = TcpStream::connect(address).ok()?;
+        // What it answers is the answer.
+        (&server).write_all(request.as_bytes()).ok()?;
+        server
+    } else {
+        let server = TcpStream::connect(target.as_str()).ok()?;
+        (&*client).write_all(b"HTTP/1.1 200 OK\r\n\r\n").ok()?;
+        server
     };
     let (mut from, mut to) = (server.try_clone().ok()?, client.try_clone().ok()?);
     let back = std::thread::spawn(move || {

@@ -156,7 +156,7 @@ fn page(cli: Cli, version: &str, seen: &[(Row, Finished)], before: Option<&str>)
         };
         let exit = done.exit.map_or_else(|| "?".to_owned(), |code| code.to_string());
         let resets = resets.map_or_else(String::new, |at| at.to_string());
-        let detail = steady(detail).replace('|', "\\|");
+        let detail = steady(detail).replace('|', "\\|").replace('\n', " ");
         writeln!(
             line,
             "| {} | {} | {} | {resets} | {exit} | {tries} | {:.0} | {detail} |",

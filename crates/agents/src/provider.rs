@@ -4,7 +4,7 @@ use midwatch_core::reason::FailReason;
 
 /// Words of a refusal and what they mean, most telling first, in lower case. They go before the
 /// status: providers say 400 and 429 for several things.
-const WORDS: [(&str, FailReason); 21] = [
+const WORDS: [(&str, FailReason); 23] = [
     ("usage_limit_reached", FailReason::UsageLimit),
     ("usage limit", FailReason::UsageLimit),
     ("insufficient_quota", FailReason::UsageLimit),
@@ -18,12 +18,14 @@ const WORDS: [(&str, FailReason); 21] = [
     ("prompt is too long", FailReason::TokenLimit),
     ("maximum context length", FailReason::TokenLimit),
     ("context window", FailReason::TokenLimit),
+    ("request exceeds the maximum", FailReason::TokenLimit),
     ("input token count", FailReason::TokenLimit),
     ("api key not valid", FailReason::Authentication),
     ("api_key_invalid", FailReason::Authentication),
     ("invalid_api_key", FailReason::Authentication),
     ("incorrect api key", FailReason::Authentication),
     ("invalid x-api-key", FailReason::Authentication),
+    ("does not have permission", FailReason::Authentication),
     ("rate_limit_exceeded", FailReason::RateLimit),
     ("rate limit", FailReason::RateLimit),
 ];
@@ -85,6 +87,9 @@ mod tests {
             (400, "temperature", FailReason::ModelUnavailable),
             (402, "", FailReason::UsageLimit),
             (413, "", FailReason::TokenLimit),
+            // As one library tells of a 403 and a 413.
+            (400, "Your API key does not have permission", FailReason::Authentication),
+            (400, "Request exceeds the maximum size", FailReason::TokenLimit),
             (429, "slow down", FailReason::RateLimit),
             (429, r#"{"type":"usage_limit_reached"}"#, FailReason::UsageLimit),
             (429, "You exceeded your current quota", FailReason::UsageLimit),

@@ -113,6 +113,9 @@ fn environment(order: &AgentOrder) -> BTreeMap<String, String> {
         (base, &url),
         // Its list of prices comes with it; the newest one is not fetched.
         ("LITELLM_LOCAL_MODEL_COST_MAP", "True"),
+        // It wraps what it says at 80 columns, the errors too, and takes both or neither.
+        ("COLUMNS", "1000"),
+        ("LINES", "25"),
         ("PYTHONDONTWRITEBYTECODE", "1"),
         ("PYTHONUNBUFFERED", "1"),
     ];

@@ -23,8 +23,15 @@ const NAMES: [(&str, FailReason); 15] = [
     ("Timeout", FailReason::ModelUnavailable),
 ];
 
-/// The reason of a line that names an error of litellm's: `litellm.RateLimitError: …`.
+/// What it says when the answer, or the stream of it, was empty or could not be read.
+const EMPTY: &str = "Empty response received from LLM";
+
+/// The reason of a line that names an error of litellm's: `litellm.RateLimitError: …`, or says
+/// that nothing came.
 pub(super) fn of_line(line: &str) -> Option<FailReason> {
+    if line.starts_with(EMPTY) {
+        return Some(FailReason::ModelUnavailable);
+    }
     let (_, rest) = line.split_once("litellm.")?;
     let name = rest.split(|c: char| !c.is_ascii_alphanumeric()).next()?;
     let (_, reason) = NAMES.iter().find(|(known, _)| *known == name)?;

@@ -46,9 +46,11 @@ impl Transcript {
         if cost.is_some() {
             self.usage.cost_micros = cost;
         }
-        // Only an answer has counts.
-        self.answered = true;
-        self.error = None;
+        // What it sent is counted also where nothing came back, which is no answer.
+        if received > 0 {
+            self.answered = true;
+            self.error = None;
+        }
         Some(AgentEvent::Usage(self.usage))
     }
 
@@ -193,6 +195,22 @@ mod tests {
             stream.end(FINE),
             Some(AgentOutcome::Failed { reason: FailReason::Authentication, .. })
         ));
+    }
+
+    #[test]
+    fn an_empty_answer_is_none() {
+        const EMPTY: &[u8] = b"Empty response received from LLM. Check your provider account?";
+        let unavailable = |stream: &mut Transcript| {
+            let reason = FailReason::ModelUnavailable;
+            matches!(stream.end(FINE), Some(AgentOutcome::Failed { reason: found, .. }) if found == reason)
+        };
+        let mut stream = stream();
+        stream.line(EMPTY);
+        stream.line(b"Tokens: 1.9k sent, 0 received. Cost: $0.0024 message, $0.0024 session.");
+        assert_eq!(stream.usage().input_tokens, 1900);
+        assert!(unavailable(&mut stream));
+        stream.line(b"Tokens: 2k sent, 9 received. Cost: $0.0024 message, $0.0048 session.");
+        assert_eq!(stream.end(FINE), Some(AgentOutcome::Completed));
     }
 
     #[test]

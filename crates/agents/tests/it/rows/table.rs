@@ -59,7 +59,11 @@ fn differs(cli: Cli) -> Vec<(&'static str, Expected)> {
             ("silent", Silent),
             ("term-in-tool", Outlives),
         ],
-        Cli::Aider => vec![],
+        // It waits for 300 seconds, which no row does; it works without a HOME that can be
+        // written, and begins anew where there is no conversation.
+        Cli::Aider => {
+            vec![("silent", Silent), ("unknown-session", Completed), ("home-read-only", Completed)]
+        }
     }
 }
 
@@ -67,33 +71,8 @@ fn differs(cli: Cli) -> Vec<(&'static str, Expected)> {
 fn without(cli: Cli) -> &'static [&'static str] {
     match cli {
         Cli::ClaudeCode | Cli::Codex | Cli::OpenCode | Cli::GeminiCli | Cli::QwenCode => &[],
-        Cli::Aider => &[
-            "403",
-            "404",
-            "400",
-            "no-credit",
-            "prompt-too-long",
-            "413",
-            "429",
-            "429-retry-after",
-            "429-once",
-            "usage-limit",
-            "quota",
-            "500",
-            "529",
-            "cut",
-            "silent",
-            "malformed",
-            "sse-error",
-            "empty-stream",
-            "refused",
-            "term-in-tool",
-            "term-asking",
-            "int-in-tool",
-            "kill-asking",
-            "unknown-session",
-            "home-read-only",
-        ],
+        // It has no tools.
+        Cli::Aider => &["term-in-tool", "int-in-tool"],
     }
 }
 

@@ -101,6 +101,9 @@ pub struct TaskView {
     pub ended_ms: Option<i64>,
     /// Why it waits, what it does, in one sentence.
     pub explain: String,
+    /// The plan that waits for an approval; null where none does.
+    #[serde(default)]
+    pub plan: Option<String>,
     /// Runs so far, newest last.
     pub runs: Vec<RunView>,
 }

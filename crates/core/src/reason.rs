@@ -260,7 +260,7 @@ impl HoldReason {
             Self::CredentialCoolingDown => "it goes on by itself after the reset",
             Self::NeedsLogin => "log in again, then `midwatch resume`",
             Self::Approval => {
-                "look with `midwatch diff`, then `midwatch approve` or `midwatch reject`"
+                "look with `midwatch describe` and `midwatch diff`, then `midwatch approve` or `midwatch reject`"
             }
             Self::Question => "read it with `midwatch explain`, then `midwatch answer`",
             Self::SandboxUnavailable => "`midwatch doctor` names the missing layer",

@@ -8,7 +8,7 @@ use midwatch_core::admit::Waiting;
 use midwatch_core::event::{Action, EndKind, Event, RunResult, RunWork};
 use midwatch_core::evidence::{CheckOutcome, CheckResult, Evidence, Exit, NotItsOwn};
 use midwatch_core::id::{Epoch, RunName};
-use midwatch_core::reason::FailReason;
+use midwatch_core::reason::{FailReason, HoldReason};
 use midwatch_core::task::{Outcome, State, Task, Wake};
 
 use crate::folder::StateFolder;
@@ -187,7 +187,18 @@ pub fn folded(task: &Task, row: &TaskRow, runs: &[RunSeen]) -> TaskView {
         submitted_ms: row.submitted.0,
         ended_ms: row.ended.map(|at| at.0),
         explain: explain(task),
+        plan: waiting_plan(task),
         runs: runs.collect(),
+    }
+}
+
+/// The plan that somebody is asked about: before there is a commit, an approval is of the plan.
+fn waiting_plan(task: &Task) -> Option<String> {
+    match &task.state {
+        State::Held(hold) if hold.reason == HoldReason::Approval && task.imported.is_none() => {
+            task.plan.clone()
+        }
+        State::Queued | State::Running(_) | State::Held(_) | State::Ended(_) => None,
     }
 }
 

@@ -74,11 +74,12 @@ impl Explain {
             let lines: Vec<String> = sandbox.iter().map(|(k, v)| format!("{k}: {v}")).collect();
             context.output.json(&serde_json::json!({
                 "type": "explain", "version": LINE_VERSION, "task": self.name, "seq": 0,
-                "explain": view.explain, "sandbox": lines,
+                "explain": view.explain, "plan": view.plan, "sandbox": lines,
             }));
             context.output.json(&view.result);
         } else {
             context.output.tell(&format!("{} {}", self.name, view.explain));
+            plan(context.output, &view);
             rows(context.output, &sandbox);
         }
         Ok(exit::FINE)
@@ -90,6 +91,7 @@ fn describe(output: Output, name: &str, view: &TaskView, order: &TaskOrder) {
     let state = result.state.as_deref().unwrap_or("?");
     output.tell_painted(&format!("{}  {}", escape::line(name), output.paint(ink(state), state)));
     output.tell(&format!("  {}", view.explain));
+    plan(output, view);
     let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
     let mut lines = vec![
         ("goal", order.goal.clone()),
@@ -117,6 +119,13 @@ fn describe(output: Output, name: &str, view: &TaskView, order: &TaskOrder) {
         lines.push(("run", format!("{} {}{open}", run.kind, run.folder)));
     }
     rows(output, &lines);
+}
+
+/// The plan that waits for an approval, apart from what is ours.
+fn plan(output: Output, view: &TaskView) {
+    for line in view.plan.iter().flat_map(|plan| plan.lines()) {
+        output.tell(&format!("  | {line}"));
+    }
 }
 
 /// What the sandbox of a task is.

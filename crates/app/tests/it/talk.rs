@@ -49,6 +49,12 @@ fn a_plan_with_a_question_waits_for_both_and_the_answer_reaches_the_work() {
     let refused = house.midwatch(&repository, &["answer", "t", "store", "cloud"]);
     assert_eq!(refused.code, Some(2), "that is no choice: {}", refused.stderr);
     assert_eq!(house.midwatch(&repository, &["answer", "t", "store", "file"]).code, Some(0));
+    let shown = house.midwatch(&repository, &["describe", "t"]);
+    assert!(
+        shown.stdout.contains("\"plan\":\"the plan"),
+        "what is approved is shown: {}",
+        shown.stdout
+    );
     let stale = house.midwatch(&repository, &["approve", "t", "--plan", "0123456789"]);
     assert_eq!(stale.code, Some(2), "another plan: {}", stale.stderr);
     assert_eq!(house.midwatch(&repository, &["approve", "t"]).code, Some(0));

@@ -204,6 +204,7 @@ fn damaged(connection: &Connection, name: &str, error: &StoreError) -> Result<()
         submitted_ms: submitted,
         ended_ms: ended,
         explain: format!("cannot be read: {error}"),
+        plan: None,
         runs: vec![],
     };
     let times = (Time(submitted), Time(submitted), ended.map(Time));

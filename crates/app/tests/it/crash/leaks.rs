@@ -1,11 +1,15 @@
-//! What should be gone: processes, mounts, control groups and workspaces, looked for by name.
+//! What should be gone: processes, mounts and control groups, looked for by name.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use midwatch_api::report::{IDENTITY_FILE, RunnerIdentity};
 
 use super::place::Place;
+use crate::house::PAUSE;
 
+/// How long a killed sandbox may take to be gone.
+const DYING: Duration = Duration::from_secs(10);
 /// Where control groups are.
 const CGROUPS: &str = "/sys/fs/cgroup";
 /// Hierarchies, machines' own groups, ours: deeper is never looked.
@@ -40,9 +44,18 @@ pub(super) fn runners_of(folder: &Path) -> Vec<i32> {
     ours.map(|(pid, _)| pid).collect()
 }
 
-/// Everything of a place that is still there though nothing goes on in it.
+/// Everything of a place that is still there though nothing goes on in it. A sandbox whose runner
+/// was killed is given a moment to end: the kernel kills it, and that takes its time under load.
 pub(super) fn left(place: &Place) -> Vec<String> {
-    alive(place).into_iter().chain(workspaces(place)).collect()
+    let end = Instant::now() + DYING;
+    loop {
+        let left = alive(place);
+        if left.is_empty() || Instant::now() > end {
+            return left;
+        }
+        // polls: nothing tells that somebody else's process is gone
+        std::thread::sleep(PAUSE);
+    }
 }
 
 /// What of it goes on: processes, mounts, control groups.
@@ -65,13 +78,6 @@ pub(super) fn alive(place: &Place) -> Vec<String> {
         }
     });
     left
-}
-
-/// Workspaces of runs: their work is in the mirror, or they had none to save.
-fn workspaces(place: &Place) -> impl Iterator<Item = String> {
-    let runs = std::fs::read_dir(place.state().root().join("runs"));
-    let uppers = runs.into_iter().flatten().flatten().map(|run| run.path().join("upper"));
-    uppers.filter(|upper| upper.exists()).map(|upper| format!("{}", upper.display()))
 }
 
 /// Every pid that a runner of this place had.

@@ -46,21 +46,25 @@ if [ ! -f "$place/complete" ]; then
     rm -rf "$place"
     trap 'rm -rf "$place"' EXIT
     trap 'exit 130' INT TERM HUP
-    install="install --quiet --disable-pip-version-check --no-input --only-binary=:all: --prefer-binary"
+    fill() {
+        "$@" --quiet --disable-pip-version-check --no-input --only-binary=:all: --prefer-binary \
+            --requirement "$here/aider.txt" </dev/null >&2
+    }
     if command -v uv >/dev/null 2>&1; then
         uv venv --quiet --python "$python" "$place" >&2
         uv pip install --quiet --python "$place/bin/python" --only-binary=:all: \
             --requirement "$here/aider.txt" >&2
     elif "$python" -c 'import ensurepip' 2>/dev/null; then
         "$python" -m venv "$place" >&2
-        "$place/bin/python" -m pip $install --requirement "$here/aider.txt" </dev/null >&2
+        fill "$place/bin/python" -m pip install
     else
         # pip 22.3 and later fill an environment that has none.
         "$python" -m venv --without-pip "$place" >&2
         for pip in "$python -m pip" "python3 -m pip" pip3 pip; do
             $pip --version >/dev/null 2>&1 && break
         done
-        $pip --python "$place/bin/python" $install --requirement "$here/aider.txt" </dev/null >&2
+        # shellcheck disable=SC2086 # a command and its words
+        fill $pip --python "$place/bin/python" install
     fi
     told=$("$place/bin/python" -c 'import aider; print(aider.__version__)' </dev/null) || told=nothing
     if [ "$told" != "$version" ]; then

@@ -64,7 +64,7 @@ omit=""
 check() {
     # A home of its own: --version must not leave files in the user's.
     told=$(HOME="$cache/$new/home" "$cache/$new/node_modules/.bin/$1" --version </dev/null) || told="nothing"
-    case " $(echo $told) " in
+    case " $(echo "$told" | tr -s '[:space:]' ' ') " in
     *" $2 "*) ;;
     *)
         echo "$1 should be $2, and says: $told" >&2
@@ -83,7 +83,7 @@ if [ "$set" = all ]; then
     check gemini "$(pin @google/gemini-cli)"
     check qwen "$(pin @qwen-code/qwen-code)"
 fi
-rm -rf "$cache/$new/home"
+rm -rf "$cache/${new:?}/home"
 : >"$cache/$new/complete"
 
 # Somebody else may have finished the same set first: theirs is as good.

@@ -4,7 +4,10 @@
 set -eu
 cd "$(dirname "$0")/../.."
 log=${1:-${CARGO_TARGET_DIR:-target}/test.log}
-test -r "$log" || { echo "there is no $log: run make test first" >&2; exit 1; }
+test -r "$log" || {
+    echo "there is no $log: run make test first" >&2
+    exit 1
+}
 
 echo '| What the tests counted |'
 echo '|---|'

@@ -10,10 +10,22 @@ set -euo pipefail
 top=$(cd "$(dirname "$0")/../.." && pwd)
 switch=/proc/sys/kernel/apparmor_restrict_unprivileged_userns
 
-[ -r "$switch" ] || { echo "NOT RUN: this kernel has no such restriction"; exit 1; }
-[ "$(cat "$switch")" = 1 ] || { echo "NOT RUN: the restriction is off; sudo sysctl kernel.apparmor_restrict_unprivileged_userns=1"; exit 1; }
-[ "$(id -u)" != 0 ] || { echo "NOT RUN: has to be an ordinary user"; exit 1; }
-command -v apparmor_parser >/dev/null || { echo "NOT RUN: no apparmor_parser"; exit 1; }
+[ -r "$switch" ] || {
+    echo "NOT RUN: this kernel has no such restriction"
+    exit 1
+}
+[ "$(cat "$switch")" = 1 ] || {
+    echo "NOT RUN: the restriction is off; sudo sysctl kernel.apparmor_restrict_unprivileged_userns=1"
+    exit 1
+}
+[ "$(id -u)" != 0 ] || {
+    echo "NOT RUN: has to be an ordinary user"
+    exit 1
+}
+command -v apparmor_parser >/dev/null || {
+    echo "NOT RUN: no apparmor_parser"
+    exit 1
+}
 
 "$top/tools/install/demo-deps.sh"
 if [ -z "${MIDWATCH:-}" ]; then

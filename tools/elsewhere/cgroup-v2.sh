@@ -8,10 +8,16 @@ set -euo pipefail
 top=$(cd "$(dirname "$0")/../.." && pwd)
 
 [ "$(stat --file-system --format %T /sys/fs/cgroup)" = cgroup2fs ] ||
-    { echo "NOT RUN: /sys/fs/cgroup is not version 2"; exit 1; }
+    {
+        echo "NOT RUN: /sys/fs/cgroup is not version 2"
+        exit 1
+    }
 for controller in memory pids; do
     grep -qw "$controller" /sys/fs/cgroup/cgroup.controllers ||
-        { echo "NOT RUN: version 2 has no $controller controller here"; exit 1; }
+        {
+            echo "NOT RUN: version 2 has no $controller controller here"
+            exit 1
+        }
 done
 
 cargo build --quiet --locked --manifest-path "$top/Cargo.toml" --package midwatch-sandbox
@@ -21,7 +27,10 @@ program=$(cargo metadata --manifest-path "$top/Cargo.toml" --format-version 1 --
 in_group=()
 if [ "$(id -u)" != 0 ]; then
     in_group=(systemd-run --user --scope --quiet --property=Delegate=yes)
-    "${in_group[@]}" true || { echo "NOT RUN: systemd gives this user no scope"; exit 1; }
+    "${in_group[@]}" true || {
+        echo "NOT RUN: systemd gives this user no scope"
+        exit 1
+    }
 fi
 
 # trial COMMAND LIMITS: runs it and prints mode, reason and exit code.
@@ -53,6 +62,7 @@ PY
 }
 
 eat='python3 -c "b = bytearray(256 << 20); b[::4096] = b[::4096]"'
+# shellcheck disable=SC2016 # for the shell in the sandbox
 fork='for i in $(seq 100); do sleep 5 & done; wait'
 failed=0
 expect() {

@@ -11,7 +11,10 @@ here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
 rounds=${1:-20}
 
-[ "$(id -u)" = 0 ] || { echo "NOT RUN: needs root to mount an image"; exit 1; }
+[ "$(id -u)" = 0 ] || {
+    echo "NOT RUN: needs root to mount an image"
+    exit 1
+}
 
 if [ -z "${MIDWATCH:-}" ]; then
     cargo build --quiet --locked --manifest-path "$top/Cargo.toml" --package midwatch-app
@@ -85,18 +88,30 @@ for round in $(seq "$rounds"); do
         "$midwatch" run "round $round" --name "loss-$round" --agent claude-code --check true --detach </dev/null)
     echo "not synced" >"$mount/lost-$round"
     python3 "$here/cut.py" "$mount"
-    [ "$name" = "loss-$round" ] || { echo "FAILED: round $round was accepted as '$name'"; exit 1; }
+    [ "$name" = "loss-$round" ] || {
+        echo "FAILED: round $round was accepted as '$name'"
+        exit 1
+    }
 
     kill_ours
     unmount
     mount -o loop "$scratch/image" "$mount"
 
-    [ -s "$mount/kept-$round" ] || { echo "FAILED control: a synced file is gone"; exit 1; }
-    [ ! -s "$mount/lost-$round" ] || { echo "FAILED control: nothing was cut off"; exit 1; }
+    [ -s "$mount/kept-$round" ] || {
+        echo "FAILED control: a synced file is gone"
+        exit 1
+    }
+    [ ! -s "$mount/lost-$round" ] || {
+        echo "FAILED control: nothing was cut off"
+        exit 1
+    }
 
     for earlier in $(seq "$round"); do
         (cd "$scratch/repository" && "$midwatch" get "loss-$earlier" --output json >/dev/null) ||
-            { echo "FAILED: task loss-$earlier is gone after round $round"; exit 1; }
+            {
+                echo "FAILED: task loss-$earlier is gone after round $round"
+                exit 1
+            }
     done
     kill_ours
 done

@@ -54,12 +54,18 @@ failed=0
 for agent in "$@"; do
     repository=$scratch/$agent
     make_repository "$repository"
-    before=$(git -C "$repository" status --porcelain; git -C "$repository" rev-parse HEAD)
+    before=$(
+        git -C "$repository" status --porcelain
+        git -C "$repository" rev-parse HEAD
+    )
     code=0
     (cd "$repository" && "$MIDWATCH" run "make the tests pass" --agent "$agent" \
         --check "python3 -m unittest" --pipeline quick --timeout 15m \
         --output json </dev/null >"$scratch/$agent.jsonl") || code=$?
-    after=$(git -C "$repository" status --porcelain; git -C "$repository" rev-parse HEAD)
+    after=$(
+        git -C "$repository" status --porcelain
+        git -C "$repository" rev-parse HEAD
+    )
     if [ "$code" = 6 ] || [ "$code" = 5 ]; then
         echo "$agent: NOT RUN: $(result "$scratch/$agent.jsonl" reason): $(result "$scratch/$agent.jsonl" hint)"
     elif [ "$code" = 0 ] && [ "$(result "$scratch/$agent.jsonl" verified)" = True ] && [ "$before" = "$after" ]; then

@@ -39,7 +39,7 @@ command -v apt-get >/dev/null 2>&1 || give_up "this is no Debian: the names are 
 
 echo "installing$missing" >&2
 export DEBIAN_FRONTEND=noninteractive
-# $as_root and $missing are lists of words on purpose.
+# shellcheck disable=SC2086 # $as_root and $missing are lists of words
 { $as_root apt-get update --quiet=2 &&
     $as_root apt-get install --quiet=2 --yes --no-install-recommends $missing; } </dev/null >&2 ||
     give_up "apt-get failed"

@@ -45,7 +45,10 @@ act() {
     flood) yes 'a line of sixty-four bytes, which is repeated until it is enough' | head -c "$rest" ;;
     flood-line) head -c "$rest" /dev/zero | tr '\0' x ;;
     # tail keeps all of a line without an end.
-    hold) { head -c "${rest}M" /dev/zero; sleep 3600; } | tail -n 1 ;;
+    hold) {
+        head -c "${rest}M" /dev/zero
+        sleep 3600
+    } | tail -n 1 ;;
     fork)
         count=0
         while [ "$count" -lt "$rest" ]; do

@@ -78,6 +78,6 @@ fn too_many_processes_end_the_run() {
 fn a_v2_hierarchy() {
     let offered = std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default();
     if !offered.contains("memory") {
-        note("NOT RUN: cgroup v2 and delegation to a user (v1 here): crates/sandbox/elsewhere.sh");
+        note("NOT RUN: cgroup v2 and delegation to a user (v1 here): tools/elsewhere/cgroup-v2.sh");
     }
 }

@@ -49,7 +49,7 @@ fn a_missing_layer_is_named_and_nothing_starts() {
     let plain = Stand::new(Starter::Root);
     let line = plain.start(&Trial::shell("echo ran"), &before).line();
     assert_eq!(line["event"], "refused", "{line}");
-    note("NOT RUN: AppArmor's restriction of user namespaces: crates/sandbox/elsewhere.sh");
+    note("NOT RUN: AppArmor's restriction of user namespaces: tools/elsewhere/apparmor.sh");
 }
 
 #[test]

@@ -2,116 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::event::{Action, ActionKey, LandAction, RunOrder, RunWork};
+use crate::event::{Action, ActionKey};
 use crate::evidence::{CheckResult, Evidence};
 use crate::id::{CommitId, Epoch, RunName};
-use crate::landing::{Imported, Kept, Landed, ReadBack};
-use crate::pipeline::{Step, StepKind};
-use crate::plan::{Asked, digest};
-use crate::reason::{FailReason, HoldReason};
+use crate::landing::{Imported, ReadBack};
+use crate::plan::Asked;
 use crate::time::Time;
 
+mod known;
 mod spec;
+mod state;
+mod trouble;
 
 pub use spec::{Fallback, Follows, TaskSpec};
-
-/// Where a task stands. Waiting for approval, a reset, a busy branch are all `Held`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum State {
-    /// Waits to be admitted.
-    Queued,
-    /// Admitted; the runs that are open now.
-    Running(BTreeSet<RunName>),
-    /// Waits for a time or for somebody.
-    Held(Hold),
-    /// Over.
-    Ended(Outcome),
-}
-
-/// Why a task is held, and what ends it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hold {
-    /// The reason.
-    pub reason: HoldReason,
-    /// One sentence.
-    pub detail: String,
-    /// What ends it.
-    pub until: Wake,
-}
-
-/// What ends a wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Wake {
-    /// A point in time.
-    At(Time),
-    /// A named event: somebody resumes, approves, answers, or a slot gets free.
-    On(WakeEvent),
-}
-
-/// Events that end a wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum WakeEvent {
-    /// The queue admits it.
-    Admission,
-    /// An open action ends.
-    Action,
-    /// Somebody approves or rejects.
-    Approval,
-    /// Somebody resumes it.
-    Resume,
-    /// Somebody answers its questions.
-    Answer,
-}
-
-/// How a task ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// Verified, and read back from the target.
-    Done(Box<Landed>),
-    /// Asked for without checks: a local branch.
-    Unverified(Box<Kept>),
-    /// The question was answered; nothing was changed or handed over.
-    Answered {
-        /// The answer.
-        text: String,
-    },
-    /// The goal needed no change: said so, and the diff is empty.
-    NoChange {
-        /// Why.
-        why: String,
-    },
-    /// It failed.
-    Failed {
-        /// The typed reason.
-        reason: FailReason,
-        /// One sentence, or what was seen.
-        detail: String,
-    },
-    /// Somebody cancelled it.
-    Cancelled,
-}
-
-impl State {
-    /// The one `state` on every wire.
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Queued => "Queued",
-            Self::Running(_) => "Running",
-            Self::Held(_) => "Held",
-            Self::Ended(Outcome::Done(_)) => "Done",
-            Self::Ended(Outcome::Unverified(_)) => "Unverified",
-            Self::Ended(Outcome::Answered { .. }) => "Answered",
-            Self::Ended(Outcome::NoChange { .. }) => "NoChange",
-            Self::Ended(Outcome::Failed { .. }) => "Failed",
-            Self::Ended(Outcome::Cancelled) => "Cancelled",
-        }
-    }
-
-    /// Nothing can change it any more.
-    pub const fn is_terminal(&self) -> bool {
-        matches!(self, Self::Ended(_))
-    }
-}
+pub use state::{Hold, Outcome, State, Wake, WakeEvent};
+pub use trouble::{Ending, Failure, Interrupted, Unavailable, Unsaved};
 
 /// Where the work stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,63 +31,6 @@ pub enum Stage {
     BaseChecks,
     /// A step of the pipeline, by index.
     Step(usize),
-}
-
-/// What a finished run leaves to be saved before anything else happens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unsaved {
-    /// The agent's run whose workspace it is.
-    pub run: RunName,
-    /// Its epoch.
-    pub epoch: Epoch,
-    /// The rescue run whose bundle waits to be imported.
-    pub by: Option<RunName>,
-    /// Rescues that failed.
-    pub tries: u32,
-}
-
-/// What is to happen once everything is saved.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ending {
-    /// It fails.
-    Fail(FailReason, String),
-    /// It is cancelled.
-    Cancel,
-    /// It needs no change.
-    NoChange(String),
-}
-
-/// A failure of a run or a landing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    /// The typed reason; none when the sandbox could not be built.
-    pub reason: Option<FailReason>,
-    /// What was seen.
-    pub detail: String,
-    /// When a limit resets.
-    pub resets_at: Option<Time>,
-    /// Whose run it was, for an agent's.
-    pub agent: Option<usize>,
-}
-
-/// An agent that cannot work for now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unavailable {
-    /// `CredentialCoolingDown`, `NeedsLogin` or `ModelDown`.
-    pub reason: HoldReason,
-    /// What was seen.
-    pub detail: String,
-    /// When it can be asked again.
-    pub until: Wake,
-}
-
-/// An agent's run that did not end by itself, as the next one is told of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Interrupted {
-    /// What was found, in a sentence.
-    pub finding: String,
-    /// The end of what the agent said last.
-    pub last_words: String,
 }
 
 /// What somebody said to the agent.
@@ -400,153 +248,7 @@ impl Task {
             spent: Spent::default(),
         }
     }
-
-    /// The open run of that name.
-    pub fn open_run(&self, name: &RunName) -> Option<&RunOrder> {
-        self.open.values().find_map(|action| match action {
-            Action::Run(order) if order.run == *name => Some(order),
-            Action::Run(_) | Action::Land(_) => None,
-        })
-    }
-
-    /// Open runs.
-    pub fn open_runs(&self) -> impl Iterator<Item = &RunOrder> {
-        self.open.values().filter_map(|action| match action {
-            Action::Run(order) => Some(order),
-            Action::Land(_) => None,
-        })
-    }
-
-    /// Open landings that are more than a checkpoint.
-    pub fn landing(&self) -> bool {
-        self.open.values().any(|action| match action {
-            Action::Run(_) | Action::Land(LandAction::SaveCheckpoint { .. }) => false,
-            Action::Land(_) => true,
-        })
-    }
-
-    /// The step at hand.
-    pub fn step(&self) -> Option<&Step> {
-        match self.stage {
-            Stage::Step(index) => self.spec.pipeline.steps.get(index),
-            Stage::Fetch | Stage::Base | Stage::Setup | Stage::BaseChecks => None,
-        }
-    }
-
-    /// The conversation that a run goes on with or began.
-    pub fn session_of(&self, order: &RunOrder) -> Option<&str> {
-        let agent = match &order.work {
-            RunWork::Agent(run) => run.agent,
-            RunWork::Checkout { .. }
-            | RunWork::Setup { .. }
-            | RunWork::Check { .. }
-            | RunWork::Rescue { .. } => 0,
-        };
-        let key = self.spec.session_key(order.step.as_str(), agent);
-        self.sessions.get(&key).map(String::as_str)
-    }
-
-    /// Questions that nobody has answered.
-    pub fn open_questions(&self) -> impl Iterator<Item = &Asked> {
-        self.questions.iter().filter(|asked| asked.answer.is_none())
-    }
-
-    /// The plan that an approval at the step at hand would be of, by its digest. None where the
-    /// approval is of a commit.
-    pub fn plan_at_hand(&self) -> Option<String> {
-        let Stage::Step(index) = self.stage else {
-            return None;
-        };
-        let here = matches!(self.step()?.kind, StepKind::Approval);
-        let before = index < self.spec.pipeline.implement_at();
-        let plan = self.plan.as_ref().filter(|_| here && before)?;
-        Some(digest(plan, &self.questions))
-    }
-
-    /// Whether anything that is left to do needs an agent.
-    pub fn needs_agent(&self) -> bool {
-        let publishes = self.step().is_some_and(|step| matches!(step.kind, StepKind::Publish));
-        !publishes || !self.messages.is_empty()
-    }
-
-    /// The first agent that can work now; else why none can, and until when.
-    ///
-    /// # Errors
-    /// The hold that the task has to be put into.
-    pub fn agent_at(&self, now: Time) -> Result<usize, Hold> {
-        let mut soonest: Option<&Unavailable> = None;
-        for agent in 0..self.spec.agents() {
-            match self.unavailable.get(&agent) {
-                None => return Ok(agent),
-                Some(gone) if matches!(gone.until, Wake::At(at) if at <= now) => return Ok(agent),
-                Some(gone) if soonest.is_none_or(|other| gone.until < other.until) => {
-                    soonest = Some(gone);
-                }
-                Some(_) => {}
-            }
-        }
-        // A task has one agent at least, so there is one that is gone.
-        let gone = soonest.cloned().unwrap_or(Unavailable {
-            reason: HoldReason::NeedsLogin,
-            detail: String::new(),
-            until: Wake::On(WakeEvent::Resume),
-        });
-        Err(Hold { reason: gone.reason, detail: gone.detail, until: gone.until })
-    }
-
-    /// The commit that new work starts from: the newest imported one, else the base.
-    pub fn head(&self) -> &CommitId {
-        self.imported.as_ref().map_or(&self.spec.base, Imported::commit)
-    }
-
-    /// Evidence for the newest imported commit, if any.
-    pub fn head_evidence(&self) -> Option<&Evidence> {
-        self.evidence.get(self.head())
-    }
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use crate::agent::{AgentKind, CredentialKind};
-    use crate::id::{BranchName, CommitId, StepName, TaskName};
-    use crate::pipeline::{AgentStep, Pipeline, Step, StepKind};
-    use crate::plan::Questions;
-    use crate::task::TaskSpec;
-
-    /// A task for unit tests; stories and walks are in `tests/it`.
-    pub(crate) fn spec(name: &str, credential: Option<&str>) -> TaskSpec {
-        let agent = AgentStep { template: "{{goal}}".into(), wall_seconds: None, max_turns: None };
-        let step = |name: &str, kind| Step { name: StepName::parse(name).unwrap(), kind };
-        let steps = vec![
-            step("implement", StepKind::Implement(agent)),
-            step("check", StepKind::Check),
-            step("publish", StepKind::Publish),
-        ];
-        TaskSpec {
-            name: TaskName::parse(name).unwrap(),
-            goal: "g".into(),
-            repository: "r".into(),
-            base: CommitId::parse(&"0".repeat(40)).unwrap(),
-            pipeline: Pipeline { name: "p".into(), steps, max_repairs: 3, max_reviews: 3 },
-            agent: AgentKind::Custom,
-            profile: "custom".into(),
-            model: None,
-            credential: CredentialKind::None,
-            credential_key: credential.map(ToOwned::to_owned),
-            resumes: true,
-            fallbacks: vec![],
-            questions: Questions::Proceed,
-            follows: None,
-            instructions: String::new(),
-            checks: vec!["true".into()],
-            setup: None,
-            no_check: false,
-            known_failures: false,
-            branch: BranchName::parse("b").unwrap(),
-            push: false,
-            wall_seconds: 60,
-            max_turns: None,
-            priority: 0,
-        }
-    }
-}
+pub(crate) mod tests;

@@ -19,7 +19,7 @@ impl Task {
         stopped: bool,
     ) {
         self.spent.add(&agent.spent);
-        let key = self.key_of(order);
+        let key = self.session_key(order);
         if let Some(session) = &agent.session {
             self.sessions.insert(key.clone(), session.clone());
         }

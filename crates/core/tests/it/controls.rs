@@ -13,7 +13,7 @@ use midwatch_core::time::Time;
 
 use crate::choices::{Bytes, Seeded};
 use crate::laws::{Broken, Law, Laws};
-use crate::rules::Story;
+use crate::story::Story;
 use crate::walk::Walk;
 use crate::world::{agent_result, commit, question, spec};
 

@@ -6,7 +6,7 @@ use midwatch_core::plan::Questions;
 use midwatch_core::reason::{FailReason, HoldReason};
 use midwatch_core::task::{Follows, Outcome, Stage, State, TaskSpec};
 
-use crate::rules::{Story, agent_run, completed, failed};
+use crate::story::{Story, agent_run, completed, failed};
 use crate::world::{commit, question, spec};
 
 fn plan(text: &str, questions: &[&str]) -> RunResult {

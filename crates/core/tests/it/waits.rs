@@ -9,7 +9,7 @@ use midwatch_core::reason::{FailReason, HoldReason};
 use midwatch_core::task::{Fallback, Outcome, State, Task, Wake, WakeEvent};
 use midwatch_core::time::Time;
 
-use crate::rules::{Story, agent_run, completed, failed, failed_agent};
+use crate::story::{Story, agent_run, completed, failed, failed_agent};
 use crate::world::spec;
 
 fn resume(story: &mut Story) {

@@ -1,0 +1,53 @@
+//! What became of an import or a landing, taken in.
+
+use crate::event::{Action, ActionKey, LandAction};
+use crate::landing::Imported;
+use crate::reason::FailReason;
+use crate::task::{Task, Unsaved};
+
+impl Task {
+    /// Work that waits for its import, and will not get it, is saved like that of a failed run.
+    /// An import that goes on already is waited for.
+    pub(super) fn give_up_import(&mut self) {
+        if !self.landing()
+            && let Some((run, epoch, _)) = self.to_import.take()
+        {
+            self.unsaved = Some(Unsaved { run, epoch, by: None, tries: 0 });
+        }
+    }
+
+    pub(super) fn imported(&mut self, empty: bool, imported: Imported) {
+        let start = self.spec.follows.as_ref().and_then(|follows| follows.start.as_ref());
+        // What the task before has left is nothing new.
+        let empty = empty || (self.imported.is_none() && start == Some(imported.commit()));
+        self.to_import = None;
+        self.resume_from = None;
+        if empty {
+            self.imported = None;
+            self.nothing_new();
+        } else {
+            self.imported = Some(imported);
+            self.step_done = true;
+        }
+    }
+
+    pub(super) fn land_failed(&mut self, key: &ActionKey, reason: FailReason, detail: &str) {
+        let Some(Action::Land(action)) = self.open.remove(key) else {
+            return;
+        };
+        match action {
+            LandAction::Import { run, epoch, .. } => {
+                self.to_import = None;
+                self.unsaved = Some(Unsaved { run, epoch, by: None, tries: 0 });
+                self.fail(Some(reason), detail.to_owned(), None);
+            }
+            LandAction::SaveRescue { .. } => self.not_saved(reason.facts().retry),
+            LandAction::SaveCheckpoint { epoch, number, .. } => {
+                self.checkpoints_saved.insert(epoch, number);
+            }
+            LandAction::Fetch { .. } | LandAction::Publish { .. } | LandAction::Keep { .. } => {
+                self.fail(Some(reason), detail.to_owned(), None);
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! What a run left, taken in: every kind of work with every kind of result.
+
+use crate::event::{Role, RunOrder, RunResult, RunWork};
+use crate::evidence::Evidence;
+use crate::pipeline::MAX_ATTEMPTS;
+use crate::reason::{FailReason, RetryRule};
+use crate::task::{Deps, Task, Unsaved};
+
+impl Task {
+    pub(super) fn run_ended(&mut self, order: &RunOrder, result: &RunResult, stopped: bool) {
+        match (&order.work, result) {
+            (RunWork::Checkout { .. }, RunResult::BaseReady) => self.base_ready = true,
+            (RunWork::Setup { origin, lock_hash, .. }, RunResult::DepsReady { layer, .. }) => {
+                let deps = Deps { origin: origin.clone(), layer: layer.clone() };
+                self.deps.insert(lock_hash.clone(), deps);
+            }
+            (RunWork::Check { commit, index, .. }, RunResult::Checked(check)) => {
+                self.last_check = Some(check.clone());
+                let evidence = if *commit == self.spec.base {
+                    &mut self.base_evidence
+                } else {
+                    self.evidence
+                        .entry(commit.clone())
+                        .or_insert_with(|| Evidence::new(commit.clone()))
+                };
+                if !evidence.add(*index, check.clone()) {
+                    let detail = "a check answered for another commit".to_owned();
+                    self.fail(Some(FailReason::Internal), detail, None);
+                }
+            }
+            (RunWork::Agent(run), RunResult::Agent(agent)) => {
+                self.agent_ended(order, run, agent, stopped);
+            }
+            (RunWork::Rescue { .. }, RunResult::Bundled) => {
+                if let Some(unsaved) = &mut self.unsaved {
+                    unsaved.by = Some(order.run.clone());
+                }
+            }
+            (RunWork::Rescue { .. }, RunResult::Failed { reason, .. }) => {
+                self.not_saved(reason.facts().retry);
+            }
+            (
+                RunWork::Rescue { .. },
+                RunResult::BaseReady
+                | RunResult::DepsReady { .. }
+                | RunResult::Checked(_)
+                | RunResult::Agent(_)
+                | RunResult::SandboxUnavailable { .. },
+            ) => self.not_saved(RetryRule::Never),
+            // The commit's own fault goes back to the agent; the machine's is tried again below.
+            (RunWork::Setup { origin: Some(_), .. }, RunResult::Failed { reason, detail })
+                if reason.facts().retry == RetryRule::Never =>
+            {
+                self.setup_failure = Some(detail.clone());
+            }
+            (work, RunResult::Failed { reason, detail }) => {
+                self.keep_unsaved(order, work);
+                self.fail(Some(*reason), detail.clone(), None);
+                self.blame(work);
+            }
+            (work, RunResult::SandboxUnavailable { detail }) => {
+                self.keep_unsaved(order, work);
+                self.fail(None, detail.clone(), None);
+            }
+            (
+                work @ (RunWork::Checkout { .. }
+                | RunWork::Setup { .. }
+                | RunWork::Check { .. }
+                | RunWork::Agent(_)),
+                RunResult::BaseReady
+                | RunResult::DepsReady { .. }
+                | RunResult::Checked(_)
+                | RunResult::Agent(_)
+                | RunResult::Bundled,
+            ) => {
+                self.keep_unsaved(order, work);
+                let detail = "a run answered with another kind of result".to_owned();
+                self.fail(Some(FailReason::Internal), detail, None);
+            }
+        }
+    }
+
+    /// A rescue failed: it is tried again where that can help. What stays unsaved is in the
+    /// run's folder, which is kept.
+    pub(super) fn not_saved(&mut self, rule: RetryRule) {
+        let Some(unsaved) = &mut self.unsaved else {
+            return;
+        };
+        unsaved.tries += 1;
+        let again = matches!(rule, RetryRule::Charged | RetryRule::Free);
+        if !again || unsaved.tries >= MAX_ATTEMPTS {
+            self.unsaved = None;
+        }
+    }
+
+    pub(super) fn keep_unsaved(&mut self, order: &RunOrder, work: &RunWork) {
+        if let RunWork::Agent(run) = work
+            && run.role == Role::Implement
+        {
+            let (run, epoch) = (order.run.clone(), order.epoch);
+            self.unsaved = Some(Unsaved { run, epoch, by: None, tries: 0 });
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What follows from what is known of a task. Nothing here changes it.
+
+use crate::event::{Action, LandAction, RunOrder, RunWork};
+use crate::evidence::Evidence;
+use crate::id::{CommitId, RunName};
+use crate::landing::Imported;
+use crate::pipeline::{Step, StepKind};
+use crate::plan::{Asked, digest};
+use crate::reason::HoldReason;
+use crate::task::{Hold, Stage, Task, Unavailable, Wake, WakeEvent};
+use crate::time::Time;
+
+impl Task {
+    /// The open run of that name.
+    pub fn open_run(&self, name: &RunName) -> Option<&RunOrder> {
+        self.open.values().find_map(|action| match action {
+            Action::Run(order) if order.run == *name => Some(order),
+            Action::Run(_) | Action::Land(_) => None,
+        })
+    }
+
+    /// Open runs.
+    pub fn open_runs(&self) -> impl Iterator<Item = &RunOrder> {
+        self.open.values().filter_map(|action| match action {
+            Action::Run(order) => Some(order),
+            Action::Land(_) => None,
+        })
+    }
+
+    /// Open landings that are more than a checkpoint.
+    pub fn landing(&self) -> bool {
+        self.open.values().any(|action| match action {
+            Action::Run(_) | Action::Land(LandAction::SaveCheckpoint { .. }) => false,
+            Action::Land(_) => true,
+        })
+    }
+
+    /// The step at hand.
+    pub fn step(&self) -> Option<&Step> {
+        match self.stage {
+            Stage::Step(index) => self.spec.pipeline.steps.get(index),
+            Stage::Fetch | Stage::Base | Stage::Setup | Stage::BaseChecks => None,
+        }
+    }
+
+    /// The conversation that a run goes on with or began.
+    pub fn session_of(&self, order: &RunOrder) -> Option<&str> {
+        self.sessions.get(&self.session_key(order)).map(String::as_str)
+    }
+
+    /// The name of a run's conversation.
+    pub(crate) fn session_key(&self, order: &RunOrder) -> String {
+        let agent = match &order.work {
+            RunWork::Agent(run) => run.agent,
+            RunWork::Checkout { .. }
+            | RunWork::Setup { .. }
+            | RunWork::Check { .. }
+            | RunWork::Rescue { .. } => 0,
+        };
+        self.spec.session_key(order.step.as_str(), agent)
+    }
+
+    /// Questions that nobody has answered.
+    pub fn open_questions(&self) -> impl Iterator<Item = &Asked> {
+        self.questions.iter().filter(|asked| asked.answer.is_none())
+    }
+
+    /// The plan that an approval at the step at hand would be of, by its digest. None where the
+    /// approval is of a commit.
+    pub fn plan_at_hand(&self) -> Option<String> {
+        let Stage::Step(index) = self.stage else {
+            return None;
+        };
+        let here = matches!(self.step()?.kind, StepKind::Approval);
+        let before = index < self.spec.pipeline.implement_at();
+        let plan = self.plan.as_ref().filter(|_| here && before)?;
+        Some(digest(plan, &self.questions))
+    }
+
+    /// Whether anything that is left to do needs an agent.
+    pub fn needs_agent(&self) -> bool {
+        let publishes = self.step().is_some_and(|step| matches!(step.kind, StepKind::Publish));
+        !publishes || !self.messages.is_empty()
+    }
+
+    /// The first agent that can work now; else why none can, and until when.
+    ///
+    /// # Errors
+    /// The hold that the task has to be put into.
+    pub fn agent_at(&self, now: Time) -> Result<usize, Hold> {
+        let mut soonest: Option<&Unavailable> = None;
+        for agent in 0..self.spec.agents() {
+            match self.unavailable.get(&agent) {
+                None => return Ok(agent),
+                Some(gone) if matches!(gone.until, Wake::At(at) if at <= now) => return Ok(agent),
+                Some(gone) if soonest.is_none_or(|other| gone.until < other.until) => {
+                    soonest = Some(gone);
+                }
+                Some(_) => {}
+            }
+        }
+        // A task has one agent at least, so there is one that is gone.
+        let gone = soonest.cloned().unwrap_or(Unavailable {
+            reason: HoldReason::NeedsLogin,
+            detail: String::new(),
+            until: Wake::On(WakeEvent::Resume),
+        });
+        Err(Hold { reason: gone.reason, detail: gone.detail, until: gone.until })
+    }
+
+    /// The commit that new work starts from: the newest imported one, else the base.
+    pub fn head(&self) -> &CommitId {
+        self.imported.as_ref().map_or(&self.spec.base, Imported::commit)
+    }
+
+    /// Evidence for the newest imported commit, if any.
+    pub fn head_evidence(&self) -> Option<&Evidence> {
+        self.evidence.get(self.head())
+    }
+}

@@ -1,0 +1,106 @@
+//! Where a task stands: its states, what a wait waits for, how it ended.
+
+use std::collections::BTreeSet;
+
+use crate::id::RunName;
+use crate::landing::{Kept, Landed};
+use crate::reason::{FailReason, HoldReason};
+use crate::time::Time;
+
+/// Where a task stands. Waiting for approval, a reset, a busy branch are all `Held`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// Waits to be admitted.
+    Queued,
+    /// Admitted; the runs that are open now.
+    Running(BTreeSet<RunName>),
+    /// Waits for a time or for somebody.
+    Held(Hold),
+    /// Over.
+    Ended(Outcome),
+}
+
+/// Why a task is held, and what ends it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// The reason.
+    pub reason: HoldReason,
+    /// One sentence.
+    pub detail: String,
+    /// What ends it.
+    pub until: Wake,
+}
+
+/// What ends a wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wake {
+    /// A point in time.
+    At(Time),
+    /// A named event: somebody resumes, approves, answers, or a slot gets free.
+    On(WakeEvent),
+}
+
+/// Events that end a wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WakeEvent {
+    /// The queue admits it.
+    Admission,
+    /// An open action ends.
+    Action,
+    /// Somebody approves or rejects.
+    Approval,
+    /// Somebody resumes it.
+    Resume,
+    /// Somebody answers its questions.
+    Answer,
+}
+
+/// How a task ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Verified, and read back from the target.
+    Done(Box<Landed>),
+    /// Asked for without checks: a local branch.
+    Unverified(Box<Kept>),
+    /// The question was answered; nothing was changed or handed over.
+    Answered {
+        /// The answer.
+        text: String,
+    },
+    /// The goal needed no change: said so, and the diff is empty.
+    NoChange {
+        /// Why.
+        why: String,
+    },
+    /// It failed.
+    Failed {
+        /// The typed reason.
+        reason: FailReason,
+        /// One sentence, or what was seen.
+        detail: String,
+    },
+    /// Somebody cancelled it.
+    Cancelled,
+}
+
+impl State {
+    /// The one `state` on every wire.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Queued => "Queued",
+            Self::Running(_) => "Running",
+            Self::Held(_) => "Held",
+            Self::Ended(Outcome::Done(_)) => "Done",
+            Self::Ended(Outcome::Unverified(_)) => "Unverified",
+            Self::Ended(Outcome::Answered { .. }) => "Answered",
+            Self::Ended(Outcome::NoChange { .. }) => "NoChange",
+            Self::Ended(Outcome::Failed { .. }) => "Failed",
+            Self::Ended(Outcome::Cancelled) => "Cancelled",
+        }
+    }
+
+    /// Nothing can change it any more.
+    pub const fn is_terminal(&self) -> bool {
+        matches!(self, Self::Ended(_))
+    }
+}

@@ -1,0 +1,149 @@
+//! Stories of failures: what is tried again, when, and how often.
+
+use midwatch_core::decide::{MAX_EPOCHS, MAX_FREE_RETRIES};
+use midwatch_core::event::{Event, RunResult};
+use midwatch_core::reason::{FailReason, HoldReason};
+use midwatch_core::task::{Outcome, Stage, State, Wake};
+use midwatch_core::time::Time;
+
+use crate::story::{Story, agent_run, completed, failed, failed_agent};
+use crate::world::spec;
+
+#[test]
+fn setup_that_fails_with_the_change_goes_back_with_what_was_said() {
+    let mut ordered = spec("ic");
+    ordered.setup = Some("npm ci".to_owned());
+    let mut story = Story::new(ordered);
+    story.import(|facts| facts.lock_hash = "lock-new".to_owned());
+    let setup = story.until("Setup");
+    story.fails(&setup, FailReason::Evicted);
+    let setup = story.until("Setup");
+    assert_eq!(story.task.repairs, 0, "the machine's fault is not the agent's");
+    story.fails(&setup, FailReason::SetupFailed);
+    let agent = story.until("Agent");
+    assert!(agent_run(&agent).prompt.contains("Installing dependencies failed"));
+    assert!(matches!(story.end(), Outcome::Done(_)));
+}
+
+#[test]
+fn a_reviewer_without_a_verdict_is_tried_three_times() {
+    let mut story = Story::of("icr");
+    story.import(|_| ());
+    for _ in 0..3 {
+        let review = story.until("Agent");
+        story.ends_run(&review, completed(vec![]));
+    }
+    assert_eq!(failed(&story.end()), FailReason::ReviewRejected);
+}
+
+#[test]
+fn a_plan_that_is_empty_fails() {
+    let mut story = Story::of("picr");
+    let plan = story.until("Agent");
+    story.ends_run(&plan, completed(vec![]));
+    assert_eq!(failed(&story.end()), FailReason::InvalidInput);
+}
+
+#[test]
+fn a_retry_goes_on_with_the_session_and_the_last_one_begins_anew() {
+    let mut story = Story::at_work("ic");
+    for resumed in [None, Some("session"), None] {
+        let agent = story.until("Agent");
+        assert_eq!(agent_run(&agent).resume.as_deref(), resumed);
+        story.ends_run(&agent, failed_agent(FailReason::Stalled, None));
+    }
+    assert_eq!(failed(&story.end()), FailReason::Stalled);
+}
+
+#[test]
+fn a_limit_holds_until_its_reset_and_the_step_goes_on() {
+    let mut story = Story::at_work("ic");
+    let agent = story.until("Agent");
+    story.ends_run(&agent, failed_agent(FailReason::UsageLimit, Some(5_000)));
+    while story.held().is_none() {
+        story.go_on();
+    }
+    let State::Held(hold) = &story.task.state else { unreachable!() };
+    assert_eq!(hold.until, Wake::At(Time::from_seconds(5_060)));
+    assert!(story.task.rescue_ref.is_some(), "saved before it waits");
+    story.now = Time::from_seconds(5_060);
+    story.settle();
+    assert_eq!(story.task.state, State::Queued);
+    let again = story.until("Agent");
+    assert_eq!(agent_run(&again).resume.as_deref(), Some("session"));
+    assert_eq!((story.task.attempts, &story.task.stage), (0, &Stage::Step(0)));
+}
+
+/// How long each hold lasts when a limit says nothing of its reset, or something odd.
+fn pauses(resets_at: Option<i64>, times: usize) -> Vec<i64> {
+    let mut story = Story::at_work("ic");
+    let mut pauses = Vec::new();
+    for _ in 0..times {
+        let agent = story.until("Agent");
+        story.ends_run(&agent, failed_agent(FailReason::RateLimit, resets_at));
+        while story.held().is_none() {
+            story.go_on();
+        }
+        let State::Held(hold) = &story.task.state else { unreachable!() };
+        let Wake::At(at) = hold.until else { panic!("{hold:?}") };
+        pauses.push((at.0 - story.now.0) / 1000);
+        story.now = at;
+        story.settle();
+    }
+    pauses
+}
+
+#[test]
+fn resets_are_believed_within_reason() {
+    let growing = [60, 120, 240, 480, 960, 1920, 3600, 3600];
+    for odd in [None, Some(1)] {
+        for (pause, plain) in pauses(odd, 8).into_iter().zip(growing) {
+            // A jitter of a quarter at most.
+            assert!((plain..=plain + plain / 4).contains(&pause), "{pause} for {plain}");
+        }
+    }
+    assert_eq!(pauses(Some(i64::MAX), 1), [7 * 86_400 + 60]);
+}
+
+#[test]
+fn nothing_starts_runs_for_ever() {
+    let mut story = Story::at_work("ic");
+    for _ in 0..=MAX_EPOCHS {
+        let Some(agent) = story.open("Agent") else { break };
+        story.ends_run(&agent, failed_agent(FailReason::UsageLimit, None));
+        for _ in 0..4 {
+            if let State::Held(hold) = &story.task.state {
+                let Wake::At(at) = hold.until else { panic!("{hold:?}") };
+                story.now = at;
+                story.settle();
+            } else if !story.task.state.is_terminal() && story.open("Agent").is_none() {
+                story.go_on();
+            }
+        }
+    }
+    assert_eq!(failed(&story.end()), FailReason::Internal);
+    assert!(story.task.epoch.0 <= MAX_EPOCHS + 1, "{}", story.task.epoch);
+}
+
+#[test]
+fn a_machine_that_always_fails_is_given_up() {
+    for kind in ["Fetch", "Checkout", "Publish"] {
+        let mut story = Story::of("ic");
+        for _ in 0..=MAX_FREE_RETRIES {
+            let action = story.until(kind);
+            story.fails(&action, FailReason::Evicted);
+        }
+        assert_eq!(failed(&story.end()), FailReason::Evicted, "{kind}");
+    }
+}
+
+#[test]
+fn a_sandbox_that_cannot_be_built_holds_until_somebody_resumes() {
+    let mut story = Story::of("ic");
+    let checkout = story.until("Checkout");
+    let detail = "no seccomp".to_owned();
+    story.ends_run(&checkout, RunResult::SandboxUnavailable { detail });
+    assert_eq!(story.held(), Some(HoldReason::SandboxUnavailable));
+    story.take(Event::Resumed { by: "me".to_owned() });
+    assert!(matches!(story.end(), Outcome::Done(_)));
+}

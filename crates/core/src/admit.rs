@@ -1,6 +1,7 @@
 //! Who may begin: all tasks at once, by slots, repositories, branches, credentials and what the
 //! machine has left. Total and pure, like `decide`.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use crate::credentials::Credentials;
@@ -8,6 +9,10 @@ use crate::id::{BranchName, TaskName};
 use crate::reason::HoldReason;
 use crate::task::{State, Task, Wake};
 use crate::time::Time;
+
+mod taken;
+
+use taken::Taken;
 
 /// A task gains one point of priority for each of these many seconds that it waits, so that
 /// nothing starves.
@@ -134,17 +139,21 @@ pub struct Waiting {
     pub of: usize,
 }
 
-/// Grants slots: highest priority first, with aging; then oldest; then by name.
+/// Grants slots: highest priority first, with aging; then oldest; then by name. Places and reasons
+/// of all come from one pass: whoever shows many tasks asks once, not for each of them.
 pub fn admit(queue: &Queue, now: Time) -> Vec<Grant> {
     let mut turn = Turn {
         queue,
         now,
-        taken: queue.entries.iter().filter(|entry| entry.running).collect(),
+        taken: Taken::of(queue.entries.iter().filter(|entry| entry.running)),
         probed: BTreeSet::new(),
         begun: 0,
     };
     let mut waiting: Vec<&Entry> = queue.entries.iter().filter(|entry| !entry.running).collect();
-    waiting.sort_by_key(|entry| (-rank(entry, now), entry.since, entry.name.clone()));
+    waiting.sort_by_cached_key(|entry| {
+        let entry: &Entry = entry;
+        (Reverse(rank(entry, now)), entry.since, &entry.name)
+    });
     let mut grants = Vec::new();
     let mut position = 0;
     for entry in waiting {
@@ -173,7 +182,7 @@ struct Turn<'a> {
     queue: &'a Queue,
     now: Time,
     /// Who has a slot, those of this round included.
-    taken: Vec<&'a Entry>,
+    taken: Taken<'a>,
     /// Credentials that a task of this round tries.
     probed: BTreeSet<&'a str>,
     /// How many began in this round: what was observed does not know of them.
@@ -182,7 +191,7 @@ struct Turn<'a> {
 
 impl<'a> Turn<'a> {
     fn begin(&mut self, entry: &'a Entry) {
-        self.taken.push(entry);
+        self.taken.add(entry);
         self.begun += 1;
         if let Some(key) = &entry.credential
             && self.queue.credentials.standing(key).is_some()
@@ -196,12 +205,8 @@ impl<'a> Turn<'a> {
         if let Some(by) = &self.queue.paused {
             return Some((HoldReason::Paused, format!("{by} paused all tasks")));
         }
-        let rival = self
-            .taken
-            .iter()
-            .find(|other| other.repository == entry.repository && other.branch == entry.branch);
-        if let Some(rival) = rival {
-            let detail = format!("task {} writes to {}", rival.name, entry.branch);
+        if let Some(rival) = self.taken.writer(entry) {
+            let detail = format!("task {rival} writes to {}", entry.branch);
             return Some((HoldReason::BranchBusy, detail));
         }
         self.credential(entry).or_else(|| self.counts(entry)).or_else(|| self.machine())
@@ -213,10 +218,7 @@ impl<'a> Turn<'a> {
         if standing.is_closed(self.now) {
             return Some((standing.reason, standing.detail.clone()));
         }
-        let tried = match &standing.probe {
-            Some(probe) => self.taken.iter().any(|other| other.name == *probe),
-            None => false,
-        };
+        let tried = standing.probe.as_ref().is_some_and(|probe| self.taken.has(probe));
         (tried || self.probed.contains(key)).then(|| {
             let detail = "another task tries the credential first".to_owned();
             (HoldReason::CredentialCoolingDown, detail)
@@ -225,20 +227,17 @@ impl<'a> Turn<'a> {
 
     fn counts(&self, entry: &Entry) -> Option<(HoldReason, String)> {
         let Limits { slots, per_repository, per_credential, .. } = self.queue.limits;
-        let count =
-            |alike: &dyn Fn(&Entry) -> bool| self.taken.iter().filter(|other| alike(other)).count();
         let full = |limit: Option<usize>, count: usize| limit.filter(|limit| count >= *limit);
-        if self.taken.len() >= slots {
-            let detail = format!("{} of {slots} tasks run", self.taken.len());
-            return Some((HoldReason::Concurrency, detail));
+        let count = self.taken.count();
+        if count >= slots {
+            return Some((HoldReason::Concurrency, format!("{count} of {slots} tasks run")));
         }
-        let beside = count(&|other| other.repository == entry.repository);
+        let beside = self.taken.of_repository(entry);
         if let Some(limit) = full(per_repository, beside) {
             let detail = format!("{beside} of {limit} tasks of this repository run");
             return Some((HoldReason::RepositoryLimit, detail));
         }
-        entry.credential.as_ref()?;
-        let beside = count(&|other| other.credential == entry.credential);
+        let beside = self.taken.of_credential(entry.credential.as_deref()?);
         full(per_credential, beside).map(|limit| {
             let detail = format!("{beside} of {limit} tasks of this credential run");
             (HoldReason::CredentialLimit, detail)
@@ -248,7 +247,7 @@ impl<'a> Turn<'a> {
     fn machine(&self) -> Option<(HoldReason, String)> {
         let Queue { limits, observed, .. } = self.queue;
         // Every running task may still need its part: room for a rescue is never given away.
-        let runs = self.taken.len() as u64;
+        let runs = self.taken.count() as u64;
         let need = limits
             .task_disk
             .saturating_mul(runs.saturating_add(1))

@@ -3,6 +3,8 @@
 use super::*;
 use crate::event::Event;
 
+pub(super) mod rounds;
+
 fn entry(name: &str, branch: &str, priority: i32, since: i64, running: bool) -> Entry {
     Entry {
         name: TaskName::parse(name).unwrap(),

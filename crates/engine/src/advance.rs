@@ -10,7 +10,8 @@ use midwatch_core::ports::{ActOnLand, ActOnRun, Clock, Store};
 use midwatch_core::task::{State, Task};
 use midwatch_core::time::Time;
 
-use crate::engine::{Engine, EngineError, Settled};
+use crate::engine::{Engine, EngineError};
+use crate::record::Settled;
 
 /// The longest sleep between two turns, so that a clock that jumped is noticed.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);

@@ -6,15 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use midwatch_core::admit::{Limits, Observed};
 use midwatch_core::credentials::Credentials;
-use midwatch_core::decide::decide;
 use midwatch_core::event::{Action, ActionKey, Event, RunOrder, RunResult, RunWork};
 use midwatch_core::id::{RunName, TaskName};
 use midwatch_core::ports::{ActOnLand, ActOnRun, Clock, Store, Stored};
 use midwatch_core::task::{State, Task, TaskSpec, Wake};
 use midwatch_core::time::Time;
 use tokio::sync::{Notify, broadcast};
-
-use crate::perform::failure;
 
 /// How many changes a slow listener may lag behind before it has to read the log again.
 const CHANGES_KEPT: usize = 1024;
@@ -44,7 +41,7 @@ pub const fn pass(_place: &str, _what: &str) {}
 /// Something that was stored, for those who watch.
 #[derive(Debug, Clone)]
 pub struct Change {
-    /// The task as it was before.
+    /// The task as it was just before the event.
     pub before: Arc<Task>,
     /// The stored event.
     pub stored: Stored,
@@ -63,19 +60,6 @@ pub enum EngineError<E: std::error::Error> {
         task: TaskName,
         /// What cannot be.
         illegal: midwatch_core::apply::Illegal,
-    },
-}
-
-/// What deciding for a task came to.
-pub(crate) enum Settled {
-    /// Something was stored: decide again.
-    Stored,
-    /// It waits.
-    Waits {
-        /// Until then at most.
-        wake: Option<Time>,
-        /// Open runs that are to stop.
-        stopping: Vec<RunName>,
     },
 }
 
@@ -204,116 +188,6 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
         self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Stores events and applies them; false when the task is over or cannot take them. Then
-    /// nothing is stored.
-    pub(crate) fn record(
-        &self,
-        name: &TaskName,
-        events: &[Event],
-    ) -> Result<bool, EngineError<S::Error>> {
-        self.append(&mut self.tasks(), name, events)
-    }
-
-    /// Decides for a task and stores what was decided, with nothing stored in between: a
-    /// decision is never about a task that has changed meanwhile. None when it is over.
-    pub(crate) fn decide(&self, name: &TaskName) -> Result<Option<Settled>, EngineError<S::Error>> {
-        let mut tasks = self.tasks();
-        let Some(live) = tasks.get(name) else {
-            return Ok(None);
-        };
-        let decision = decide(&live.task, self.now());
-        if decision.events.is_empty() {
-            let wake = match decision.wake {
-                Some(Wake::At(time)) => Some(time),
-                Some(Wake::On(_)) | None => None,
-            };
-            let stopping = live.task.stopping.iter().cloned().collect();
-            return Ok(Some(Settled::Waits { wake, stopping }));
-        }
-        if self.append(&mut tasks, name, &decision.events)? {
-            return Ok(Some(Settled::Stored));
-        }
-        // A fault of ours. The task stays where it is, to be seen, rather than turn the engine
-        // round and round.
-        tracing::error!(task = %name, events = ?decision.events, "decided what cannot be");
-        Ok(Some(Settled::Waits { wake: None, stopping: vec![] }))
-    }
-
-    /// Stores what an action came to. An answer that leaves the intent open is no answer: it is
-    /// stored as a failure of ours.
-    pub(crate) fn record_result(
-        &self,
-        name: &TaskName,
-        action: &Action,
-        event: Event,
-    ) -> Result<(), EngineError<S::Error>> {
-        let mut tasks = self.tasks();
-        let key = action.key();
-        let stored = self.append(&mut tasks, name, &[event]).and_then(|_| {
-            if tasks.get(name).is_some_and(|live| live.task.open.get(&key) == Some(action)) {
-                let detail = "it was answered with something else";
-                self.append(&mut tasks, name, &[failure(action, detail)])?;
-            }
-            Ok(())
-        });
-        // In the same lock as the result: between the two, a turn would perform it again. Where
-        // nothing could be stored, it is looked for again once that is possible.
-        if let Some(live) = tasks.get_mut(name) {
-            live.performing.remove(&key);
-        }
-        stored
-    }
-
-    fn append(
-        &self,
-        tasks: &mut BTreeMap<TaskName, Live>,
-        name: &TaskName,
-        events: &[Event],
-    ) -> Result<bool, EngineError<S::Error>> {
-        let Some(live) = tasks.get_mut(name) else {
-            return Ok(false);
-        };
-        let mut after = live.task.clone();
-        for event in events {
-            if let Err(illegal) = after.apply(event) {
-                tracing::warn!(task = %name, %illegal, "refused an event");
-                return Ok(false);
-            }
-        }
-        let now = self.now();
-        let ports = &self.inner.ports;
-        let what = events.first().map_or("nothing", Event::name);
-        (ports.point)("before-store", what);
-        let stored = ports.store.append(name, live.seq, events, now).map_err(EngineError::Store)?;
-        (ports.point)("after-store", what);
-        let queued_before = matches!(live.task.state, State::Queued);
-        self.learn(&live.task, events);
-        let before = Arc::new(std::mem::replace(&mut live.task, after));
-        live.seq = stored.last().map_or(live.seq, |last| last.seq);
-        if !queued_before {
-            live.since = now;
-        }
-        if live.task.state.is_terminal() {
-            tasks.remove(name);
-        }
-        // Still in the lock, so that those who watch see the log's order.
-        for stored in stored {
-            // Nobody may be watching.
-            let _ = self.inner.changes.send(Change { before: Arc::clone(&before), stored });
-            self.inner.told.fetch_add(1, Ordering::SeqCst);
-        }
-        Ok(true)
-    }
-
-    /// Takes in what stored events say of credentials.
-    fn learn(&self, before: &Task, events: &[Event]) {
-        if !events.iter().any(tells_of_credentials) {
-            return;
-        }
-        let mut credentials = self.credentials();
-        learn(&mut credentials, before.clone(), events.iter());
-    }
-
     /// Whether a run is the one that tries a credential for all: its answer is waited for.
     pub fn is_probing(&self, task: &Task, order: &RunOrder) -> bool {
         let RunWork::Agent(run) = &order.work else { return false };
@@ -378,7 +252,7 @@ fn read<S: Store, R, L, C: Clock>(
 }
 
 /// Whether an event can change what is known of credentials; the others are not kept for it.
-fn tells_of_credentials(event: &Event) -> bool {
+pub(crate) fn tells_of_credentials(event: &Event) -> bool {
     matches!(
         event,
         Event::AgentUnavailable { .. }
@@ -392,7 +266,7 @@ fn tells_of_credentials(event: &Event) -> bool {
     )
 }
 
-fn learn<'a>(
+pub(crate) fn learn<'a>(
     credentials: &mut Credentials,
     mut task: Task,
     events: impl Iterator<Item = &'a Event>,

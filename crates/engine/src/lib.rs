@@ -10,6 +10,7 @@ mod advance;
 mod command;
 mod engine;
 mod perform;
+mod record;
 
 pub use command::{CommandError, Decided, Seen};
 pub use engine::{Change, Engine, EngineError, Ports, pass};

@@ -58,6 +58,48 @@ fn dying_anywhere_changes_nothing() {
     assert!(tried > 500, "{tried}");
 }
 
+/// How far after the first death the second one comes, at the most: a restart looks, decides and
+/// stores what it found in fewer steps.
+const SOON: u64 = 2;
+
+/// Two deaths in every place of one scenario: how many pairs came to pass, and what was wrong.
+fn pairs(scenario: &Scenario) -> (u32, Vec<String>) {
+    let (mut tried, mut wrong) = (0, vec![]);
+    let (wanted, whole, _) = played(scenario, Manner::GOOD, None);
+    for first in points(&whole) {
+        let before = (1..=SOON).map(Die::BeforeAppend);
+        for second in before.chain((1..=SOON).map(Die::AfterEffect)) {
+            let world = world_of(scenario, Manner::GOOD);
+            (world.get().die, world.get().die_again) = (Some(first), Some(second));
+            let lives = play(&world, 1, scenario.person);
+            // Fewer where the task was over before the second came.
+            tried += u32::from(lives == 3);
+            let task = world.replayed(&name("t"));
+            let same = task.state == wanted.state && task.rescue_ref == wanted.rescue_ref;
+            let once = world.get().published.len() == scenario.published;
+            if !same || !once || !doubled(&world).is_empty() {
+                wrong.push(format!("{} {first:?} {second:?}: {:?}", scenario.name, task.state));
+            }
+        }
+    }
+    (tried, wrong)
+}
+
+#[test]
+fn dying_again_soon_after_a_restart_changes_nothing() {
+    let scenarios = all();
+    let found: Vec<(u32, Vec<String>)> = std::thread::scope(|scope| {
+        let hands: Vec<_> = scenarios.iter().map(|one| scope.spawn(|| pairs(one))).collect();
+        hands.into_iter().map(|hand| hand.join().unwrap()).collect()
+    });
+    let tried: u32 = found.iter().map(|(tried, _)| tried).sum();
+    let wrong: Vec<String> = found.into_iter().flat_map(|(_, wrong)| wrong).collect();
+    assert_eq!(wrong, Vec::<String>::new());
+    let mut out = std::io::stderr();
+    writeln!(out, "engine crash pairs {tried} / lost 0 / doubled 0").unwrap();
+    assert!(tried > 1_000, "{tried}");
+}
+
 #[test]
 fn without_looking_first_effects_double() {
     let blind = Manner { looks: false, keyed: false, twice: false };

@@ -109,7 +109,7 @@ pub(crate) fn play(world: &World, slots: usize, person: Person) -> u32 {
             Some(Die::AfterEffect(n)) => inner.done_effects >= n,
             None => false,
         };
-        inner.die = None;
+        inner.die = if died { inner.again() } else { None };
         inner.dead = false;
         drop(inner);
         if !died {

@@ -60,6 +60,8 @@ pub(crate) struct Inner {
     pub(crate) appends: u64,
     pub(crate) done_effects: u64,
     pub(crate) die: Option<Die>,
+    /// Where the process after that dies, counted from the first death.
+    pub(crate) die_again: Option<Die>,
     /// The process is dying: nothing it still does is stored.
     pub(crate) dead: bool,
     pub(crate) manner: Manner,
@@ -98,6 +100,7 @@ impl World {
             appends: 0,
             done_effects: 0,
             die: None,
+            die_again: None,
             dead: false,
             manner,
             now: Time::from_seconds(1_000_000),
@@ -163,6 +166,15 @@ impl World {
 }
 
 impl Inner {
+    /// The second death, counted from now.
+    pub(crate) fn again(&mut self) -> Option<Die> {
+        Some(match self.die_again.take()? {
+            Die::BeforeAppend(n) => Die::BeforeAppend(self.appends + n),
+            Die::AfterAppend(n) => Die::AfterAppend(self.appends + n),
+            Die::AfterEffect(n) => Die::AfterEffect(self.done_effects + n),
+        })
+    }
+
     fn begins(&mut self, order: &RunOrder, task: &Task) {
         let who = (task.spec.name.clone(), task.spec.branch.clone());
         self.at_work.insert(order.run.clone(), who);

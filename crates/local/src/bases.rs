@@ -20,24 +20,35 @@ pub(crate) fn is_usable(base: &Path) -> bool {
     mark_of(base).is_some_and(|made| is_whole(&made, durable_mark_of(base).as_deref(), &boot))
 }
 
+/// Every base, of whatever repository.
+pub(crate) fn all(folder: &StateFolder) -> io::Result<Vec<PathBuf>> {
+    let repositories = folders_in(&folder.root().join("bases"))?.into_iter();
+    Ok(repositories.flat_map(|repository| folders_in(&repository).unwrap_or_default()).collect())
+}
+
+/// Removes what says of a base that it is on the disk, once the base is gone.
+pub(crate) fn forget(base: &Path) -> io::Result<()> {
+    match fs::remove_file(durable_file(base)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 /// Brings every base that is not yet known to be on the disk there, and says so beside it.
 pub(crate) fn make_durable(folder: &StateFolder) -> io::Result<()> {
-    let all = folder.root().join("bases");
     let mut fresh: Vec<(PathBuf, String)> = Vec::new();
-    for repository in folders_in(&all)? {
-        for base in folders_in(&repository)? {
-            // Others were not made here, or are being made.
-            if let Some(made) = mark_of(&base).filter(|_| is_usable(&base))
-                && durable_mark_of(&base).as_ref() != Some(&made)
-            {
-                fresh.push((base, made));
-            }
+    for base in all(folder)? {
+        // Others were not made here, or are being made.
+        if let Some(made) = mark_of(&base).filter(|_| is_usable(&base))
+            && durable_mark_of(&base).as_ref() != Some(&made)
+        {
+            fresh.push((base, made));
         }
     }
     if fresh.is_empty() {
         return Ok(());
     }
-    rustix::fs::syncfs(File::open(&all)?)?;
+    rustix::fs::syncfs(File::open(folder.root().join("bases"))?)?;
     for (base, made) in fresh {
         // The text is of this very base: for one that has taken its place it counts for nothing.
         write_private(&durable_file(&base), made.as_bytes())?;

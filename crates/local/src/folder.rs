@@ -195,6 +195,13 @@ impl StateFolder {
     }
 }
 
+/// The task in a run's name, which is task, step and epoch: neither of the last two holds a `-`.
+pub(crate) fn task_of(run: &str) -> Option<&str> {
+    let (rest, _epoch) = run.rsplit_once('-')?;
+    let (task, _step) = rest.rsplit_once('-')?;
+    Some(task)
+}
+
 /// A short, fixed name for an identity of any length and any characters.
 pub fn key_of(identity: &str) -> String {
     hex(&Sha256::digest(identity.as_bytes())[..8])
@@ -249,4 +256,16 @@ fn make(path: &Path, mode: u32) -> Result<(), FolderError> {
 
 fn io_at(path: &Path, error: io::Error) -> FolderError {
     FolderError::Io { path: path.to_owned(), error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_task_of_a_run_is_in_its_name() {
+        assert_eq!(task_of("fix-the-login-implement-12"), Some("fix-the-login"));
+        assert_eq!(task_of("t-check-3"), Some("t"));
+        assert_eq!(task_of("check-3"), None);
+    }
 }

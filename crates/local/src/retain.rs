@@ -109,6 +109,11 @@ impl Collector<'_> {
     }
 }
 
+/// The last part of a path, for people.
+fn last(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
 /// What was found up to now, and the trash.
 struct Found {
     dry_run: bool,
@@ -134,8 +139,7 @@ impl Found {
     /// What earlier clean-ups could not remove.
     fn left_over(&mut self) {
         for path in self.trash.entries() {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let bytes = crate::sweep::size(&path, 0);
+            let (name, bytes) = (last(&path), crate::sweep::size(&path, 0));
             if !self.dry_run
                 && let Err(error) = crate::sweep::remove_tree(&path)
             {

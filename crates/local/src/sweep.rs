@@ -8,11 +8,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use midwatch_api::order::base::durable_file;
 use midwatch_core::event::{Event, RunWork};
 use midwatch_core::id::{Epoch, RunName, TaskName};
 use midwatch_core::task::Task;
 
+use crate::bases;
 use crate::folder::StateFolder;
 
 /// Bytes that bases and layers of dependencies may take together.
@@ -153,13 +153,10 @@ pub fn touch(path: &Path) {
 /// Removes bases and layers above a cap, least recently used first, never those in `used`.
 /// Returns the bytes that were freed.
 pub fn trim(folder: &StateFolder, used: &BTreeSet<PathBuf>, cap: u64) -> io::Result<u64> {
-    let mut shared = Vec::new();
-    for repository in folders_in(&folder.root().join("bases"))? {
-        shared.extend(folders_in(&repository)?);
-    }
-    shared.extend(folders_in(&folder.root().join("deps"))?);
-    let mut shared: Vec<Shared> = shared
+    let layers = folders_in(&folder.root().join("deps"))?;
+    let mut shared: Vec<Shared> = bases::all(folder)?
         .into_iter()
+        .chain(layers)
         .filter_map(|path| {
             let used = fs::metadata(&path).and_then(|m| m.modified()).ok()?;
             let bytes = size(&path, 0);
@@ -178,10 +175,7 @@ pub fn trim(folder: &StateFolder, used: &BTreeSet<PathBuf>, cap: u64) -> io::Res
         }
         // By way of the trash: nobody may find half a base.
         crate::retain::Trash::of(folder).take(&old.path)?;
-        match fs::remove_file(durable_file(&old.path)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
+        bases::forget(&old.path)?;
         total -= old.bytes;
         freed += old.bytes;
     }

@@ -1,11 +1,12 @@
 //! What tasks share: bases, layers of dependencies, sockets, what checks said of bases.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use midwatch_api::gc::{Gone, What};
 
-use super::{Collector, Found};
+use super::{Collector, Found, last};
+use crate::bases;
 use crate::sweep::{folders_in, size};
 
 /// What checks said of a base is believed for that long, used or not.
@@ -67,28 +68,27 @@ fn discard(collector: &Collector<'_>, found: &mut Found, one: &Shared, why: &str
         return false;
     }
     found.discard(one.what, &one.name, &[(there, one.bytes)], why.to_owned());
+    if let Err(error) = bases::forget(&one.path) {
+        // Of a base that is made again in its place it is not true, and so counts for nothing.
+        tracing::warn!(path = %one.path.display(), %error, "the mark of a base is left");
+    }
     true
 }
 
 fn survey(collector: &Collector<'_>) -> Vec<Shared> {
     let root = collector.folder.root();
     let mut shared = Vec::new();
-    let mut add = |what: What, path: PathBuf, name: String| {
+    let mut add = |what: What, path: PathBuf| {
         if let Ok(used) = std::fs::metadata(&path).and_then(|metadata| metadata.modified()) {
-            let bytes = size(&path, 0);
+            let (name, bytes) = (last(&path), size(&path, 0));
             shared.push(Shared { what, path, name, bytes, used });
         }
     };
-    let last = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    for repository in folders_in(&root.join("bases")).unwrap_or_default() {
-        for base in folders_in(&repository).unwrap_or_default() {
-            let name = last(&base);
-            add(What::Base, base, name);
-        }
+    for base in bases::all(collector.folder).unwrap_or_default() {
+        add(What::Base, base);
     }
     for layer in folders_in(&root.join("deps")).unwrap_or_default() {
-        let name = last(&layer);
-        add(What::Deps, layer, name);
+        add(What::Deps, layer);
     }
     shared
 }
@@ -98,8 +98,7 @@ fn doors(collector: &Collector<'_>, found: &mut Found) {
     let doors = folders_in(&collector.folder.root().join("doors")).unwrap_or_default();
     let open = collector.in_use.doors();
     for door in doors.into_iter().filter(|door| !open.contains(door)) {
-        let name = door.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let bytes = size(&door, 0);
+        let (name, bytes) = (last(&door), size(&door, 0));
         found.discard(What::Door, &name, &[(door, bytes)], "its run is over".to_owned());
     }
 }

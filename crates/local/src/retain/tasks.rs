@@ -11,7 +11,8 @@ use midwatch_core::id::Epoch;
 use midwatch_core::ports::Stored;
 use midwatch_core::time::Time;
 
-use super::{Collector, Found};
+use super::{Collector, Found, last};
+use crate::folder::task_of;
 use crate::store::StoreError;
 use crate::sweep::{folders_in, size};
 
@@ -146,22 +147,13 @@ fn survey(collector: &Collector<'_>) -> BTreeMap<String, OnDisk> {
     let mut tasks: BTreeMap<String, OnDisk> = BTreeMap::new();
     for path in folders_in(&root.join("runs")).unwrap_or_default() {
         let bytes = size(&path, 0);
-        tasks.entry(task_of(&last(&path))).or_default().runs.push((path, bytes));
+        let run = last(&path);
+        let task = task_of(&run).unwrap_or(&run).to_owned();
+        tasks.entry(task).or_default().runs.push((path, bytes));
     }
     for path in folders_in(&root.join("homes")).unwrap_or_default() {
         let bytes = size(&path, 0);
         tasks.entry(last(&path)).or_default().homes.push((path, bytes));
     }
     tasks
-}
-
-fn last(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-/// A run is named task-step-epoch, and neither of the last two holds a `-`.
-fn task_of(run: &str) -> String {
-    let mut parts = run.rsplitn(3, '-');
-    let (_, _, task) = (parts.next(), parts.next(), parts.next());
-    task.unwrap_or(run).to_owned()
 }

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 use midwatch_api::gc::{Collection, What};
+use midwatch_api::order::base::durable_file;
 use midwatch_core::time::Time;
 use midwatch_local::folder::StateFolder;
 use midwatch_local::retain::{Collector, InUse, Policy, SavedRef, SavedWork, Trash};
@@ -184,14 +185,17 @@ fn folders_of_nobody_stay_and_are_told() {
 #[test]
 fn what_is_shared_goes_when_it_is_old_and_nobody_uses_it() {
     let state = State::new();
-    let made = |name: &str, days: u64| {
-        let path = state.folder.deps(name);
+    let aged = |path: PathBuf, days: u64| {
         fs::create_dir_all(&path).unwrap();
         let then = SystemTime::now() - Duration::from_hours(24 * days);
         fs::File::open(&path).unwrap().set_modified(then).unwrap();
         path
     };
+    let made = |name: &str, days: u64| aged(state.folder.deps(name), days);
     let (old, used, young) = (made("base-old", 40), made("base-used", 40), made("base-young", 2));
+    let base = aged(state.folder.base("repository", "abc"), 40);
+    let mark = durable_file(&base);
+    fs::write(&mark, "boot t-checkout-1 7\n").unwrap();
     let door = state.folder.door("done-implement-4");
     let open_door = state.folder.door("open-implement-6");
     fs::create_dir_all(&door).unwrap();
@@ -199,6 +203,7 @@ fn what_is_shared_goes_when_it_is_old_and_nobody_uses_it() {
     let uses = Uses(vec![used.clone(), open_door.clone()]);
     let collection = state.collector(&uses, None).collect(false).unwrap();
     assert!(!old.exists() && used.exists() && young.exists(), "{collection:?}");
+    assert!(!base.exists() && !mark.exists(), "what says of it that it is whole goes with it");
     assert!(!door.exists() && open_door.exists());
 }
 

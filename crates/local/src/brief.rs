@@ -5,11 +5,12 @@ use std::path::Path;
 
 use midwatch_api::brief::{Brief, BriefTask, GoingOn, Rescued};
 use midwatch_api::control::TaskView;
-use midwatch_api::view::{LINE_VERSION, UsageLine};
+use midwatch_api::view::LINE_VERSION;
 use midwatch_core::reason::HoldReason;
 use midwatch_core::time::Time;
 
 use crate::store::{Page, SqliteStore, StoreError};
+use crate::view::usage;
 
 /// Tasks that ended and are listed; of more, the newest. Nobody reads further.
 const LISTED: u32 = 500;
@@ -28,7 +29,7 @@ pub fn brief(store: &SqliteStore, since: Time, now: Time) -> Result<Brief, Store
         rescued: vec![],
         damaged: vec![],
         going_on: GoingOn::default(),
-        spent: spent(store, since, now)?,
+        spent: usage(&store.spent_between(since, now)?),
         left_out: 0,
     };
     for (state, count) in store.counts()? {
@@ -110,16 +111,4 @@ fn waits_for_somebody(view: &TaskView) -> bool {
             | HoldReason::MemoryLow,
         ) => false,
     }
-}
-
-fn spent(store: &SqliteStore, since: Time, until: Time) -> Result<UsageLine, StoreError> {
-    let spent = store.spent_between(since, until)?;
-    let known = spent.input_tokens + spent.output_tokens > 0;
-    #[expect(clippy::cast_precision_loss, reason = "money for people, far below 2^52 micros")]
-    let cost_usd = spent.cost_micros.map(|micros| micros as f64 / 1e6);
-    Ok(UsageLine {
-        input_tokens: known.then_some(spent.input_tokens),
-        output_tokens: known.then_some(spent.output_tokens),
-        cost_usd,
-    })
 }

@@ -1,0 +1,129 @@
+//! What an event means to a person who watches.
+
+use midwatch_api::view::Progress;
+use midwatch_core::agent::AgentOutcome;
+use midwatch_core::event::{Action, EndKind, Event, RunResult};
+use midwatch_core::evidence::{Exit, NotItsOwn};
+use midwatch_core::id::{Epoch, RunName};
+use midwatch_core::reason::FailReason;
+use midwatch_core::task::{Task, Wake};
+
+use super::{check_line, kind};
+
+/// What an event means to a person; none for what only the engine cares about.
+pub fn progress(task: &Task, event: &Event) -> Option<Progress> {
+    match event {
+        Event::Admitted | Event::Released | Event::Resumed { .. } => {
+            Some(state(if matches!(event, Event::Admitted) { "Running" } else { "Queued" }))
+        }
+        Event::Intended(Action::Run(order)) => {
+            let (kind, command) = kind(&order.work);
+            Some(Progress::RunStarted {
+                run: order.run.as_str().into(),
+                kind: kind.into(),
+                step: order.step.as_str().into(),
+                command: command.map(ToOwned::to_owned),
+            })
+        }
+        Event::RunEnded { run, epoch, result } => Some(run_ended(task, run, *epoch, result)),
+        Event::Imported { facts, .. } => Some(Progress::Imported {
+            commit: facts.commit.as_str().into(),
+            diffstat: facts.diffstat.clone(),
+        }),
+        Event::RepairBegun { .. } => {
+            Some(Progress::Repair { round: task.repairs, because: "Check".into() })
+        }
+        Event::ReviewReturned { .. } => {
+            Some(Progress::Repair { round: task.reviews, because: "Review".into() })
+        }
+        Event::FollowedUp { .. } => {
+            let round = task.rounds.values().copied().max().unwrap_or(0);
+            Some(Progress::Repair { round, because: "Message".into() })
+        }
+        Event::Rescued { reference: Some(reference), .. } => {
+            Some(Progress::Saved { reference: reference.clone() })
+        }
+        Event::Held(hold) => Some(Progress::State {
+            state: "Held".into(),
+            reason: Some(hold.reason.as_str().into()),
+            detail: Some(hold.detail.clone()),
+            until_ms: match hold.until {
+                Wake::At(at) => Some(at.0),
+                Wake::On(_) => None,
+            },
+        }),
+        Event::Ended(kind) => Some(ended(kind)),
+        Event::Rescued { reference: None, .. }
+        | Event::Intended(Action::Land(_))
+        | Event::SessionKnown { .. }
+        | Event::CheckpointSeen { .. }
+        | Event::Fetched { .. }
+        | Event::NothingToImport { .. }
+        | Event::Checkpointed { .. }
+        | Event::Landed(_)
+        | Event::LandFailed { .. }
+        | Event::StopSent { .. }
+        | Event::Advanced(_)
+        | Event::Retried { .. }
+        | Event::EndingChosen(_)
+        | Event::CancelRequested { .. }
+        | Event::Approved { .. }
+        | Event::Rejected { .. }
+        | Event::AgentUnavailable { .. }
+        | Event::CredentialLearnt { .. }
+        | Event::ModelAnswered { .. }
+        | Event::PauseRequested { .. }
+        | Event::PlanApproved { .. }
+        | Event::QuestionAnswered { .. }
+        | Event::Messaged { .. } => None,
+    }
+}
+
+fn state(name: &str) -> Progress {
+    Progress::State { state: name.into(), reason: None, detail: None, until_ms: None }
+}
+
+fn ended(kind: &EndKind) -> Progress {
+    let (name, reason, detail) = match kind {
+        EndKind::Done => ("Done", None, None),
+        EndKind::Unverified => ("Unverified", None, None),
+        EndKind::Answered => ("Answered", None, None),
+        EndKind::NoChange { why } => ("NoChange", None, Some(why.clone())),
+        EndKind::Failed { reason, detail } => {
+            ("Failed", Some(reason.as_str().to_owned()), Some(detail.clone()))
+        }
+        EndKind::Cancelled => ("Cancelled", None, None),
+    };
+    Progress::State { state: name.into(), reason, detail, until_ms: None }
+}
+
+fn run_ended(task: &Task, run: &RunName, epoch: Epoch, result: &RunResult) -> Progress {
+    let kept = matches!(result, RunResult::DepsReady { kept: true, .. });
+    // What a stopped run says of its end is not why it ended: somebody asked for it. What saves
+    // work is never stopped.
+    let saves = run.as_str() == format!("{}-rescue-{epoch}", task.spec.name);
+    let asked = task.cancel && !saves;
+    let failed = |reason: &FailReason, detail: &str| match reason {
+        FailReason::Internal if asked => (false, None),
+        reason => (false, Some(format!("{reason}: {detail}"))),
+    };
+    let (ok, detail) = match result {
+        RunResult::Checked(check) if asked && check.exit == Exit::NotItsOwn(NotItsOwn::Lost) => {
+            (false, None)
+        }
+        RunResult::Checked(check) => {
+            let on_base = check.commit == task.spec.base;
+            let check = check_line(check, None);
+            return Progress::Check { on_base, check };
+        }
+        RunResult::BaseReady | RunResult::DepsReady { .. } | RunResult::Bundled => (true, None),
+        RunResult::Agent(agent) => match &agent.outcome {
+            AgentOutcome::Completed => (true, None),
+            AgentOutcome::Failed { reason, detail, .. } => failed(reason, detail),
+        },
+        RunResult::Failed { reason, detail } => failed(reason, detail),
+        RunResult::SandboxUnavailable { detail } => (false, Some(detail.clone())),
+    };
+    let stopped = !ok && detail.is_none();
+    Progress::RunEnded { run: run.as_str().into(), ok, stopped, kept, detail }
+}

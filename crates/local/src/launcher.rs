@@ -36,7 +36,7 @@ pub use outcome::result_of;
 /// How long an agent waits for room on the disk before its task fails: somebody who was told has
 /// half an hour to make some.
 const ROOM_WAIT: Duration = Duration::from_mins(30);
-/// Between two looks for it.
+/// Between two looks for it: a disk does not tell when somebody made room on it.
 const ROOM_PACE: Duration = Duration::from_secs(5);
 
 /// Something that a running agent showed.

@@ -12,7 +12,8 @@ use midwatch_core::input::InvalidInput;
 use midwatch_core::ports::{ActOnLand, Clock as _};
 use midwatch_core::task::TaskSpec;
 
-use super::{Server, internal, refused};
+use super::Server;
+use super::refusal::{internal, refused};
 use crate::access::Access;
 use crate::launcher::SystemClock;
 use crate::store::{ObjectRow, Unstored};
@@ -20,6 +21,8 @@ use crate::store::{ObjectRow, Unstored};
 /// What is going to be stored.
 #[derive(Default)]
 struct Plan {
+    /// What was kept for it: of no use when it is refused.
+    kept: BTreeSet<String>,
     objects: Vec<(WireObject, Option<TaskOrder>)>,
     specs: Vec<TaskSpec>,
     changes: Vec<Change>,
@@ -43,20 +46,12 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         // Against the clean-up, until the tasks that name a credential are open.
         let _keeping = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
         let mut plan = Plan::default();
-        for object in objects {
-            let found = self.stored(object.kind, &object.metadata.name)?;
-            plan.changes.push(change(found.as_ref(), &object));
-            plan.objects.push((object, None));
+        if let Err(refusal) = self.store_all(objects, tasks, dry_run, &mut plan) {
+            self.forget_unnamed(plan.kept);
+            return Err(refusal);
         }
-        for task in tasks {
-            self.plan(task, dry_run, &mut plan)?;
-        }
-        let Plan { objects, specs, changes } = plan;
+        let Plan { objects, specs, changes, kept: _ } = plan;
         if !dry_run {
-            self.store.apply(&objects, SystemClock.now()).map_err(|error| match error {
-                Unstored::Taken(name) => taken(&name),
-                Unstored::Store(error) => internal(&error),
-            })?;
             for spec in specs {
                 self.engine.add(spec);
             }
@@ -67,6 +62,32 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             change,
         });
         Ok(Applied { changes: told.collect() })
+    }
+
+    /// Decides about everything, and stores it at once.
+    fn store_all(
+        &self,
+        objects: Vec<WireObject>,
+        tasks: Vec<ApplyTask>,
+        dry_run: bool,
+        plan: &mut Plan,
+    ) -> Result<(), Refusal> {
+        for object in objects {
+            let found = self.stored(object.kind, &object.metadata.name)?;
+            plan.changes.push(change(found.as_ref(), &object));
+            plan.objects.push((object, None));
+        }
+        for task in tasks {
+            self.plan(task, dry_run, plan)?;
+        }
+        if dry_run {
+            return Ok(());
+        }
+        let stored = self.store.apply(&plan.objects, SystemClock.now());
+        stored.map(drop).map_err(|error| match error {
+            Unstored::Taken(name) => taken(&name),
+            Unstored::Store(error) => internal(&error),
+        })
     }
 
     /// Decides about one task: it is new, or it is there just so.
@@ -97,7 +118,13 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             let message = format!("task {name} is gone meanwhile");
             return Err(Refusal { message, hint: Some("apply it again".into()), exit: 1 });
         };
-        let order = if dry_run { submit.order } else { self.keep(&submit)? };
+        let order = if dry_run {
+            submit.order
+        } else {
+            let order = self.keep(&submit)?;
+            plan.kept.extend(order.kept_ids().map(ToOwned::to_owned));
+            order
+        };
         let spec = order.to_spec(&name).map_err(|error| of(&object, error))?;
         let same =
             |other: &&TaskSpec| other.repository == spec.repository && other.branch == spec.branch;
@@ -163,11 +190,7 @@ fn shown(row: ObjectRow) -> ObjectView {
 /// A refusal that says which object it is about.
 fn of(object: &WireObject, error: InvalidInput) -> Refusal {
     let name = midwatch_core::input::shown(&object.metadata.name);
-    refused_with(format!("{} {name}: {error}", object.kind))
-}
-
-fn refused_with(message: String) -> Refusal {
-    Refusal { message, hint: None, exit: 2 }
+    Refusal { message: format!("{} {name}: {error}", object.kind), ..refused(error) }
 }
 
 fn taken(name: &str) -> Refusal {

@@ -3,8 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use midwatch_core::event::{Event, RunResult};
 use midwatch_core::ports::ActOnLand;
@@ -18,10 +17,32 @@ use crate::access::Access;
 use crate::bases;
 use crate::sweep::{Removable, SHARED_CAP, removable, remove, sweep_layers, trim};
 
+/// How far the clean-up has come.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Cleaned {
+    /// What a server before this one left is gone.
+    swept: bool,
+    /// How many of the engine's changes it has seen.
+    pub(super) changes: u64,
+}
+
 impl<A: Access, L: ActOnLand> Server<A, L> {
+    /// Waits until nothing is left to be cleaned up. The server has to be driven meanwhile.
+    pub async fn cleaned_up(&self) {
+        let mut cleaned = self.cleaned.subscribe();
+        let seen_all = |cleaned: &Cleaned| {
+            // Whoever stores something holds the tasks until it is told: this waits for that.
+            self.engine.open();
+            cleaned.swept && cleaned.changes == self.engine.told()
+        };
+        // Its sender is ours.
+        let _ = cleaned.wait_for(seen_all).await;
+    }
+
     /// Follows everything that is stored. What it misses when it lags is left to the next start.
     pub(super) async fn clean_up(&self, mut changes: broadcast::Receiver<Change>) -> Fault {
         self.sweep().await;
+        self.cleaned.send_modify(|cleaned| cleaned.swept = true);
         loop {
             let passed = match changes.recv().await {
                 Ok(change) => {
@@ -31,7 +52,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
                 Err(RecvError::Lagged(missed)) => missed,
                 Err(RecvError::Closed) => return std::future::pending().await,
             };
-            self.cleaned.fetch_add(passed, Ordering::SeqCst);
+            self.cleaned.send_modify(|cleaned| cleaned.changes += passed);
         }
     }
 
@@ -50,75 +71,34 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
     }
 
     async fn clean_after(&self, change: Change) {
-        if matches!(change.stored.event, Event::Ended(_)) {
-            self.forget_credential(change.before.spec.name.as_str());
+        let Change { before, stored } = change;
+        let task = before.spec.name.clone();
+        let over = matches!(stored.event, Event::Ended(_));
+        if over {
+            self.forget_credential(task.as_str());
         }
-        let gone = removable(&change.before, &change.stored.event);
+        let gone = removable(&before, &stored.event);
         let grown = matches!(
-            &change.stored.event,
+            &stored.event,
             Event::RunEnded { result: RunResult::BaseReady | RunResult::DepsReady { .. }, .. }
         );
-        let over = matches!(&change.stored.event, Event::Ended(_));
         if gone == Removable::Nothing && !grown && !over {
             return;
         }
         let folder = self.folder.clone();
-        let used = self.used();
-        let task = change.before.spec.name.clone();
+        let used = grown.then(|| self.used());
         let done = tokio::task::spawn_blocking(move || {
             remove(&folder, &task, &gone);
             if over && let Err(error) = bases::make_durable(&folder) {
                 // They count until the machine ends, and are made again after that.
                 tracing::warn!(%error, "bases could not be brought to the disk");
             }
-            if grown { trim(&folder, &used, SHARED_CAP).map(drop) } else { Ok(()) }
+            used.map_or(Ok(0), |used| trim(&folder, &used, SHARED_CAP))
         });
         match done.await {
-            Ok(Ok(())) => {}
+            Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::warn!(%error, "could not keep to the cap"),
             Err(error) => tracing::error!(%error, "clean-up ended"),
-        }
-    }
-
-    /// What was handed over goes with the last open task that names it.
-    fn forget_credential(&self, ended: &str) {
-        let ids = self.kept_of(ended);
-        if ids.is_empty() {
-            return;
-        }
-        // Against a task that is being submitted with the same key just now.
-        let _keeping = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
-        self.forget_unnamed(ids);
-    }
-
-    /// What no open task names: a server may have died before it was removed.
-    fn forget_strays(&self) {
-        let _keeping = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
-        let Ok(entries) = std::fs::read_dir(self.folder.credential("")) else { return };
-        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-        self.forget_unnamed(names.collect());
-    }
-
-    fn kept_of(&self, name: &str) -> BTreeSet<String> {
-        match self.store.row(name) {
-            Ok(Some(row)) => row.order.kept_ids().map(ToOwned::to_owned).collect(),
-            Ok(None) | Err(_) => BTreeSet::new(),
-        }
-    }
-
-    /// Removes what no open task names. Whoever calls this holds the lock on keeping.
-    pub(super) fn forget_unnamed(&self, mut ids: BTreeSet<String>) {
-        for task in self.engine.open_tasks() {
-            for named in self.kept_of(task.spec.name.as_str()) {
-                ids.remove(&named);
-            }
-        }
-        for id in ids {
-            if let Err(error) = std::fs::remove_file(self.folder.credential(&id))
-                && error.kind() != std::io::ErrorKind::NotFound
-            {
-                tracing::warn!(%error, "a credential that nobody needs could not be removed");
-            }
         }
     }
 

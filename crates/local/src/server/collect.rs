@@ -12,7 +12,8 @@ use midwatch_core::ports::{ActOnLand, Clock as _};
 use midwatch_core::task::Task;
 use midwatch_core::time::Time;
 
-use super::{Fault, Server, internal, stored};
+use super::refusal::{internal, stored};
+use super::{Fault, Server};
 use crate::access::Access;
 use crate::launcher::SystemClock;
 use crate::retain::{Collector, InUse};

@@ -6,7 +6,8 @@ use midwatch_core::id::TaskName;
 use midwatch_core::input::InvalidInput;
 use midwatch_core::ports::{ActOnLand, Clock as _};
 
-use super::{Server, internal, refused, unknown};
+use super::Server;
+use super::refusal::{internal, refused, unknown};
 use crate::access::Access;
 use crate::launcher::SystemClock;
 use crate::retain::{Trash, holds_work, unsaved};

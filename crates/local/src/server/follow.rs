@@ -11,7 +11,8 @@ use midwatch_core::task::{State, Task};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 
-use super::{Server, internal, refused};
+use super::Server;
+use super::refusal::{internal, refused};
 use crate::access::Access;
 use crate::launcher::process::was_started;
 use crate::launcher::{Shown, SystemClock};

@@ -1,15 +1,15 @@
-//! Follow-ups and new keys. What is over stays as it is: a follow-up is a task of its own that
+//! Follow-ups. What is over stays as it is: a follow-up is a task of its own that
 //! goes on from the work, the branch and the conversations of another.
 
-use midwatch_api::control::{Refusal, Secret};
-use midwatch_api::task::{CredentialRef, FollowsRef, TaskOrder};
-use midwatch_core::id::TaskName;
+use midwatch_api::control::Refusal;
+use midwatch_api::task::{FollowsRef, TaskOrder};
 use midwatch_core::input::InvalidInput;
 use midwatch_core::landing::Imported;
 use midwatch_core::ports::ActOnLand;
 use midwatch_core::task::{State, Task};
 
-use super::{Server, internal, refused};
+use super::Server;
+use super::refusal::{internal, refused};
 use crate::access::Access;
 
 impl<A: Access, L: ActOnLand> Server<A, L> {
@@ -53,24 +53,5 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             chain,
         }));
         Ok(order)
-    }
-
-    /// Puts a key in the place of one that was rejected: every task that names it gets it.
-    pub(super) fn renew_credential(&self, name: &TaskName, key: &Secret) -> Result<(), Refusal> {
-        let order = self.row(name.as_str())?.order;
-        let stored = order.workers().find_map(|worker| match &worker.credential {
-            CredentialRef::Stored { id, .. } => Some(id.as_str()),
-            CredentialRef::None
-            | CredentialRef::ClaudeLogin { .. }
-            | CredentialRef::CodexLogin { .. } => None,
-        });
-        let Some(id) = stored else {
-            return Err(refused(InvalidInput::unshown(
-                "secret",
-                "is not what the task's login is made of",
-                "log in with the agent's own command, then resume",
-            )));
-        };
-        self.folder.replace_credential(id, &key.0).map_err(|error| internal(&error))
     }
 }

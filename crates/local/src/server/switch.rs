@@ -9,7 +9,8 @@ use midwatch_core::reason::HoldReason;
 use midwatch_core::task::{State, Task};
 use midwatch_engine::Decided;
 
-use super::{Server, internal};
+use super::Server;
+use super::refusal::internal;
 use crate::access::Access;
 use crate::folder::StateFolder;
 

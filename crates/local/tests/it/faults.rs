@@ -1,28 +1,24 @@
 //! What a disk, a folder and a clock can do to a server: it says what is wrong, reading goes on,
 //! and so does everything else once it is mended.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
-use midwatch_api::control::{Submit, TaskView};
+use midwatch_api::control::TaskView;
 use midwatch_core::admit::Limits;
-use midwatch_core::event::{Action, Event, LandAction};
+use midwatch_core::event::Event;
 use midwatch_core::id::TaskName;
-use midwatch_core::ports::{Act, Seen, Store as _};
-use midwatch_core::reason::FailReason;
-use midwatch_core::task::Task;
+use midwatch_core::ports::Store as _;
 use midwatch_core::time::Time;
-use midwatch_local::access::{Access, Door};
 use midwatch_local::folder::{FolderError, StateFolder};
 use midwatch_local::server::{Server, Settings};
 use midwatch_local::store::{Page, SqliteStore, StoreError, Stuck};
 
-use super::world::order;
+use super::world::{Closed, Lands, order, submit, until};
 
 /// A small file system of its own; gone with the test.
 struct Disk {
@@ -71,69 +67,6 @@ impl Drop for Disk {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("-l").arg(self.path()).status();
     }
-}
-
-struct Closed;
-
-impl Access for Closed {
-    fn open(&self, _door: &Door) -> Result<String, String> {
-        Err("there are no doors in this test".into())
-    }
-
-    async fn close(&self, _run: &str) {}
-}
-
-/// Lands nothing: every landing of a task fails once the task is let go.
-#[derive(Clone, Default)]
-struct Lands {
-    go: Arc<Mutex<BTreeSet<String>>>,
-}
-
-impl Lands {
-    /// One task, or all by the name `*`.
-    fn let_go(&self, task: &str) {
-        self.go.lock().unwrap().insert(task.to_owned());
-    }
-
-    fn may_go(&self, task: &Task) -> bool {
-        let go = self.go.lock().unwrap();
-        go.contains("*") || go.contains(task.spec.name.as_str())
-    }
-}
-
-impl Act<LandAction> for Lands {
-    async fn look(&self, _task: &Task, _action: &LandAction) -> Seen {
-        Seen::Nothing
-    }
-
-    async fn perform(&self, task: &Task, action: &LandAction) -> Event {
-        while !self.may_go(task) {
-            // polls: the gate is a set of names
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        Event::LandFailed {
-            key: Action::Land(action.clone()).key(),
-            reason: FailReason::PushRejected,
-            detail: "nothing lands here".into(),
-        }
-    }
-}
-
-async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < Duration::from_mins(1), "no {what}");
-        // polls: a view has no event
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-fn submit(name: &str) -> Submit {
-    let mut order = serde_json::to_value(order()).unwrap();
-    // Each task writes a branch of its own.
-    order["branch"] = serde_json::Value::Null;
-    let body = serde_json::json!({ "name": name, "order": order, "secret": null });
-    serde_json::from_value(body).unwrap()
 }
 
 fn all(server: &Server<Closed, Lands>) -> Vec<TaskView> {
@@ -236,7 +169,7 @@ fn a_store_that_cannot_write_says_why_and_goes_on_when_it_can() {
     assert_eq!(store.page(&Page { limit: 9, ..Page::default() }).unwrap().len(), 1);
     std::fs::remove_file(filler).unwrap();
     cancel(&store, after).unwrap();
-    // Read-only from one moment to the next.
+    // Whoever opens it next reads all of it.
     drop(store);
     let store = SqliteStore::open(&disk.path().join("midwatch.db")).unwrap();
     assert_eq!(store.events("t", 0).unwrap().len() as u64, after + 1);

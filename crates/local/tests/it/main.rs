@@ -7,4 +7,5 @@ mod faults;
 mod golden;
 mod retain;
 mod segment;
+mod server;
 mod world;

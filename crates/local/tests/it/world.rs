@@ -1,8 +1,17 @@
-//! State folders of a test's own, and orders to put into them.
+//! State folders of a test's own, orders to put into them, and what a server needs beside them.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
+use midwatch_api::control::Submit;
 use midwatch_api::task::TaskOrder;
+use midwatch_core::event::{Action, Event, LandAction};
+use midwatch_core::ports::{Act, Seen};
+use midwatch_core::reason::FailReason;
+use midwatch_core::task::Task;
+use midwatch_local::access::{Access, Door};
 use rusqlite::Connection;
 
 /// A database of schema version 1, as text.
@@ -60,4 +69,70 @@ pub(crate) fn order() -> TaskOrder {
     let read = |row: &rusqlite::Row<'_>| row.get::<_, String>(0);
     let json = home.plain().query_row("SELECT task_order FROM task LIMIT 1", [], read).unwrap();
     serde_json::from_str(&json).unwrap()
+}
+
+/// What a client hands over of a task of this name.
+pub(crate) fn submit(name: &str) -> Submit {
+    let mut order = serde_json::to_value(order()).unwrap();
+    // Each task writes a branch of its own.
+    order["branch"] = serde_json::Value::Null;
+    let body = serde_json::json!({ "name": name, "order": order, "secret": null });
+    serde_json::from_value(body).unwrap()
+}
+
+/// No way out of a sandbox.
+pub(crate) struct Closed;
+
+impl Access for Closed {
+    fn open(&self, _door: &Door) -> Result<String, String> {
+        Err("there are no doors in this test".into())
+    }
+
+    async fn close(&self, _run: &str) {}
+}
+
+/// Lands nothing: every landing of a task fails once the task is let go.
+#[derive(Clone, Default)]
+pub(crate) struct Lands {
+    go: Arc<Mutex<BTreeSet<String>>>,
+}
+
+impl Lands {
+    /// One task, or all by the name `*`.
+    pub(crate) fn let_go(&self, task: &str) {
+        self.go.lock().unwrap().insert(task.to_owned());
+    }
+
+    fn may_go(&self, task: &Task) -> bool {
+        let go = self.go.lock().unwrap();
+        go.contains("*") || go.contains(task.spec.name.as_str())
+    }
+}
+
+impl Act<LandAction> for Lands {
+    async fn look(&self, _task: &Task, _action: &LandAction) -> Seen {
+        Seen::Nothing
+    }
+
+    async fn perform(&self, task: &Task, action: &LandAction) -> Event {
+        while !self.may_go(task) {
+            // polls: the gate is a set of names
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Event::LandFailed {
+            key: Action::Land(action.clone()).key(),
+            reason: FailReason::PushRejected,
+            detail: "nothing lands here".into(),
+        }
+    }
+}
+
+/// Waits for a condition.
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < Duration::from_mins(1), "no {what}");
+        // polls: a view has no event
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }

@@ -1,0 +1,78 @@
+//! Questions about tasks: pages of them, one, how many.
+
+use midwatch_api::control::{self, Asked, Refusal, TaskPage, TaskView};
+use midwatch_api::task::TaskOrder;
+use midwatch_core::id::TaskName;
+use midwatch_core::ports::ActOnLand;
+use midwatch_core::task::State;
+use midwatch_core::time::Time;
+
+use super::Server;
+use super::refusal::{internal, unknown};
+use crate::access::Access;
+use crate::store::{Cursor, Page, TaskRow};
+use crate::view;
+
+impl<A: Access, L: ActOnLand> Server<A, L> {
+    /// A page of tasks, newest first, with the cursor of the next.
+    pub fn tasks(&self, asked: Asked) -> Result<TaskPage, Refusal> {
+        let Asked { limit, after, states } = asked;
+        let after =
+            after.map(|cursor| Cursor { submitted: Time(cursor.submitted_ms), name: cursor.name });
+        // One more than asked for tells whether there is another page.
+        let page = Page { limit: limit.saturating_add(1), after, states };
+        let mut tasks = self.page(&page)?;
+        let more = tasks.len() > limit as usize;
+        tasks.truncate(limit as usize);
+        let last = tasks.last().filter(|_| more);
+        let next = last.map(|task| {
+            let name = task.result.task.clone().unwrap_or_default();
+            control::Cursor { submitted_ms: task.submitted_ms, name }.to_string()
+        });
+        Ok(TaskPage { tasks, next })
+    }
+
+    /// A page of tasks, newest first.
+    pub fn page(&self, page: &Page) -> Result<Vec<TaskView>, Refusal> {
+        let views = self.store.page(page).map_err(|e| internal(&e))?;
+        Ok(views.into_iter().map(|view| self.placed(view)).collect())
+    }
+
+    /// One task.
+    pub fn get(&self, name: &str) -> Result<TaskView, Refusal> {
+        let view = self.store.view(name).map_err(|e| internal(&e))?;
+        view.map(|view| self.placed(view)).ok_or_else(|| unknown(name))
+    }
+
+    /// The stored order of a task.
+    pub fn order(&self, name: &str) -> Result<TaskOrder, Refusal> {
+        Ok(self.row(name)?.order)
+    }
+
+    /// Tasks that are not over.
+    pub fn open_tasks(&self) -> usize {
+        self.engine.open()
+    }
+
+    /// Tasks that something will happen to without anybody's help, and one more while there is
+    /// something to clean up: a server with none may exit.
+    pub fn busy_tasks(&self) -> usize {
+        let cleaning = self.engine.told() != self.cleaned.borrow().changes;
+        let collecting = self.collecting.try_lock().is_err();
+        self.engine.busy() + usize::from(cleaning) + usize::from(collecting)
+    }
+
+    pub(crate) fn row(&self, name: &str) -> Result<TaskRow, Refusal> {
+        let row = self.store.row(name).map_err(|e| internal(&e))?;
+        row.ok_or_else(|| unknown(name))
+    }
+
+    /// A view with what hangs on the moment: the queue, and what is on disk.
+    pub(crate) fn placed(&self, view: TaskView) -> TaskView {
+        let queued = view.result.state.as_deref() == Some(State::Queued.as_str());
+        let name = view.result.task.as_deref().filter(|_| queued);
+        let name = name.and_then(|name| TaskName::parse(name).ok());
+        let waiting = name.and_then(|name| self.engine.waiting(&name));
+        view::placed(view, &self.folder, waiting.as_ref())
+    }
+}

@@ -1,0 +1,70 @@
+//! What somebody decides about a task.
+
+use midwatch_api::control::{Command, Refusal};
+use midwatch_core::id::{CommitId, TaskName};
+use midwatch_core::ports::ActOnLand;
+use midwatch_engine::{CommandError, Decided, EngineError, Seen};
+
+use super::Server;
+use super::refusal::{internal, refused, stored};
+use crate::access::Access;
+
+impl<A: Access, L: ActOnLand> Server<A, L> {
+    /// Takes a decision of somebody.
+    pub fn command(&self, name: &str, command: Command) -> Result<(), Refusal> {
+        self.row(name)?;
+        let name = TaskName::parse(name).map_err(refused)?;
+        let (decided, by) = match command {
+            Command::Cancel { by } => (Decided::Cancel, by),
+            Command::Approve { commit, plan, by } => {
+                let commit = commit.map(|commit| CommitId::parse(&commit)).transpose();
+                let seen = commit.map_err(refused)?.map(Seen::Commit);
+                (Decided::Approve(seen.or(plan.map(Seen::Plan))), by)
+            }
+            Command::Reject { feedback, by } => (Decided::Reject(feedback), by),
+            Command::Resume { by, secret } => {
+                if let Some(secret) = secret {
+                    self.renew_credential(&name, &secret)?;
+                }
+                (Decided::Resume, by)
+            }
+            Command::Pause { by } => (Decided::Pause, by),
+            Command::Answer { question, choice, by } => (Decided::Answer { question, choice }, by),
+            Command::Message { text, by } => {
+                midwatch_api::task::check_goal(&text)
+                    .map_err(|error| refused(error.of("message")))?;
+                (Decided::Message(text), by)
+            }
+        };
+        self.engine.command(&name, decided, &by).map_err(|error| match &error {
+            CommandError::NotOpen
+            | CommandError::NotNow { .. }
+            | CommandError::AnotherCommit(_)
+            | CommandError::AnotherPlan(_)
+            | CommandError::OpenQuestions(_)
+            | CommandError::NoSuchAnswer(_) => Refusal {
+                message: error.to_string(),
+                hint: Some(format!("`midwatch explain {name}` says where it stands")),
+                exit: 2,
+            },
+            CommandError::Engine(EngineError::Store(error)) => stored(error),
+            CommandError::Engine(fault @ EngineError::Replay { .. }) => internal(fault),
+        })
+    }
+
+    /// Kills the open runs of a task at once; what their agents wrote is rescued after that.
+    /// Returns the names of the killed runs.
+    pub fn kill(&self, name: &str) -> Result<Vec<String>, Refusal> {
+        self.row(name)?;
+        let name = TaskName::parse(name).map_err(refused)?;
+        let Some(task) = self.engine.task(&name) else { return Ok(vec![]) };
+        let mut killed = Vec::new();
+        for order in task.open_runs() {
+            let folder = self.folder.run(order.run.as_str());
+            if crate::launcher::process::kill(&folder).map_err(|e| internal(&e))? {
+                killed.push(order.run.as_str().to_owned());
+            }
+        }
+        Ok(killed)
+    }
+}

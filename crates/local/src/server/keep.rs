@@ -1,0 +1,117 @@
+//! Credentials that came with orders: kept for as long as an open task names them.
+
+use std::collections::BTreeSet;
+use std::sync::PoisonError;
+
+use midwatch_api::control::{Refusal, Secret, Submit};
+use midwatch_api::task::{CredentialRef, TaskOrder};
+use midwatch_core::id::TaskName;
+use midwatch_core::input::InvalidInput;
+use midwatch_core::ports::ActOnLand;
+
+use super::Server;
+use super::refusal::{internal, refused};
+use crate::access::Access;
+
+impl<A: Access, L: ActOnLand> Server<A, L> {
+    /// Keeps what came with an order. Whoever calls this holds `keeping`, and forgets what it
+    /// kept when the order is refused.
+    pub(super) fn keep(&self, submit: &Submit) -> Result<TaskOrder, Refusal> {
+        let mut order = submit.order.clone();
+        if let Some(secret) = &submit.secret {
+            let id = self.folder.keep_credential(secret).map_err(|e| internal(&e))?;
+            let before = order.agent.credential.clone();
+            let variable = match order.agent.credential.clone() {
+                CredentialRef::Stored { variable, .. } => variable,
+                CredentialRef::None
+                | CredentialRef::ClaudeLogin { .. }
+                | CredentialRef::CodexLogin { .. } => None,
+            };
+            order.agent.credential = CredentialRef::Stored { id, variable };
+            // Another model, or another agent with the same key.
+            for fallback in &mut order.fallbacks {
+                if fallback.credential == before {
+                    fallback.credential.clone_from(&order.agent.credential);
+                }
+            }
+        }
+        if let (Some(text), Some(proxy)) = (&submit.proxy, &mut order.proxy) {
+            proxy.id = self.folder.keep_credential(text).map_err(|e| internal(&e))?;
+        }
+        if let (Some(login), Some(url)) = (&submit.login, order.repository.server()) {
+            let text = format!("{}\n{}\n", login.user, login.password);
+            let id = self.folder.keep_login(url, &text).map_err(|e| internal(&e))?;
+            order.repository.set_login(Some(id));
+        }
+        if order.kept_ids().any(|id| !self.folder.credential(id).exists()) {
+            self.forget_unnamed(order.kept_ids().map(ToOwned::to_owned).collect());
+            return Err(Refusal {
+                message: "the key of that order is not kept any more: its task is over".into(),
+                hint: Some("run it again with the key in the environment".into()),
+                exit: 6,
+            });
+        }
+        Ok(order)
+    }
+
+    /// Puts a key in the place of one that was rejected: every task that names it gets it.
+    pub(super) fn renew_credential(&self, name: &TaskName, key: &Secret) -> Result<(), Refusal> {
+        let order = self.row(name.as_str())?.order;
+        let stored = order.workers().find_map(|worker| match &worker.credential {
+            CredentialRef::Stored { id, .. } => Some(id.as_str()),
+            CredentialRef::None
+            | CredentialRef::ClaudeLogin { .. }
+            | CredentialRef::CodexLogin { .. } => None,
+        });
+        let Some(id) = stored else {
+            return Err(refused(InvalidInput::unshown(
+                "secret",
+                "is not what the task's login is made of",
+                "log in with the agent's own command, then resume",
+            )));
+        };
+        self.folder.replace_credential(id, &key.0).map_err(|error| internal(&error))
+    }
+
+    /// What was handed over goes with the last open task that names it.
+    pub(super) fn forget_credential(&self, ended: &str) {
+        let ids = self.kept_of(ended);
+        if ids.is_empty() {
+            return;
+        }
+        // Against a task that is being submitted with the same key just now.
+        let _keeping = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
+        self.forget_unnamed(ids);
+    }
+
+    /// What no open task names: a server may have died before it was removed.
+    pub(super) fn forget_strays(&self) {
+        let _keeping = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ok(entries) = std::fs::read_dir(self.folder.credential("")) else { return };
+        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        self.forget_unnamed(names.collect());
+    }
+
+    fn kept_of(&self, name: &str) -> BTreeSet<String> {
+        match self.store.row(name) {
+            Ok(Some(row)) => row.order.kept_ids().map(ToOwned::to_owned).collect(),
+            Ok(None) | Err(_) => BTreeSet::new(),
+        }
+    }
+
+    /// Removes what no open task names. Whoever calls this holds the lock on keeping.
+    pub(super) fn forget_unnamed(&self, mut ids: BTreeSet<String>) {
+        for task in self.engine.open_tasks() {
+            for named in self.kept_of(task.spec.name.as_str()) {
+                ids.remove(&named);
+            }
+        }
+        for id in ids {
+            if let Err(error) = std::fs::remove_file(self.folder.credential(&id))
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                tracing::warn!(%error, "a credential that nobody needs could not be removed");
+            }
+        }
+    }
+}

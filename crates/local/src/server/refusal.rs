@@ -1,0 +1,38 @@
+//! Refusals as clients read them: whose fault, and what next.
+
+use midwatch_api::control::Refusal;
+use midwatch_core::input::InvalidInput;
+
+use crate::store::StoreError;
+
+pub(super) fn unknown(name: &str) -> Refusal {
+    Refusal {
+        message: format!("there is no task '{}'", midwatch_core::input::shown(name)),
+        hint: Some("`midwatch get` lists them".into()),
+        exit: 2,
+    }
+}
+
+pub(super) fn refused(error: InvalidInput) -> Refusal {
+    Refusal { message: error.to_string(), hint: None, exit: 2 }
+}
+
+/// What the store said, to a client.
+pub(super) fn stored(error: &StoreError) -> Refusal {
+    match error.stuck() {
+        Some(why) => Refusal {
+            message: format!("{}: nothing can be stored now", why.as_str()),
+            hint: Some("free some space or make it writable; the server goes on by itself".into()),
+            exit: 6,
+        },
+        None => internal(error),
+    }
+}
+
+pub(super) fn internal(error: &dyn std::fmt::Display) -> Refusal {
+    Refusal {
+        message: error.to_string(),
+        hint: Some("the server's log says more: server.log in the state folder".into()),
+        exit: 1,
+    }
+}

@@ -153,7 +153,7 @@ fn carry_out(order: &Order, folder: &Path, door: &Door, began: Instant) -> Repor
     let (dropped, tail, conversation, facts) = run.close();
     let mut report = summary::of_run(order, ending, facts, (dropped, tail), conversation, &out);
     report.tests = summary::tests(order, logs);
-    run::sweep_out(&out);
+    left::sweep(&out);
     report
 }
 

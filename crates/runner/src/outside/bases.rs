@@ -18,11 +18,6 @@ const MARK_BYTES: u64 = 1 << 10;
 /// How git's folder is called in a base.
 const GIT: &CStr = c".git";
 
-/// The name of this boot.
-pub(super) fn boot_id() -> io::Result<String> {
-    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
-}
-
 /// Whether a base is there and may be used. One that may not is what a power loss left: it is
 /// moved out of the way, so that a whole one can take its place.
 pub(super) fn keep_or_set_aside(base: &Path, boot: &str) -> io::Result<bool> {

@@ -13,6 +13,7 @@ use midwatch_api::report::Ending;
 
 use super::bases;
 use super::ground::{Failure, Ground, at, link_packs};
+use super::identity;
 use super::room::{INSIDE_FILE, Room};
 use super::run::{Idle, Run, Site, Stopped, internal, ours};
 use crate::inside_order::{InsideOrder, Job};
@@ -40,7 +41,7 @@ pub(super) fn carry_out(
     work: &Checkout<'_>,
 ) -> Result<Ending, Stopped> {
     let order = run.order;
-    let boot = bases::boot_id().map_err(at("reading the boot's name for", work.base))?;
+    let boot = identity::boot_id().map_err(at("reading the boot's name for", work.base))?;
     let parent = ground.show_parent(work.base)?;
     if bases::keep_or_set_aside(work.base, &boot).map_err(at("looking at", work.base))? {
         return Ok(Ending::Exited { code: 0 });

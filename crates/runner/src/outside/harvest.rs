@@ -6,7 +6,7 @@
 
 use std::ffi::{CStr, CString, OsStr};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -14,12 +14,15 @@ use rustix::fs::{AtFlags, FileType, Gid, Mode, Uid};
 
 use super::folder;
 
+mod clean;
+mod tracked;
+
+use clean::clean_file;
+use tracked::{Tracked, is_git, state};
+
 /// Mode of a layer's folders. Go makes its module cache read-only, which nobody can remove.
 const FOLDER_MODE: Mode =
     Mode::RWXU.union(Mode::RGRP).union(Mode::XGRP).union(Mode::ROTH).union(Mode::XOTH);
-
-/// The most bytes of a file's list of extended attributes (xattr(7)).
-const XATTR_LIST: usize = 64 << 10;
 
 /// Why there is no layer.
 #[derive(Debug, thiserror::Error)]
@@ -201,88 +204,6 @@ impl Walk {
     }
 }
 
-enum Tracked {
-    No,
-    Folder(Vec<Option<OwnedFd>>),
-    Other,
-}
-
-/// What the trees have at a name. Folders of several trees are one; anything else in any of
-/// them makes the name the commit's own.
-fn state(tracked: &[Option<OwnedFd>], name: &CStr) -> Tracked {
-    let mut found = Tracked::No;
-    for (index, tree) in tracked.iter().enumerate() {
-        let Some(tree) = tree else { continue };
-        // Not to be read is not to be absent: then it counts as the commit's.
-        match folder::stat_in(tree, name) {
-            Ok(stat) if folder::is_folder(&stat) => {
-                let Ok(inner) = folder::open_any(tree, name) else {
-                    return Tracked::Other;
-                };
-                if let Tracked::No = found {
-                    found = Tracked::Folder(tracked.iter().map(|_| None).collect());
-                }
-                if let Tracked::Folder(below) = &mut found {
-                    below[index] = Some(inner);
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Ok(_) | Err(_) => return Tracked::Other,
-        }
-    }
-    found
-}
-
-/// `.git` in every spelling that some file system takes for it.
-fn is_git(name: &CStr) -> bool {
-    let name = name.to_bytes();
-    name.eq_ignore_ascii_case(b".git") || name.eq_ignore_ascii_case(b"git~1")
-}
-
-/// Takes set-uid and the like from a file, and every mark of an overlay.
-fn clean_file(folder: &OwnedFd, name: &CStr, mode: Mode) -> io::Result<()> {
-    let plain = mode & (Mode::RWXU | Mode::RWXG | Mode::RWXO);
-    if plain != mode {
-        rustix::fs::chmodat(folder, name, plain, AtFlags::empty())?;
-    }
-    let file = rustix::fs::openat(
-        folder,
-        name,
-        rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK,
-        Mode::empty(),
-    );
-    let file = match file {
-        Ok(file) => file,
-        // A file that its owner may not read: nothing of an overlay is written on such.
-        Err(rustix::io::Errno::ACCESS) => return Ok(()),
-        Err(error) => return Err(error.into()),
-    };
-    for mark in overlay_marks(file.as_fd())? {
-        rustix::fs::fremovexattr(&file, mark.as_str())?;
-    }
-    Ok(())
-}
-
-/// Names of extended attributes that an overlay would read: `user.overlay.*` with `userxattr`.
-fn overlay_marks(file: impl AsFd) -> io::Result<Vec<String>> {
-    let size = match rustix::fs::flistxattr(&file, &mut [] as &mut [u8]) {
-        Ok(size) => size,
-        Err(rustix::io::Errno::OPNOTSUPP) => 0,
-        Err(error) => return Err(error.into()),
-    };
-    if size == 0 {
-        return Ok(Vec::new());
-    }
-    let mut list = vec![0_u8; size.min(XATTR_LIST)];
-    let size = rustix::fs::flistxattr(&file, &mut list[..])?;
-    let marks = list[..size]
-        .split(|byte| *byte == 0)
-        .filter_map(|name| std::str::from_utf8(name).ok())
-        .filter(|name| name.starts_with("user.overlay."))
-        .map(str::to_owned);
-    Ok(marks.collect())
-}
-
 fn names(from: &OwnedFd, at: &Path, depth: usize) -> Result<Vec<CString>, HarvestError> {
     if depth > folder::DEEPEST {
         return Err(HarvestError::TooDeep(at.to_owned()));
@@ -300,6 +221,7 @@ fn io_error(path: &Path, error: impl Into<io::Error>) -> HarvestError {
 
 #[cfg(test)]
 mod tests {
+    use super::clean::overlay_marks;
     use super::*;
     use rustix::fs::XattrFlags;
     use std::fs;
@@ -399,12 +321,24 @@ mod tests {
         set(place.path("upper/dir/file"), "user.mine");
         fs::set_permissions(place.path("upper/dir/file"), fs::Permissions::from_mode(0o4755))
             .unwrap();
+        for (name, mode) in [("closed", 0o000), ("fixed", 0o444)] {
+            let path = place.path("upper/dir").join(name);
+            fs::write(&path, "x").unwrap();
+            set(path.clone(), "user.overlay.metacopy");
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        }
         fs::set_permissions(place.path("upper/dir"), fs::Permissions::from_mode(0o555)).unwrap();
         place.harvest();
         let file = place.path("layer/dir/file");
         assert_eq!(fs::metadata(&file).unwrap().mode() & 0o7777, 0o755);
         let marks = |path: PathBuf| overlay_marks(fs::File::open(path).unwrap()).unwrap();
         assert!(marks(file).is_empty() && marks(place.path("layer/dir")).is_empty());
+        for (name, mode) in [("closed", 0o000), ("fixed", 0o444)] {
+            let path = place.path("layer/dir").join(name);
+            assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, mode);
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            assert!(marks(path).is_empty(), "{name}");
+        }
     }
 
     #[test]

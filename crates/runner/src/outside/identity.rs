@@ -12,11 +12,16 @@ pub(super) fn write(door: &Door) -> io::Result<()> {
         pid: i32::try_from(process::id()).map_err(io::Error::other)?,
         start_time: start_time(&fs::read_to_string("/proc/self/stat")?)
             .ok_or_else(|| io::Error::other("/proc/self/stat has no start time"))?,
-        boot_id: fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned(),
+        boot_id: boot_id()?,
     };
     let bytes = serde_json::to_vec_pretty(&identity).map_err(io::Error::other)?;
     // After a power loss nobody looks for this process; only that there was one counts.
     door.write_that(IDENTITY_FILE, &bytes)
+}
+
+/// The name of this boot.
+pub(super) fn boot_id() -> io::Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }
 
 /// Field 22 of a `stat` line. Field 2 is the program's name in parentheses and may itself hold

@@ -1,11 +1,14 @@
-//! Reading what the inside left in `out`. Every name there is the sandbox's: it may be a link,
+//! What the inside left in `out`. Every name there is the sandbox's: it may be a link,
 //! a pipe, a device or ten gigabytes.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use rustix::fs::{CWD, FileType, Mode, OFlags};
+
+use super::folder;
 
 /// Why a file in `out` is not read.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +67,17 @@ pub(super) fn read_text(out: &Path, name: &str, cap: u64) -> Result<String, Left
     String::from_utf8(bytes).map_err(|_| LeftError::NotText)
 }
 
+/// Removes from `out` whatever no reader may open: all but regular files directly in it.
+pub(super) fn sweep(out: &Path) {
+    let _ = fs::set_permissions(out, fs::Permissions::from_mode(0o755));
+    let Ok(entries) = fs::read_dir(out) else { return };
+    for entry in entries.flatten() {
+        if entry.file_type().is_ok_and(|kind| !kind.is_file()) {
+            let _ = folder::remove_tree(&entry.path());
+        }
+    }
+}
+
 /// Follows a file that the inside appends lines to.
 #[derive(Debug)]
 pub(super) struct Follower {
@@ -111,7 +125,6 @@ impl Follower {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
     use std::io::Write;
     use std::os::unix::fs::symlink;
 

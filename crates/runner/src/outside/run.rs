@@ -4,30 +4,35 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use midwatch_api::order::{Limits, Order, inside};
 use midwatch_api::report::{Ending, LimitsMode, StreamEvent, out_folder};
-use midwatch_core::agent::AgentEvent;
-use midwatch_core::supervise::{self, Finding, Supervisor};
+use midwatch_core::supervise;
 use midwatch_sandbox::cgroup;
 use midwatch_sandbox::policy::{INSIDE_EXE, Policy};
 use midwatch_sandbox::prelude::{Entered, Plan, enter};
 use midwatch_sandbox::{Exit, Stdin, spawn};
 
-use super::capture::{Capture, Stream};
+use super::capture::Capture;
 use super::conversation::Conversation;
 use super::disk::DiskMeter;
 use super::environment::Surroundings;
-use super::events::{self, Events};
-use super::ground::{Door, Failure, Ground};
+use super::events::Events;
+use super::ground::{Door, Ground};
 use super::layers;
 use super::left::Follower;
 use super::room::INSIDE_FILE;
-use super::stop::{Asked, Stop};
-use super::watch::{self, Around, Bounds, Cut, Watched};
+use super::stop::Stop;
+use super::watch::{self, Bounds, Cut, Watched};
 use crate::inside_order::{InsideOrder, left};
+
+mod ending;
+mod seen;
+
+pub(super) use ending::{Stopped, ending, internal, ours};
+use seen::Supervision;
 
 /// What a run is, from its order to its report.
 pub(super) struct Run<'a> {
@@ -152,8 +157,8 @@ impl<'a> Run<'a> {
     /// From now on the agent's events are watched. `writes` says whether it is to change things.
     pub(super) fn supervise(&mut self, writes: bool) {
         let Limits { loop_rounds, no_change_seconds, .. } = self.order.limits;
-        let watch = Supervisor::new(supervise::Bounds { loop_rounds, no_change_seconds });
-        self.supervision = Some(Supervision { watch, writes, since: Instant::now(), found: None });
+        let bounds = supervise::Bounds { loop_rounds, no_change_seconds };
+        self.supervision = Some(Supervision::new(bounds, writes));
     }
 
     /// Leaves a phase in the events.
@@ -246,173 +251,5 @@ impl<'a> Run<'a> {
         }
         let (dropped, tail) = self.capture.finish();
         (dropped, tail, self.conversation, self.facts)
-    }
-
-    fn tell(&mut self, event: &AgentEvent) {
-        if let AgentEvent::Text(text) | AgentEvent::Warning(text) = event {
-            self.capture.note(text);
-        }
-        if let Some(event) = events::to_wire(event) {
-            self.events.write(&event);
-        }
-        if let Some(supervision) = &mut self.supervision
-            && supervision.found.is_none()
-        {
-            supervision.found = supervision.watch.event(event);
-        }
-    }
-}
-
-/// The watch over an agent.
-struct Supervision {
-    watch: Supervisor,
-    writes: bool,
-    since: Instant,
-    found: Option<Finding>,
-}
-
-impl Supervision {
-    fn elapsed_ms(&self) -> u64 {
-        u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-}
-
-/// How a sandbox's end reads in a report.
-pub(super) fn ending(watched: &Watched) -> Ending {
-    match (&watched.cut, watched.exit) {
-        (Some(Cut::Deadline), _) => Ending::Deadline,
-        (Some(Cut::Idle), _) => Ending::Idle,
-        (Some(Cut::Memory), _) => Ending::OutOfMemory,
-        (Some(Cut::Pids), _) => Ending::Pids,
-        (Some(Cut::Disk(_)), _) => Ending::Disk,
-        (Some(Cut::Output), _) => Ending::Output,
-        (Some(Cut::Stopped), _) => Ending::Stopped,
-        (Some(Cut::Found(Finding { reason, detail })), _) => Ending::Found {
-            reason: reason.as_str().to_owned(),
-            detail: super::escape::line(detail.as_bytes(), FINDING_CHARACTERS),
-        },
-        (None, Exit::Code(code)) => Ending::Exited { code: code.into() },
-        (None, Exit::Lost) => Ending::Lost {
-            detail: "bubblewrap ended without a status: it was killed from outside".into(),
-        },
-    }
-}
-
-/// The end of a sandbox in which only work of ours was done: a code of its own means that
-/// something could not be prepared.
-pub(super) fn ours(run: &Run<'_>, watched: &Watched) -> Ending {
-    match ending(watched) {
-        Ending::Exited { code } if code != 0 => Ending::Prepare { detail: run.last_words() },
-        other => other,
-    }
-}
-
-/// Something of our own machinery failed.
-pub(super) fn internal(error: &dyn std::fmt::Display) -> Ending {
-    Ending::SandboxUnavailable { detail: error.to_string() }
-}
-
-impl From<Failure> for Stopped {
-    fn from(detail: Failure) -> Self {
-        Self(Ending::SandboxUnavailable { detail })
-    }
-}
-
-/// An ending that came before the command's own.
-#[derive(Debug)]
-pub(super) struct Stopped(pub(super) Ending);
-
-impl From<Ending> for Stopped {
-    fn from(ending: Ending) -> Self {
-        Self(ending)
-    }
-}
-
-impl Around for Run<'_> {
-    fn printed(&mut self, stream: Stream, bytes: &[u8]) -> bool {
-        let Some(conversation) = &mut self.conversation else {
-            self.capture.take(stream, bytes, true);
-            return true;
-        };
-        match stream {
-            Stream::Stdout => {
-                self.capture.take(stream, bytes, false);
-                let events = conversation.stdout(bytes);
-                for event in &events {
-                    self.tell(event);
-                }
-                events.iter().any(AgentEvent::is_progress)
-            }
-            Stream::Stderr => {
-                self.capture.take(stream, bytes, true);
-                conversation.stderr(bytes);
-                false
-            }
-        }
-    }
-
-    fn ticked(&mut self) -> bool {
-        let Some((out, follower)) = &mut self.follower else {
-            return false;
-        };
-        let lines = follower.look(out);
-        for line in &lines {
-            match serde_json::from_str(line) {
-                Ok(Progress::Phase { phase }) if phase.len() <= PHASE_BYTES => {
-                    self.events.phase(&super::escape::line(phase.as_bytes(), PHASE_BYTES));
-                }
-                Ok(Progress::Checkpoint { checkpoint }) => {
-                    if let Some(supervision) = &mut self.supervision {
-                        supervision.watch.changed(supervision.elapsed_ms());
-                    }
-                    self.events.write(&StreamEvent::Checkpoint { number: checkpoint });
-                }
-                Ok(Progress::Phase { .. }) | Err(_) => {}
-            }
-        }
-        // Hostile lines are no heartbeat.
-        false
-    }
-
-    fn asked(&mut self) -> Asked {
-        self.stop.asked(self.door)
-    }
-
-    fn found(&mut self) -> Option<Finding> {
-        let supervision = self.supervision.as_ref()?;
-        let Supervision { watch, writes, found, .. } = supervision;
-        found.clone().or_else(|| watch.tick(supervision.elapsed_ms(), *writes))
-    }
-
-    fn is_flood(&self) -> bool {
-        self.capture.is_flood()
-    }
-
-    fn log_failed(&self) -> Option<io::ErrorKind> {
-        self.capture.write_error()
-    }
-}
-
-/// Characters of what was found.
-const FINDING_CHARACTERS: usize = 500;
-/// The longest name of a phase.
-const PHASE_BYTES: usize = 32;
-
-/// A line of the inside's progress.
-#[derive(serde::Deserialize)]
-#[serde(untagged)]
-enum Progress {
-    Phase { phase: String },
-    Checkpoint { checkpoint: u32 },
-}
-
-/// Removes from `out` whatever no reader may open: all but regular files directly in it.
-pub(super) fn sweep_out(out: &Path) {
-    let _ = fs::set_permissions(out, fs::Permissions::from_mode(0o755));
-    let Ok(entries) = fs::read_dir(out) else { return };
-    for entry in entries.flatten() {
-        if entry.file_type().is_ok_and(|kind| !kind.is_file()) {
-            let _ = super::folder::remove_tree(&entry.path());
-        }
     }
 }

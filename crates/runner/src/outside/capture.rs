@@ -1,29 +1,28 @@
 //! What the sandbox prints, in files that have an end.
 //!
-//! The head is written as it comes. Beyond the cap only the newest bytes are kept, in memory,
-//! and put behind a marker when the run is over. Reading goes on for ever, so that nothing
-//! inside ever blocks on us and nothing here grows.
+//! The head is written as it comes. Beyond the cap only the newest bytes are kept, in files that
+//! take turns, and put behind a marker when the run is over. Reading goes on for ever, so that
+//! nothing inside ever blocks on us and nothing here grows.
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 
 use midwatch_api::report::{STDERR_FILE, STDOUT_FILE};
 
 use super::escape;
 use super::ground::Door;
 
-/// Bytes of each stream's end that are kept beyond the cap. Summaries of test runners stand at
-/// the end; two such tails are a sixth of a runner's memory budget.
-const TAIL_BYTES: usize = 256 << 10;
+mod log;
+mod tail;
+
+use log::Log;
+
 /// Lines in a report's tail.
 const TAIL_LINES: usize = 40;
 /// Characters of one such line.
 const LINE_CHARACTERS: usize = 500;
 /// Lines that make up a detail.
 const WORDS: usize = 4;
-/// Bytes of an unfinished line that are kept for the tail.
-const PENDING_BYTES: usize = 4 << 10;
 /// How much more than the cap may be printed before the run is ended, as the order's
 /// documentation says.
 const FLOOD_FACTOR: u64 = 16;
@@ -47,14 +46,6 @@ pub(super) struct Capture {
     seen: u64,
     lines: LastLines,
     write_error: Option<io::ErrorKind>,
-}
-
-#[derive(Debug)]
-struct Log {
-    file: File,
-    tail: VecDeque<u8>,
-    dropped: u64,
-    pending: Vec<u8>,
 }
 
 impl Capture {
@@ -81,12 +72,11 @@ impl Capture {
         };
         let head = usize::try_from(self.head_left).unwrap_or(usize::MAX).min(bytes.len());
         self.head_left -= head as u64;
-        if let Err(error) = log.file.write_all(&bytes[..head]) {
+        if let Err(error) = log.take(bytes, head) {
             self.write_error.get_or_insert(error.kind());
         }
-        log.keep_tail(&bytes[head..]);
         if for_tail {
-            log.split_lines(bytes, &mut self.lines);
+            log.lines(bytes, |line| self.lines.push(line));
         }
     }
 
@@ -116,56 +106,13 @@ impl Capture {
     /// Puts the tails behind their markers. Returns the dropped bytes and the last lines.
     pub(super) fn finish(mut self) -> (u64, Vec<String>) {
         for log in [&mut self.stdout, &mut self.stderr] {
-            let pending = std::mem::take(&mut log.pending);
+            let pending = log.unfinished();
             if !pending.is_empty() {
                 self.lines.push(&pending);
             }
         }
         let dropped = self.stdout.finish().saturating_add(self.stderr.finish());
         (dropped, self.lines.0.into())
-    }
-}
-
-impl Log {
-    fn create(door: &Door, name: &str) -> io::Result<Self> {
-        Ok(Self {
-            file: door.create(name)?,
-            tail: VecDeque::new(),
-            dropped: 0,
-            pending: Vec::new(),
-        })
-    }
-
-    fn keep_tail(&mut self, bytes: &[u8]) {
-        let kept = &bytes[bytes.len().saturating_sub(TAIL_BYTES)..];
-        self.dropped += (bytes.len() - kept.len()) as u64;
-        let over = (self.tail.len() + kept.len()).saturating_sub(TAIL_BYTES);
-        self.tail.drain(..over);
-        self.dropped += over as u64;
-        self.tail.extend(kept);
-    }
-
-    fn split_lines(&mut self, bytes: &[u8], lines: &mut LastLines) {
-        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let room = PENDING_BYTES.saturating_sub(self.pending.len());
-            self.pending.extend_from_slice(&piece[..piece.len().min(room)]);
-            if piece.ends_with(b"\n") {
-                lines.push(&self.pending);
-                self.pending.clear();
-            }
-        }
-    }
-
-    /// Best effort: a full disk at the end changes nothing in the verdict.
-    fn finish(&mut self) -> u64 {
-        if self.dropped > 0 {
-            let marker = format!("\n[midwatch: {} bytes dropped here]\n", self.dropped);
-            let _ = self.file.write_all(marker.as_bytes());
-        }
-        let (front, back) = self.tail.as_slices();
-        let _ = self.file.write_all(front).and_then(|()| self.file.write_all(back));
-        let _ = self.file.sync_all();
-        self.dropped
     }
 }
 
@@ -187,8 +134,13 @@ impl LastLines {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::fs;
+    use std::path::Path;
+
+    use midwatch_api::segment::segment_name;
+
+    use super::tail::TAIL_BYTES;
+    use super::*;
 
     #[test]
     fn little_output_is_kept_as_it_came() {
@@ -225,5 +177,46 @@ mod tests {
         assert!(log.len() < 10_000 + TAIL_BYTES + 100);
         assert_eq!(lines.last().unwrap(), "last");
         assert!(lines.iter().all(|line| line.chars().count() <= LINE_CHARACTERS + 1));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "no part is left");
+    }
+
+    /// The stream as its readers put it together, and the files that it is in.
+    fn seen(folder: &Path) -> (Vec<u8>, u32) {
+        let parts = (0..).map_while(|n| fs::read(folder.join(segment_name(STDOUT_FILE, n))).ok());
+        parts.fold((vec![], 0), |(all, count), part| ([all, part].concat(), count + 1))
+    }
+
+    #[test]
+    fn the_end_of_a_long_stream_is_on_the_disk_while_the_run_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let head = 1000_u64;
+        let mut capture = Capture::create(&Door::open(folder.path()).unwrap(), head).unwrap();
+        let mut total = 0;
+        for number in 0..200_000 {
+            let line = format!("line {number}\n");
+            capture.take(Stream::Stdout, line.as_bytes(), true);
+            total += line.len() as u64;
+            if number == 80 {
+                // The control: below the cap there is one file.
+                assert_eq!(seen(folder.path()).1, 1);
+            }
+        }
+        // As a runner that is killed here would leave it.
+        let (bytes, files) = seen(folder.path());
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(text.starts_with("line 0\nline 1\n") && text.ends_with("\nline 199999\n"));
+        assert!(files == 4 && text.len() <= 1000 + 2 * TAIL_BYTES + 100, "{files} {}", text.len());
+        let (before, after) = text.split_once("\n[midwatch: ").unwrap();
+        let (left_out, after) = after.split_once(" bytes dropped here]\n").unwrap();
+        let left_out: u64 = left_out.parse().unwrap();
+        assert_eq!(before.len() as u64 + left_out + after.len() as u64, total);
+
+        // And as it is when the run is over.
+        let (dropped, _) = capture.finish();
+        assert_eq!(dropped, total - head - TAIL_BYTES as u64);
+        let (bytes, files) = seen(folder.path());
+        let marker = format!("\n[midwatch: {dropped} bytes dropped here]\n");
+        assert_eq!((bytes.len(), files), (1000 + marker.len() + TAIL_BYTES, 1));
+        assert!(bytes.ends_with(b"\nline 199999\n"));
     }
 }

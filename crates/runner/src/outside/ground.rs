@@ -257,15 +257,25 @@ impl Door {
     /// A new file, for us alone.
     pub(super) fn create(&self, name: &str) -> io::Result<fs::File> {
         let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+            OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         Ok(rustix::fs::openat(self.0.as_fd(), name, flags, Mode::RUSR | Mode::WUSR)?.into())
+    }
+
+    /// Puts one file in the place of another.
+    pub(super) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        Ok(rustix::fs::renameat(&self.0, from, &self.0, to)?)
+    }
+
+    /// Removes a file.
+    pub(super) fn remove(&self, name: &str) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.0, name, AtFlags::empty())?)
     }
 
     /// Writes a file that appears whole or not at all, and stays through a power loss.
     pub(super) fn write_whole(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let fresh = self.write_fresh(name, bytes)?;
         fresh.sync_all()?;
-        self.put_in_place(name)?;
+        self.rename(&new_name(name), name)?;
         Ok(rustix::fs::fsync(&self.0)?)
     }
 
@@ -278,18 +288,19 @@ impl Door {
     /// The same for what is of no use after a power loss: it may be empty then, or not there.
     pub(super) fn write_for_this_boot(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         self.write_fresh(name, bytes)?;
-        self.put_in_place(name)
+        self.rename(&new_name(name), name)
     }
 
     fn write_fresh(&self, name: &str, bytes: &[u8]) -> io::Result<fs::File> {
-        let mut file = self.create(&format!("{name}.new"))?;
+        let mut file = self.create(&new_name(name))?;
         io::Write::write_all(&mut file, bytes)?;
         Ok(file)
     }
+}
 
-    fn put_in_place(&self, name: &str) -> io::Result<()> {
-        Ok(rustix::fs::renameat(&self.0, format!("{name}.new"), &self.0, name)?)
-    }
+/// A file's name until it is whole.
+fn new_name(name: &str) -> String {
+    format!("{name}.new")
 }
 
 #[cfg(test)]

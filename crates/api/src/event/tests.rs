@@ -1,3 +1,13 @@
+//! Rows that are read back, and those that are none.
+
+use midwatch_core::agent::AgentOutcome;
+use midwatch_core::event::{
+    AgentResult, AgentRun, Artifact, LandAction, Question, Role, RunOrder, RunWork,
+};
+use midwatch_core::evidence::{CheckResult, Exit, NotItsOwn, TestCounts};
+use midwatch_core::id::{BranchName, StepName};
+use midwatch_core::task::Spent;
+
 use super::*;
 
 fn round_trip(event: Event) -> String {

@@ -68,7 +68,7 @@ pub(super) mod maybe_tests {
 
     #[derive(Serialize, Deserialize)]
     #[serde(transparent)]
-    struct Row(#[serde(with = "crate::event::TestCountsDef")] TestCounts);
+    struct Row(#[serde(with = "crate::event::result::TestCountsDef")] TestCounts);
 
     pub(in crate::event) fn serialize<S: Serializer>(
         v: &Option<TestCounts>,
@@ -89,7 +89,7 @@ pub(super) mod artifacts {
 
     #[derive(Serialize, Deserialize)]
     #[serde(transparent)]
-    struct Row(#[serde(with = "crate::event::ArtifactDef")] Artifact);
+    struct Row(#[serde(with = "crate::event::result::ArtifactDef")] Artifact);
 
     pub(in crate::event) fn serialize<S: Serializer>(
         v: &[Artifact],

@@ -1,0 +1,96 @@
+//! What people decide about tasks.
+
+use serde::{Deserialize, Serialize};
+
+/// A decision of somebody about a held task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(
+    tag = "verb",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase",
+    deny_unknown_fields
+)]
+pub enum Command {
+    /// Stop, save, end.
+    Cancel {
+        /// Who.
+        by: String,
+    },
+    /// Let the commit or the plan through.
+    Approve {
+        /// The commit that was looked at; none: the one at hand.
+        commit: Option<String>,
+        /// The plan that was looked at, by 8 digits of its digest at least; none: the one at hand.
+        #[serde(default)]
+        plan: Option<String>,
+        /// Who.
+        by: String,
+    },
+    /// Do not.
+    Reject {
+        /// What to do instead; empty ends the task.
+        feedback: String,
+        /// Who.
+        by: String,
+    },
+    /// Go on now.
+    Resume {
+        /// Who.
+        by: String,
+        /// A key in the place of the one that was rejected; goes where that one is kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        secret: Option<Secret>,
+    },
+    /// Stop agents, save, and wait.
+    Pause {
+        /// Who.
+        by: String,
+    },
+    /// Answer a question of the agent's.
+    Answer {
+        /// The question's id.
+        question: String,
+        /// One of its choices, or text where it has none.
+        choice: String,
+        /// Who.
+        by: String,
+    },
+    /// Say something to the agent of a task that is not over.
+    Message {
+        /// What.
+        text: String,
+        /// Who.
+        by: String,
+    },
+}
+
+/// The switch for everything.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PauseAll {
+    /// Stop; false lets everything go on.
+    pub paused: bool,
+    /// Who.
+    pub by: String,
+}
+
+/// What the switch did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PausedAll {
+    /// Who holds everything; none: tasks may begin.
+    pub paused_by: Option<String>,
+    /// The tasks that were paused or resumed by it.
+    pub tasks: Vec<String>,
+}
+
+/// A credential on its way to the server. Cannot be printed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(transparent)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
+}

@@ -49,6 +49,32 @@ pub struct ResultLine {
     pub notes: Vec<String>,
 }
 
+impl ResultLine {
+    /// A line that says nothing yet but which task it is about.
+    pub fn unknown(task: Option<&str>) -> Self {
+        Self {
+            kind: "result".to_owned(),
+            version: LINE_VERSION,
+            task: task.map(ToOwned::to_owned),
+            state: None,
+            reason: None,
+            hint: None,
+            detail: None,
+            verified: false,
+            rehearsal: false,
+            branch: None,
+            commit: None,
+            base: None,
+            checks: vec![],
+            rescue_ref: None,
+            transcript: None,
+            usage: UsageLine::default(),
+            diffstat: None,
+            notes: vec![],
+        }
+    }
+}
+
 /// Evidence of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]

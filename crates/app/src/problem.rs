@@ -1,7 +1,7 @@
 //! What ends a command before there is a result: whose fault, what next, which exit code.
 
 use midwatch_api::control::Refusal;
-use midwatch_api::view::{LINE_VERSION, ResultLine, UsageLine};
+use midwatch_api::view::ResultLine;
 use midwatch_core::input::InvalidInput;
 use midwatch_core::reason::{FailReason, HoldReason};
 
@@ -96,30 +96,16 @@ impl Problem {
 
     /// The last line of what is about no task: every key, and nothing in it.
     pub(crate) fn nothing() -> ResultLine {
-        ResultLine { reason: None, detail: None, ..Self::internal("").line(None) }
+        ResultLine::unknown(None)
     }
 
     /// The result line of a refusal: every key, null where unknown.
     pub(crate) fn line(&self, task: Option<&str>) -> ResultLine {
         ResultLine {
-            kind: "result".into(),
-            version: LINE_VERSION,
-            task: task.map(ToOwned::to_owned),
-            state: None,
             reason: self.reason.map(Into::into),
             hint: self.hint.clone(),
             detail: Some(self.message.clone()),
-            verified: false,
-            rehearsal: false,
-            branch: None,
-            commit: None,
-            base: None,
-            checks: vec![],
-            rescue_ref: None,
-            transcript: None,
-            usage: UsageLine::default(),
-            diffstat: None,
-            notes: vec![],
+            ..ResultLine::unknown(task)
         }
     }
 }

@@ -137,17 +137,9 @@ mod tests {
 
     use super::*;
     use crate::output::{Format, Terminal};
-    use crate::problem::Problem;
 
     fn result(state: &str) -> ResultLine {
-        ResultLine {
-            task: Some("t-1".into()),
-            state: Some(state.into()),
-            detail: None,
-            reason: None,
-            hint: None,
-            ..Problem::internal("x").line(None)
-        }
+        ResultLine { state: Some(state.into()), ..ResultLine::unknown(Some("t-1")) }
     }
 
     fn told(result: &ResultLine) -> String {

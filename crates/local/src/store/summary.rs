@@ -2,7 +2,7 @@
 //! transaction. It can always be made anew: the events are the truth.
 
 use midwatch_api::control::TaskView;
-use midwatch_api::view::{ResultLine, UsageLine};
+use midwatch_api::view::ResultLine;
 use midwatch_core::ports::Stored;
 use midwatch_core::reason::FailReason;
 use midwatch_core::task::Task;
@@ -178,24 +178,10 @@ fn damaged(connection: &Connection, name: &str, error: &StoreError) -> Result<()
     let reason = FailReason::Internal.as_str();
     let view = TaskView {
         result: ResultLine {
-            kind: "result".into(),
-            version: midwatch_api::view::LINE_VERSION,
-            task: Some(name.to_owned()),
-            state: None,
             reason: Some(reason.into()),
             hint: Some("its saved work is in the mirror; restore a copy of the database".into()),
             detail: Some(error.to_string()),
-            verified: false,
-            rehearsal: false,
-            branch: None,
-            commit: None,
-            base: None,
-            checks: vec![],
-            rescue_ref: None,
-            transcript: None,
-            usage: UsageLine::default(),
-            diffstat: None,
-            notes: vec![],
+            ..ResultLine::unknown(Some(name))
         },
         goal: String::new(),
         agent: String::new(),

@@ -13,7 +13,7 @@ use midwatch_api::control::{
 };
 use midwatch_api::kind::Kind;
 use midwatch_api::task::TaskOrder;
-use midwatch_api::view::{LINE_VERSION, Progress, ProgressLine, ResultLine, UsageLine};
+use midwatch_api::view::{LINE_VERSION, Progress, ProgressLine, ResultLine};
 use midwatch_web::{ControlSocket, Desk, Line, Lines, serve};
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot};
@@ -134,24 +134,9 @@ fn progress(task: &str, seq: u64) -> Line {
 
 fn result(task: &str) -> Line {
     Line::Result(Box::new(ResultLine {
-        kind: "result".into(),
-        version: LINE_VERSION,
-        task: Some(task.into()),
         state: Some("Done".into()),
-        reason: None,
-        hint: None,
-        detail: None,
         verified: true,
-        rehearsal: false,
-        branch: None,
-        commit: None,
-        base: None,
-        checks: vec![],
-        rescue_ref: None,
-        transcript: None,
-        usage: UsageLine::default(),
-        diffstat: None,
-        notes: vec![],
+        ..ResultLine::unknown(Some(task))
     }))
 }
 

@@ -52,7 +52,7 @@ pub fn document() -> Value {
 fn operation(endpoint: Endpoint, types: &mut SchemaGenerator) -> Value {
     let parts = parts(endpoint, types);
     let mut parameters: Vec<Value> = in_path(endpoint, types);
-    parameters.extend(parts.query.map(|schema| in_query(&schema, types)).unwrap_or_default());
+    parameters.extend(parts.query.map(|schema| in_query(&schema)).unwrap_or_default());
     let refusal = json!({"application/json": {"schema": types.subschema_for::<Refusal>()}});
     let mut operation = json!({
         "operationId": format!("{endpoint:?}"),
@@ -80,13 +80,12 @@ struct Parts {
 
 fn parts(endpoint: Endpoint, types: &mut SchemaGenerator) -> Parts {
     let none = Parts { query: None, body: None, answer: json!({}) };
-    let asked = |types: &mut SchemaGenerator| Parts { ..told::<()>(types) };
     match endpoint {
         Endpoint::Server => told::<ServerInfo>(types),
         Endpoint::OpenApi => {
             Parts { answer: json!({"application/json": {"schema": {"type": "object"}}}), ..none }
         }
-        Endpoint::Shutdown => asked(types),
+        Endpoint::Shutdown => told::<()>(types),
         Endpoint::ListTasks => {
             Parts { query: Some(query::<ListQuery>(types)), ..told::<TaskPage>(types) }
         }
@@ -109,7 +108,9 @@ fn parts(endpoint: Endpoint, types: &mut SchemaGenerator) -> Parts {
                 ..none
             }
         }
-        Endpoint::Command => Parts { body: Some(types.subschema_for::<Command>()), ..asked(types) },
+        Endpoint::Command => {
+            Parts { body: Some(types.subschema_for::<Command>()), ..told::<()>(types) }
+        }
         Endpoint::Kill => told::<Vec<String>>(types),
         Endpoint::Patch => {
             Parts { query: Some(query::<PatchQuery>(types)), ..told::<Patch>(types) }
@@ -127,7 +128,7 @@ fn parts(endpoint: Endpoint, types: &mut SchemaGenerator) -> Parts {
             Parts { query: Some(query::<BriefQuery>(types)), ..told::<Brief>(types) }
         }
         Endpoint::BriefRead => {
-            Parts { body: Some(types.subschema_for::<BriefRead>()), ..asked(types) }
+            Parts { body: Some(types.subschema_for::<BriefRead>()), ..told::<()>(types) }
         }
         Endpoint::Pause => {
             Parts { body: Some(types.subschema_for::<PauseAll>()), ..told::<PausedAll>(types) }
@@ -148,7 +149,7 @@ fn query<T: JsonSchema>(types: &mut SchemaGenerator) -> Schema {
     T::json_schema(types)
 }
 
-fn in_query(schema: &Schema, _: &mut SchemaGenerator) -> Vec<Value> {
+fn in_query(schema: &Schema) -> Vec<Value> {
     let properties = schema.get("properties").and_then(Value::as_object);
     let parameter = |(name, schema): (&String, &Value)| {
         let mut schema = schema.clone();

@@ -107,22 +107,11 @@ pub fn read_file(text: &str) -> Result<RepositorySpec, ReadError> {
         read_yaml(FILE, text)?
     };
     let RepositorySpec { setup, checks } = &spec;
-    let bad = |field: &str, rule: &str| {
-        Err(ReadError::Malformed { file: FILE.into(), detail: format!("{field} {rule}") })
-    };
-    // An empty setup says that there is none.
-    if setup.as_ref().is_some_and(|command| command.contains('\0')) {
-        return bad("setup", "holds a NUL; remove it");
-    }
-    for (number, CheckSpec { run }) in checks.iter().enumerate() {
-        let field = format!("checks[{number}].run");
-        if run.trim().is_empty() {
-            return bad(&field, "is empty; give a command, or leave the check away");
-        }
-        if run.contains('\0') {
-            return bad(&field, "holds a NUL; remove it");
-        }
-    }
+    check_commands(setup.as_deref(), checks).map_err(|error| {
+        // In the short form there is no `spec`.
+        let field = error.field.trim_start_matches("spec.").to_owned();
+        ReadError::Malformed { file: FILE.into(), detail: error.of(&field).to_string() }
+    })?;
     Ok(spec)
 }
 

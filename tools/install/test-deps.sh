@@ -16,4 +16,5 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 # Its tests say that they were not run where this cannot be.
 "$here/../agents/aider.sh" || echo "aider is not installed: its tests will not run" >&2
+"$here/previous.sh" || echo "the version before this one is not built: the tests of upgrades will not run" >&2
 exec "$here/demo-deps.sh" --all

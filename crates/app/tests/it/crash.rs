@@ -16,6 +16,7 @@ mod place;
 mod runner;
 mod server;
 mod story;
+mod upgrade;
 mod world;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

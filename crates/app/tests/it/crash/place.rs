@@ -128,8 +128,13 @@ impl Place {
 
     /// A server with these variables, once it answers.
     pub(super) fn serve(&self, variables: &[(&str, &str)]) -> Server {
+        self.serve_by(program(), variables)
+    }
+
+    /// The same by a program of another version.
+    pub(super) fn serve_by(&self, program: &str, variables: &[(&str, &str)]) -> Server {
         let said = std::fs::File::create(self.path("serve.log")).unwrap();
-        let mut command = self.command(program());
+        let mut command = self.command(program);
         command.arg("serve").envs(variables.iter().copied());
         let child = command.stdout(Stdio::null()).stderr(said).spawn().unwrap();
         let server = Server(child);
@@ -139,8 +144,8 @@ impl Place {
     }
 
     /// `midwatch run`, with more words.
-    fn run(&self, more: &[&str]) -> Command {
-        let mut command = self.command(program());
+    fn run(&self, program: &str, more: &[&str]) -> Command {
+        let mut command = self.command(program);
         command.args(["run", self.story.goal, "--name", TASK, "--pipeline", "quick"]);
         command.args(["--egress", "none", "--setup", "sh setup.sh", "--check", "sh check.sh"]);
         command.arg("--profile").arg(self.path("profile.yaml")).args(more);
@@ -149,12 +154,22 @@ impl Place {
 
     /// Runs the task and watches it to its end, over any restart; the exit code and the result.
     pub(super) fn run_to_end(&self) -> (i32, Value) {
-        ended(&self.run(&["--output", "json"]).output().unwrap())
+        ended(&self.run(program(), &["--output", "json"]).output().unwrap())
     }
 
     /// Submits the task and leaves it.
     pub(super) fn submit(&self) {
-        output(&mut self.run(&["--detach"]));
+        self.submit_by(program());
+    }
+
+    /// The same by a program of another version.
+    pub(super) fn submit_by(&self, program: &str) {
+        output(&mut self.run(program, &["--detach"]));
+    }
+
+    /// What another version says to a command, and how it ends.
+    pub(super) fn asked(&self, program: &str, words: &[&str]) -> Output {
+        self.command(program).args(words).output().unwrap()
     }
 
     /// Waits for the task's end, by a server that it starts where none answers.
@@ -215,6 +230,12 @@ impl Drop for Place {
 pub(super) struct Server(Child);
 
 impl Server {
+    /// Asks it to end, as a service manager does, and waits until it has.
+    pub(super) fn stop(mut self) -> ExitStatus {
+        kill(i32::try_from(self.0.id()).unwrap(), Signal::TERM);
+        self.0.wait().unwrap()
+    }
+
     /// Kills it as `kill -9` does.
     pub(super) fn kill(mut self) {
         self.0.kill().unwrap();

@@ -1,0 +1,128 @@
+//! The program is replaced by a newer one while a task is at work: the old runner goes on with its
+//! old order, and the new server takes in what it reports.
+//!
+//! The old program is the one of the version before, built by `tools/install/previous.sh`.
+
+use std::path::PathBuf;
+
+use midwatch_core::agent::AgentOutcome;
+use midwatch_core::event::{Event, RunResult};
+use midwatch_local::store::SqliteStore;
+use rustix::process::Signal;
+
+use super::leaks::runners_of;
+use super::place::{Place, TASK, kill};
+use super::story::SLOW;
+use super::world::{starts, wrong};
+use super::{tell, until};
+
+/// The run of the agent.
+const RUN: &str = "implement-4";
+
+/// How the old server ends.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    /// As a service manager ends it.
+    Asked,
+    /// `kill -9`.
+    Killed,
+}
+
+/// The program of the version before, where it could be built.
+fn previous() -> Option<String> {
+    let revision = include_str!("../../../../../tools/install/previous.rev").trim();
+    let cache = std::env::var_os("MIDWATCH_CACHE").map(PathBuf::from).or_else(|| {
+        let home = PathBuf::from(std::env::var_os("HOME")?);
+        Some(home.join(".cache/midwatch"))
+    });
+    let program = cache?.join("previous").join(revision).join("midwatch");
+    if program.is_file() {
+        return program.into_os_string().into_string().ok();
+    }
+    tell("NOT RUN: the version before this one is not built (tools/install/previous.sh)");
+    None
+}
+
+/// A place where a run of the old version goes on, and its old server has ended.
+fn upgraded(old: &str, end: End) -> Place {
+    let place = Place::new(SLOW);
+    let server = place.serve_by(old, &[]);
+    place.submit_by(old);
+    until("the agent at work", || {
+        let upper = place.state().home(TASK, "implement-scripted").join("upper/starts");
+        let old_home = place.run_folder(RUN).join("stdout");
+        (upper.exists() || old_home.exists()).then(|| place.identity(RUN)).flatten()
+    });
+    match end {
+        End::Asked => {
+            server.stop();
+        }
+        End::Killed => server.kill(),
+    }
+    place
+}
+
+/// Whether the run's own report was taken in, rather than its loss.
+fn reported(place: &Place) -> bool {
+    let store = SqliteStore::open(&place.state().database()).unwrap();
+    let events = store.events(TASK, 0).unwrap();
+    events.iter().any(|stored| match &stored.event {
+        Event::RunEnded { run, result: RunResult::Agent(result), .. } => {
+            run.as_str().ends_with(RUN) && result.outcome == AgentOutcome::Completed
+        }
+        _ => false,
+    })
+}
+
+#[test]
+fn a_run_of_the_version_before_is_adopted() {
+    let Some(old) = previous() else { return };
+    for end in [End::Asked, End::Killed] {
+        let place = upgraded(&old, end);
+        let before = place.identity(RUN);
+        assert!(!runners_of(&place.run_folder(RUN)).is_empty(), "{end:?}: the old runner is gone");
+        let ended = place.wait();
+        place.settle();
+        assert_eq!(wrong(&place, &ended), None, "{end:?}");
+        assert_eq!(place.identity(RUN), before, "{end:?}: the run was begun again");
+        assert!(reported(&place), "{end:?}: what the old runner reported is not taken in");
+        // One for the first answer, which is wrong, and one for its repair.
+        assert_eq!(starts(&place), 2, "{end:?}");
+    }
+}
+
+/// The control: where the old runner dies with its server, there is nothing to adopt, and its work
+/// is saved as that of any other.
+#[test]
+fn a_dead_run_of_the_version_before_is_saved_and_tried_again() {
+    let Some(old) = previous() else { return };
+    let place = upgraded(&old, End::Killed);
+    for runner in runners_of(&place.run_folder(RUN)) {
+        kill(runner, Signal::KILL);
+    }
+    let ended = place.wait();
+    place.settle();
+    assert_eq!(wrong(&place, &ended), None);
+    assert!(!reported(&place), "it was not killed in time");
+}
+
+/// The way back is closed before anything is written, and says so.
+#[test]
+fn the_version_before_refuses_a_newer_database() {
+    let Some(old) = previous() else { return };
+    let place = Place::new(SLOW);
+    let server = place.serve(&[]);
+    place.submit();
+    let ended = place.wait();
+    assert_eq!(wrong(&place, &ended), None);
+    server.stop();
+    let database = || std::fs::read(place.state().database()).unwrap();
+    let before = database();
+    let said = place.asked(&old, &["serve"]);
+    assert!(!said.status.success());
+    let text = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(text.contains("newer") && text.contains("version"), "{text}");
+    assert_eq!(database(), before, "it wrote something");
+    let store = SqliteStore::open(&place.state().database()).unwrap();
+    assert!(!store.events(TASK, 0).unwrap().is_empty());
+}

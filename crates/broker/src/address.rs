@@ -149,8 +149,8 @@ impl AddressCheck {
 /// The blocked range that holds an address.
 fn blocked_range(address: IpAddr) -> Option<&'static str> {
     match address {
-        IpAddr::V4(v4) => in_v4(V4, v4),
-        IpAddr::V6(v6) => in_v6(V6, v6),
+        IpAddr::V4(v4) => in_v4(V4, v4).or_else(|| in_v4(NEVER_V4, v4)),
+        IpAddr::V6(v6) => in_v6(V6, v6).or_else(|| in_v6(NEVER_V6, v6)),
     }
 }
 
@@ -286,6 +286,21 @@ mod tests {
             "64:ff9b::808:808",
         ] {
             assert_eq!(never_dialled(open.parse().unwrap()), None, "{open}");
+        }
+    }
+
+    #[test]
+    fn metadata_at_a_public_address_is_blocked_for_sandboxes_too() {
+        for (address, expected) in [
+            ("168.63.129.16", Some("168.63.129.16")),
+            ("::ffff:168.63.129.16", Some("168.63.129.16")),
+            ("fd20:ce::254", Some("fc00::/7")),
+            ("168.63.129.17", None),
+        ] {
+            assert_eq!(range(address), expected, "{address}");
+            let address: IpAddr = address.parse().unwrap();
+            assert_eq!(AddressCheck::Enforced.check(address).is_err(), expected.is_some());
+            assert!(AddressCheck::Off.check(address).is_ok(), "the control");
         }
     }
 

@@ -99,6 +99,9 @@ fn refused_v4(address: Ipv4Addr) -> Option<&'static str> {
         (10, _) | (172, 16..=31) | (192, 168) | (100, 64..=127) | (198, 18 | 19) => Some("private"),
         (169, 254) => Some("link-local"),
         (0, _) => Some("unspecified"),
+        // Azure's wire server and Oracle's older one: metadata at addresses that look public.
+        (168, 63) if address == Ipv4Addr::new(168, 63, 129, 16) => Some("metadata"),
+        (192, 0) if address == Ipv4Addr::new(192, 0, 0, 192) => Some("metadata"),
         (224.., _) => Some("multicast or reserved"),
         _ => None,
     }

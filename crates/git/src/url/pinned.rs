@@ -98,6 +98,7 @@ mod tests {
             ("127.0.0.1", "loopback"),
             ("10.1.2.3", "private"),
             ("169.254.169.254", "link-local"),
+            ("168.63.129.16", "metadata"),
             ("::ffff:10.0.0.1", "private"),
             ("fd00::1", "private"),
         ] {

@@ -8,10 +8,10 @@ use std::time::Duration;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::refusal::RefusalReason;
+use crate::refusal::{No, RefusalReason};
 
 /// Why a body was given up; empty while all is well.
-pub(crate) type Trouble = Arc<OnceLock<(RefusalReason, String)>>;
+pub(crate) type Trouble = Arc<OnceLock<No>>;
 
 /// The body.
 pub(crate) struct Intake {
@@ -29,7 +29,7 @@ pub(crate) struct Intake {
 pub(crate) struct GivenUp;
 
 /// The refusal of a body over its cap.
-pub(crate) fn too_large(cap: u64) -> (RefusalReason, String) {
+pub(crate) fn too_large(cap: u64) -> No {
     (RefusalReason::TooLarge, format!("the request is over {cap} bytes"))
 }
 
@@ -41,7 +41,7 @@ impl Intake {
         (Self { body, left: cap, cap, wait, deadline, trouble: trouble.clone() }, trouble)
     }
 
-    fn give_up(&self, why: (RefusalReason, String)) -> GivenUp {
+    fn give_up(&self, why: No) -> GivenUp {
         // Only the first reason counts, and there is only one.
         let _ = self.trouble.set(why);
         GivenUp

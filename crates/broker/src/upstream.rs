@@ -63,7 +63,7 @@ impl Upstream {
             return Err(bad("has an address in an unusual spelling", &fix));
         }
         if *scheme == Scheme::HTTP {
-            if !is_loopback(&target.host) {
+            if !target.host.is_loopback() {
                 return Err(bad(
                     "is plain http to another machine, which would show the credential",
                     "use https",
@@ -146,13 +146,6 @@ pub(crate) fn may_be_asked(host: &Host) -> Result<(), (String, String)> {
 /// Whether a host is written as it will be dialled; the case of letters aside.
 fn has_one_spelling(written: &str, host: &Host) -> bool {
     written.eq_ignore_ascii_case(&host.to_string())
-}
-
-fn is_loopback(host: &Host) -> bool {
-    match host {
-        Host::Name(name) => name == "localhost",
-        Host::Address(address) => address.is_loopback(),
-    }
 }
 
 #[cfg(test)]

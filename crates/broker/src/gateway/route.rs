@@ -4,7 +4,7 @@ use http::{HeaderMap, Method, Uri, header};
 
 use crate::grant::WireApi;
 use crate::hop::is_trace;
-use crate::refusal::RefusalReason;
+use crate::refusal::{No, RefusalReason};
 
 /// The longest query in bytes.
 const QUERY_MAX: usize = 1024;
@@ -44,7 +44,7 @@ impl Route {
         method: &Method,
         uri: &Uri,
         headers: &HeaderMap,
-    ) -> Result<Self, (RefusalReason, String)> {
+    ) -> Result<Self, No> {
         if uri.authority().is_some() {
             let text = "send the path only; this is no proxy, the proxy is another port";
             return Err((RefusalReason::Path, text.into()));
@@ -127,7 +127,7 @@ fn models(path: &str) -> Option<&str> {
     (plain && !dots && id.len() <= MODEL_MAX).then_some(path)
 }
 
-fn query(uri: &Uri) -> Result<Option<String>, (RefusalReason, String)> {
+fn query(uri: &Uri) -> Result<Option<String>, No> {
     let Some(query) = uri.query() else {
         return Ok(None);
     };

@@ -35,11 +35,7 @@ impl Exempt {
 
     /// Whether a target is dialled straight. This machine always is: no proxy can reach it.
     pub(super) fn covers(&self, target: &Target) -> bool {
-        let own = match &target.host {
-            Host::Name(name) => name == "localhost",
-            Host::Address(address) => address.is_loopback(),
-        };
-        own || self.0.iter().any(|entry| entry.covers(target))
+        target.host.is_loopback() || self.0.iter().any(|entry| entry.covers(target))
     }
 }
 

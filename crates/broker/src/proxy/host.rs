@@ -51,6 +51,14 @@ pub enum Host {
 }
 
 impl Host {
+    /// Whether it is this machine, whatever the network.
+    pub(crate) fn is_loopback(&self) -> bool {
+        match self {
+            Self::Name(name) => name == "localhost",
+            Self::Address(address) => address.is_loopback(),
+        }
+    }
+
     /// Reads a host. Upper case is the same name, all else must be as it will be dialled.
     pub fn parse(text: &str) -> Result<Self, HostError> {
         if text.is_empty() {

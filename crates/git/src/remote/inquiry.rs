@@ -134,12 +134,10 @@ fn read(out: &[u8]) -> Result<Advertised, GitError> {
             all.branches.push((name.to_owned(), id));
         } else if let Some(name) = name.strip_prefix("refs/tags/") {
             // An annotated tag is told twice, the second time with what it stands for.
-            match name.strip_suffix("^{}") {
-                Some(name) => {
-                    all.tags.retain(|(tag, _)| tag != name);
-                    all.tags.push((name.to_owned(), id));
-                }
-                None => all.tags.push((name.to_owned(), id)),
+            let peeled = name.strip_suffix("^{}");
+            match all.tags.last_mut() {
+                Some((tag, commit)) if peeled == Some(tag.as_str()) => *commit = id,
+                Some(_) | None => all.tags.push((peeled.unwrap_or(name).to_owned(), id)),
             }
         }
     }

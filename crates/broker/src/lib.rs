@@ -50,3 +50,4 @@ pub use tls::CaBundle;
 pub use token::ServerKey;
 pub use upstream::Upstream;
 pub use usage::TokenCount;
+pub use way::Speech;

@@ -29,6 +29,9 @@ const DEFAULT_PORT: u16 = 80;
 /// The largest head of a proxy's answer to CONNECT, in bytes.
 const ANSWER_MAX: usize = 16 << 10;
 
+/// What stands before user and password.
+const BASIC: &str = "Basic ";
+
 /// What is done with a name that this machine cannot resolve and no operator listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnknownNames {
@@ -61,7 +64,7 @@ impl OperatorProxy {
     }
 
     /// Who is asked for a target; `None` dials it straight.
-    pub(crate) fn server_for(&self, target: &Target, speech: Speech) -> Option<&ProxyServer> {
+    pub fn server_for(&self, target: &Target, speech: Speech) -> Option<&ProxyServer> {
         let server = match speech {
             Speech::Tls => &self.tls,
             Speech::Plain => &self.plain,
@@ -77,7 +80,8 @@ impl OperatorProxy {
         Some((server.target.to_string(), server.request(&target)))
     }
 
-    pub(crate) fn unknown_names(&self) -> UnknownNames {
+    /// What is done with names that this machine cannot resolve.
+    pub fn unknown_names(&self) -> UnknownNames {
         self.unknown
     }
 }
@@ -129,6 +133,15 @@ impl ProxyServer {
     /// Its host and port.
     pub fn target(&self) -> &Target {
         &self.target
+    }
+
+    /// The user and the password that it is shown, for a program that has to be told them; none
+    /// where they are no UTF-8.
+    pub fn login(&self) -> Option<(String, SecretString)> {
+        let text = self.authorization.as_ref()?.expose_secret();
+        let both = Zeroizing::new(STANDARD.decode(text.strip_prefix(BASIC)?).ok()?);
+        let (user, password) = std::str::from_utf8(&both).ok()?.split_once(':')?;
+        Some((user.to_owned(), SecretString::from(password)))
     }
 
     /// What it is shown, if anything.
@@ -224,7 +237,7 @@ fn basic(user: &str) -> Result<SecretString, &'static str> {
         return Err("has a control character in its user name or password");
     }
     let joined = Zeroizing::new([&name, &b":"[..], &password].concat());
-    Ok(SecretString::from(format!("Basic {}", STANDARD.encode(&*joined))))
+    Ok(SecretString::from(format!("{BASIC}{}", STANDARD.encode(&*joined))))
 }
 
 #[cfg(test)]
@@ -249,6 +262,13 @@ mod tests {
             let shown = server.authorization().map(|value| value.to_str().unwrap().to_owned());
             assert_eq!(shown.as_deref(), authorization, "{text}");
             assert!(!format!("{server:?}").contains("Basic"), "{server:?}");
+            let login = server.login().map(|(user, password)| {
+                format!(
+                    "{BASIC}{}",
+                    STANDARD.encode(format!("{user}:{}", password.expose_secret()))
+                )
+            });
+            assert_eq!(login.as_deref(), authorization);
         }
         for bad in [
             "",

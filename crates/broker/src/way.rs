@@ -28,7 +28,7 @@ pub(crate) struct Ways {
 
 /// What is spoken to a target, which decides whose proxy it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Speech {
+pub enum Speech {
     /// TLS.
     Tls,
     /// Plain HTTP.

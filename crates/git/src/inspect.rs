@@ -20,7 +20,7 @@ use crate::error::GitError;
 use crate::mirror::Mirror;
 use crate::url::Identity;
 
-pub(crate) use dirty::ShadowIndex;
+pub(crate) use dirty::{ShadowIndex, alternate};
 pub use dirty::{Change, DirtyFile};
 pub(crate) use tree::lock_hash;
 pub use tree::{CommitTree, TreeFacts};

@@ -1,6 +1,7 @@
 //! A remote: how it is spoken with, and why it does not do what it is asked.
 
 mod inquiry;
+mod proxy;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -15,6 +16,7 @@ use crate::url::{Pinned, RepositoryUrl, Scheme};
 
 pub(crate) use inquiry::advertised;
 pub use inquiry::{Advertised, Inquiry, Named};
+pub use proxy::Proxy;
 
 /// How a remote is spoken with.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +29,8 @@ pub struct Access<'a> {
     pub ssh_agent: Option<&'a Path>,
     /// What the host's name may stand for.
     pub addresses: Addresses,
+    /// For http and https: what is asked instead of the host itself.
+    pub proxy: Option<&'a Proxy>,
 }
 
 /// Which addresses a host's name may stand for.
@@ -39,15 +43,21 @@ pub enum Addresses {
 }
 
 impl Access<'_> {
-    /// Prepares a call that speaks with the remote. The helper must outlive the call.
+    /// Prepares a call that speaks with the remote. The helpers must outlive the call.
     pub(crate) fn prepare(
         &self,
         call: Call,
         scratch: &Path,
-    ) -> Result<(Call, Option<Helper>), RemoteError> {
+    ) -> Result<(Call, Vec<Helper>), RemoteError> {
         let pinned = match self.addresses {
             Addresses::Any => None,
-            Addresses::Public => Pinned::look_up(self.url)?,
+            Addresses::Public => {
+                let found = Pinned::look_up(self.url);
+                match self.proxy {
+                    Some(proxy) => proxy.settled(found)?,
+                    None => found?,
+                }
+            }
         };
         let reach = match self.url.scheme() {
             Scheme::Https => Reach::Http { plain: false },
@@ -58,19 +68,26 @@ impl Access<'_> {
             },
         };
         let mut call = call.reach(reach).timeout(LONG);
-        match (self.url.scheme(), self.credential) {
-            (Scheme::Ssh, _) => Ok((call, None)),
-            (Scheme::Https | Scheme::Http, credential) => {
-                if let Some(pinned) = pinned {
+        let mut helpers = Vec::new();
+        match self.url.scheme() {
+            Scheme::Ssh => {}
+            Scheme::Https | Scheme::Http => {
+                if let Some(proxy) = self.proxy {
+                    let helper;
+                    (call, helper) = proxy.told(call, scratch)?;
+                    helpers.extend(helper);
+                } else if let Some(pinned) = pinned {
                     call = call.config("http.curloptResolve", &pinned.for_curl());
                 }
-                let Some(credential) = credential else { return Ok((call, None)) };
-                let helper = Helper::new(scratch, credential)?;
-                let key = format!("credential.{}.helper", self.url.origin());
-                let call = call.config(&key, &helper.setting());
-                Ok((call, Some(helper)))
+                if let Some(credential) = self.credential {
+                    let helper = Helper::new(scratch, credential)?;
+                    let key = format!("credential.{}.helper", self.url.origin());
+                    call = call.config(&key, &helper.setting());
+                    helpers.push(helper);
+                }
             }
         }
+        Ok((call, helpers))
     }
 }
 

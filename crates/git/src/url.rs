@@ -118,6 +118,11 @@ impl RepositoryUrl {
         &self.host
     }
 
+    /// Where it is dialled: `host:port`.
+    pub fn target(&self) -> String {
+        format!("{}:{}", self.host, self.port.unwrap_or(self.scheme.default_port()))
+    }
+
     /// The path without the slash in front and without `.git`.
     pub fn path(&self) -> &str {
         identity_path(&self.path)

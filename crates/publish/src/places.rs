@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use midwatch_core::id::{BranchName, RunName, TaskName};
 use midwatch_git::credential::Credential;
 use midwatch_git::gates::KnownSecret;
-use midwatch_git::remote::{Access, Addresses};
+use midwatch_git::remote::{Access, Addresses, Proxy};
 use midwatch_git::url::RepositoryUrl;
 
 /// A repository on a forge or another server, and how it is spoken with.
@@ -19,6 +19,8 @@ pub struct Server {
     pub ssh_agent: Option<PathBuf>,
     /// What its host's name may stand for.
     pub addresses: Addresses,
+    /// The operator's own HTTP proxy, where it stands before this server.
+    pub proxy: Option<Proxy>,
 }
 
 impl Server {
@@ -28,6 +30,7 @@ impl Server {
             credential: self.credential.as_ref(),
             ssh_agent: self.ssh_agent.as_deref(),
             addresses: self.addresses,
+            proxy: self.proxy.as_ref(),
         }
     }
 }

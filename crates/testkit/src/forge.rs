@@ -89,13 +89,17 @@ impl Shared {
 }
 
 impl Forge {
+    /// A name that its certificate is for too, and that nobody can resolve.
+    pub const NAME: &str = "forge.midwatch.example";
+
     /// Serves the bare repositories below `root` on a free port of 127.0.0.1. Its certificate is
     /// left beside them.
     ///
     /// # Errors
     /// The socket's and the folder's.
     pub fn start(root: &Path) -> io::Result<Self> {
-        let certified = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]);
+        let names = ["127.0.0.1".to_owned(), Self::NAME.to_owned()];
+        let certified = rcgen::generate_simple_self_signed(names);
         let certified = certified.map_err(io::Error::other)?;
         let key = PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der());
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -142,6 +146,11 @@ impl Forge {
     /// `https://127.0.0.1:PORT`.
     pub fn origin(&self) -> String {
         format!("https://{}", self.address)
+    }
+
+    /// Its port of 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.address.port()
     }
 
     /// The URL of a repository below the root.

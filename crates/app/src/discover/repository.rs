@@ -10,9 +10,10 @@ use midwatch_publish::order::{self, OrderError, Ordered, Origin};
 use midwatch_publish::{Addresses, Git, RemoteError, Server, UrlRules};
 
 use super::server_login::{self, Login};
-use super::{Finding, Wanted};
+use super::{Finding, Wanted, proxy};
 use crate::environment::Environment;
 use crate::problem::Problem;
+use crate::wire::proxy::for_git;
 
 /// Files that are named when uncommitted work stays behind or is taken along.
 const FILES_SHOWN: usize = 5;
@@ -57,8 +58,10 @@ pub(super) fn find(
                 let login = server_login::find(environment, &ordered.top, url);
                 let credential = login.as_ref().map(Login::credential);
                 let ssh_agent = environment.path("SSH_AUTH_SOCK");
+                let proxy = proxy::find(environment)?;
+                let proxy = proxy.and_then(|found| for_git(&found.proxy, url));
                 let (url, addresses) = (url.clone(), Addresses::Any);
-                server = Some((Server { url, credential, ssh_agent, addresses }, login));
+                server = Some((Server { url, credential, ssh_agent, addresses, proxy }, login));
             }
             Origin::None => {
                 let text = "--push needs a remote named origin, and there is none";

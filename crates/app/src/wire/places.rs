@@ -100,7 +100,7 @@ fn home(folder: &StateFolder, order: &TaskOrder) -> Result<Home, String> {
     match &order.repository {
         RepositoryRef::Remote(_) => {
             match server(folder, &order.repository).map_err(|error| error.to_string())? {
-                Some(server) => Ok(Home::Server(server)),
+                Some(server) => Ok(Home::Server(proxied(folder, order, server)?)),
                 None => Err("the repository has no URL".into()),
             }
         }
@@ -109,8 +109,10 @@ fn home(folder: &StateFolder, order: &TaskOrder) -> Result<Home, String> {
                 None => None,
                 Some(path) if path.starts_with('/') => Some(Remote::Local(PathBuf::from(path))),
                 Some(_) => {
-                    let server = server(folder, &order.repository);
-                    server.map_err(|error| error.to_string())?.map(Remote::Server)
+                    let server =
+                        server(folder, &order.repository).map_err(|error| error.to_string())?;
+                    let server = server.map(|server| proxied(folder, order, server)).transpose()?;
+                    server.map(Remote::Server)
                 }
             };
             Ok(Home::Checkout { path: checkout.path.clone(), remote })
@@ -118,7 +120,16 @@ fn home(folder: &StateFolder, order: &TaskOrder) -> Result<Home, String> {
     }
 }
 
-/// The server of a repository and how it is spoken with; none where there is none.
+/// The server, by way of the operator's proxy where the order has one.
+fn proxied(folder: &StateFolder, order: &TaskOrder, mut server: Server) -> Result<Server, String> {
+    if let Some(kept) = &order.proxy {
+        server.proxy = proxy::for_git(&proxy::kept(folder, &kept.id)?, &server.url);
+    }
+    Ok(server)
+}
+
+/// The server of a repository and how it is spoken with, but for a proxy; none where there is
+/// none.
 pub(super) fn server(
     folder: &StateFolder,
     repository: &RepositoryRef,
@@ -138,7 +149,8 @@ pub(super) fn server(
     let url = RepositoryUrl::parse(url, rules)?;
     // Without one the server is asked all the same, and says what it wants.
     let credential = repository.login().and_then(|id| login(folder, id));
-    Ok(Some(Server { url, credential, ssh_agent: ssh_agent.clone(), addresses }))
+    let ssh_agent = ssh_agent.clone();
+    Ok(Some(Server { url, credential, ssh_agent, addresses, proxy: None }))
 }
 
 /// A login that was handed over.

@@ -1,10 +1,10 @@
 //! The operator's own proxy, as the client hands it over and the server keeps it: like a
 //! credential, because its addresses may hold a password.
 
-use midwatch_broker::{OperatorProxy, ProxyServer, UnknownNames};
+use midwatch_broker::{OperatorProxy, ProxyServer, Speech, Target, UnknownNames};
 use midwatch_core::input::InvalidInput;
 use midwatch_local::folder::StateFolder;
-use midwatch_publish::KnownSecret;
+use midwatch_publish::{Credential, KnownSecret, Proxy, RepositoryUrl, Scheme};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +42,26 @@ impl ProxyText {
     }
 }
 
+/// What git is told of it for a server; `None` where git dials that one straight.
+pub(crate) fn for_git(proxy: &OperatorProxy, url: &RepositoryUrl) -> Option<Proxy> {
+    let speech = match url.scheme() {
+        Scheme::Https => Speech::Tls,
+        Scheme::Http => Speech::Plain,
+        Scheme::Ssh => return None,
+    };
+    let target = Target::parse(&url.target(), None).ok()?;
+    let server = proxy.server_for(&target, speech)?;
+    let login = server.login().map(|(user, password)| Credential { user, password });
+    let resolves = proxy.unknown_names() == UnknownNames::Passed;
+    Some(Proxy { address: server.target().to_string(), login, resolves })
+}
+
+/// The proxy of a client's text, which the server does not keep yet.
+pub(super) fn handed_over(text: &str) -> Result<OperatorProxy, InvalidInput> {
+    let read: Result<ProxyText, _> = serde_json::from_str(text);
+    read.map_err(|_| InvalidInput::unshown("proxy", NOT_UNDERSTOOD, AGAIN))?.proxy()
+}
+
 /// The proxy that was kept under an id. The error repeats nothing of it.
 pub(super) fn kept(folder: &StateFolder, id: &str) -> Result<OperatorProxy, String> {
     read(folder, id)?.proxy().map_err(|error| error.to_string())
@@ -64,6 +84,10 @@ pub(super) fn secrets(folder: &StateFolder, id: &str) -> Vec<KnownSecret> {
 
 /// The shortest password that a commit is searched for, in bytes.
 const PASSWORD_MIN: usize = 8;
+
+/// Why a text is not read, and what to do.
+const NOT_UNDERSTOOD: &str = "is in a form that is not understood";
+const AGAIN: &str = "use a client of the server's version";
 
 fn read(folder: &StateFolder, id: &str) -> Result<ProxyText, String> {
     let text = stored(folder, id)?;

@@ -8,7 +8,7 @@ use midwatch_local::folder::StateFolder;
 use midwatch_publish::order::ask;
 use midwatch_publish::{Credential, Git};
 
-use super::places;
+use super::{places, proxy};
 use crate::discover::repository::problem;
 use crate::problem::Problem;
 
@@ -44,6 +44,9 @@ pub(super) fn settled(
     if let Some(login) = &submit.login {
         let (user, password) = (login.user.clone(), login.password.as_str().into());
         server.credential = Some(Credential { user, password });
+    }
+    if let Some(text) = &submit.proxy {
+        server.proxy = proxy::for_git(&proxy::handed_over(text)?, &server.url);
     }
     let told = ask(&git, &server).map_err(problem)?;
     let identity = told.identity();

@@ -4,12 +4,12 @@
 
 use std::path::{Path, PathBuf};
 
+use midwatch_testkit::company::Company;
+
 use crate::house::{House, Told, tell};
 
-mod company;
 mod site;
 
-use company::Company;
 use site::{Authority, Site};
 
 /// The password that the proxy wants, and that is nowhere else on this machine.
@@ -36,7 +36,8 @@ fn office() -> Office {
     house.git(&source, &["clone", "-q", "--bare", ".", bare.to_str().unwrap()]);
     house.git(&bare, &["update-server-info"]);
     let site = Site::start(files, &authority, NAME);
-    let company = Company::start(&format!("user:{PASSWORD}"), &[(NAME, site.port)]);
+    let places = [(&*format!("{NAME}:443"), site.port)];
+    let company = Company::start(&format!("user:{PASSWORD}"), &places).unwrap();
     let repository = house.repository("repo", &[("README", "x\n")]);
     let house = house
         .with("SSL_CERT_FILE", authority.file())

@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 
 use crate::house::{House, tell};
 
+mod proxied;
+
 const PASSWORD: &str = "canary-password-of-the-forge";
 const CHECK: [&str; 2] = ["--check", "test -e README"];
 
@@ -23,15 +25,21 @@ struct Place {
 impl Place {
     /// The user's git has this password for the forge.
     fn new(password: &str) -> Self {
+        Self::at(password, Forge::origin)
+    }
+
+    /// The same, where the forge is known by another address.
+    fn at(password: &str, origin: impl Fn(&Forge) -> String) -> Self {
         let house = House::new();
         let root = house.folder("forge");
         let repository = house.repository("repo", &[("README", "x\n")]);
         house.git(&root, &["clone", "-q", "--bare", repository.to_str().unwrap(), "o.git"]);
         let forge = Forge::start(&root).unwrap();
         forge.let_in("user", PASSWORD, true);
-        house.git(&repository, &["remote", "add", "origin", &forge.url("o.git")]);
+        let origin = origin(&forge);
+        house.git(&repository, &["remote", "add", "origin", &format!("{origin}/o.git")]);
         let kept = house.home().join("kept-logins");
-        let login = forge.origin().replace("https://", &format!("https://user:{password}@"));
+        let login = origin.replace("https://", &format!("https://user:{password}@"));
         std::fs::write(&kept, format!("{login}\n")).unwrap();
         let settings = format!("[credential]\n\thelper = store --file {}\n", kept.display());
         std::fs::write(house.home().join(".gitconfig"), settings).unwrap();

@@ -177,7 +177,7 @@ impl ShadowIndex {
 
 /// A line of `info/alternates`. Quoted where the path has a line break, which git unquotes since
 /// 2.11: bytes as C writes them.
-fn alternate(folder: &Path) -> Vec<u8> {
+pub(crate) fn alternate(folder: &Path) -> Vec<u8> {
     let bytes = folder.as_os_str().as_bytes();
     if !bytes.contains(&b'\n') {
         return [bytes, b"\n"].concat();

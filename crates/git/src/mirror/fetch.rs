@@ -83,7 +83,7 @@ impl Mirror {
                 .stdin(Input::Call(Box::new(pack.arg("--stdout"))))
                 .run()?;
         } else {
-            self.take_unchecked(pack)?;
+            self.take_unchecked(from, pack)?;
         }
         if !(theirs.is_empty() && ours.is_empty()) {
             self.mend_shallow(theirs.iter().chain(&ours))?;

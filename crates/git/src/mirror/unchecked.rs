@@ -15,6 +15,7 @@ use super::fetch::BASES;
 use super::{Mirror, set_mode, strict_but_for_the_past};
 use crate::command::{Call, LONG};
 use crate::error::GitError;
+use crate::inspect::{Checkout, alternate};
 use crate::refs;
 use crate::scratch::Scratch;
 
@@ -23,19 +24,31 @@ impl Mirror {
         self.root.join("unchecked")
     }
 
-    /// Lets a `pack-objects` call write its packs into `upstream`, each marked as unchecked
-    /// before it can be seen there.
-    pub(super) fn take_unchecked(&self, pack: Call) -> Result<(), GitError> {
+    /// Lets a `pack-objects` call in the user's repository write its packs into `upstream`, each
+    /// marked as unchecked before it can be seen there.
+    pub(super) fn take_unchecked(&self, from: &Checkout, pack: Call) -> Result<(), GitError> {
         let scratch = Scratch::in_dir(&self.scratch_dir())?;
-        pack.config("core.fsync", "none").arg(scratch.path().join("pack")).run()?;
+        // Git makes a pack beside its objects and renames it from there. With theirs that would
+        // leave files in the user's repository, and fail where it is on another file system.
+        let (objects, packs) = (scratch.path().join("objects"), scratch.path().join("packs"));
+        for folder in [&objects.join("info"), &objects.join("pack"), &packs] {
+            std::fs::create_dir_all(folder).map_err(GitError::io("could not create", folder))?;
+        }
+        let alternates = objects.join("info/alternates");
+        std::fs::write(&alternates, alternate(&from.common_dir().join("objects")))
+            .map_err(GitError::io("could not write", &alternates))?;
+        pack.config("core.fsync", "none")
+            .env("GIT_OBJECT_DIRECTORY", &objects)
+            .arg(packs.join("pack"))
+            .run()?;
         let boot = boot_id()?;
         let marks = self.unchecked_dir();
         std::fs::create_dir_all(&marks).map_err(GitError::io("could not create", &marks))?;
-        let entries = std::fs::read_dir(scratch.path());
-        let entries = entries.map_err(GitError::io("could not read", scratch.path()))?;
+        let entries = std::fs::read_dir(&packs);
+        let entries = entries.map_err(GitError::io("could not read", &packs))?;
         let mut made = Vec::new();
         for entry in entries {
-            made.push(entry.map_err(GitError::io("could not read", scratch.path()))?.path());
+            made.push(entry.map_err(GitError::io("could not read", &packs))?.path());
         }
         // The index last: a pack counts from the moment that its index is there.
         made.sort_by_key(|path| path.extension().is_some_and(|extension| extension == "idx"));

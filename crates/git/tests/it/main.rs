@@ -7,6 +7,7 @@ mod hostile;
 mod import;
 mod mirror;
 mod owner;
+mod proxied;
 mod remote;
 mod sandbox;
 mod world;

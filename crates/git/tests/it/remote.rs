@@ -41,7 +41,8 @@ impl Here {
 
     fn access<'a>(&'a self, credential: &'a Credential) -> Access<'a> {
         let credential = Some(credential);
-        Access { url: &self.url, credential, ssh_agent: None, addresses: Addresses::Any }
+        let (ssh_agent, addresses, proxy) = (None, Addresses::Any, None);
+        Access { url: &self.url, credential, ssh_agent, addresses, proxy }
     }
 
     fn work(&self, text: &str) -> CommitId {

@@ -43,6 +43,7 @@ impl There {
             credential: Some(credential),
             ssh_agent: None,
             addresses: Addresses::Any,
+            proxy: None,
         }
     }
 

@@ -145,7 +145,8 @@ fn redirects(score: &mut Score) {
 fn ask(sandbox: &Sandbox, server: &Server, credential: Option<&Credential>) -> Result<(), String> {
     let rules = UrlRules { private_addresses: true, plain_http: true };
     let url = RepositoryUrl::parse(&server.url(), rules).unwrap();
-    let access = Access { url: &url, credential, ssh_agent: None, addresses: Addresses::Any };
+    let (ssh_agent, proxy) = (None, None);
+    let access = Access { url: &url, credential, ssh_agent, addresses: Addresses::Any, proxy };
     let branch = BranchName::parse("midwatch/t").unwrap();
     remote_branch(&sandbox.mirror, access, &branch).map(drop).map_err(|error| error.to_string())
 }

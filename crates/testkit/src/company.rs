@@ -1,10 +1,10 @@
-//! The company's proxy: tunnels for whoever shows its login, to names that it alone knows. It
+//! A company's proxy: tunnels for whoever shows its login, to places that it alone knows. It
 //! remembers every request with what became of it.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,7 +12,8 @@ use base64::engine::general_purpose::STANDARD;
 /// A line of a request's head is no longer than this, in bytes.
 const LINE_MAX: u64 = 8192;
 
-pub(super) struct Company {
+/// The running proxy. It ends with the test's process.
+pub struct Company {
     port: u16,
     seen: Arc<Mutex<Vec<String>>>,
 }
@@ -20,19 +21,24 @@ pub(super) struct Company {
 struct Rules {
     /// The only `proxy-authorization` that counts.
     login: String,
-    /// Names, and ports of this machine.
-    names: BTreeMap<String, u16>,
+    /// `host:port` as it is asked for, and ports of this machine.
+    places: BTreeMap<String, u16>,
     seen: Arc<Mutex<Vec<String>>>,
 }
 
 impl Company {
-    pub(super) fn start(login: &str, names: &[(&str, u16)]) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
+    /// Lets in who shows this login, `user:password`, to these places: `host:port`, and the port
+    /// of this machine that it leads to.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub fn start(login: &str, places: &[(&str, u16)]) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let port = listener.local_addr()?.port();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let rules = Arc::new(Rules {
             login: format!("Basic {}", STANDARD.encode(login)),
-            names: names.iter().map(|(name, port)| ((*name).to_owned(), *port)).collect(),
+            places: places.iter().map(|(place, port)| ((*place).to_owned(), *port)).collect(),
             seen: Arc::clone(&seen),
         });
         // Both end with the test's process.
@@ -42,18 +48,22 @@ impl Company {
                 std::thread::spawn(move || serve(&client, &rules));
             }
         });
-        Self { port, seen }
+        Ok(Self { port, seen })
     }
 
     /// Its address, with what stands before the host.
-    pub(super) fn url(&self, login: &str) -> String {
+    pub fn url(&self, login: &str) -> String {
         format!("http://{login}127.0.0.1:{}", self.port)
     }
 
-    /// What it was asked since the last time.
-    pub(super) fn take(&self) -> Vec<String> {
-        std::mem::take(&mut *self.seen.lock().unwrap())
+    /// What it was asked since the last time, each with the status of its answer.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *held(&self.seen))
     }
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// None when either side went away.
@@ -82,10 +92,9 @@ fn serve(client: &TcpStream, rules: &Rules) -> Option<()> {
     if values("proxy-authorization") != [rules.login.as_str()] {
         return answer(client, rules, "407", &first);
     }
-    let port = target.strip_suffix(":443").and_then(|name| rules.names.get(name));
-    let Some(port) = port else { return answer(client, rules, "502", &first) };
+    let Some(port) = rules.places.get(target) else { return answer(client, rules, "502", &first) };
     let server = TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).ok()?;
-    rules.seen.lock().unwrap().push(format!("200 {first}"));
+    held(&rules.seen).push(format!("200 {first}"));
     let mut to = client.try_clone().ok()?;
     to.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").ok()?;
     let mut from = server.try_clone().ok()?;
@@ -100,7 +109,7 @@ fn serve(client: &TcpStream, rules: &Rules) -> Option<()> {
 }
 
 fn answer(mut client: &TcpStream, rules: &Rules, status: &str, first: &str) -> Option<()> {
-    rules.seen.lock().unwrap().push(format!("{status} {first}"));
+    held(&rules.seen).push(format!("{status} {first}"));
     client.write_all(format!("HTTP/1.1 {status} No\r\ncontent-length: 0\r\n\r\n").as_bytes()).ok()
 }
 

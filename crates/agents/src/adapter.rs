@@ -142,6 +142,16 @@ pub(crate) fn model(order: &AgentOrder) -> Result<&str, CommandError> {
     if fits { Ok(model) } else { Err(CommandError::Model(clean::line(model))) }
 }
 
+/// Refuses text with a NUL byte, saying what it is.
+pub(crate) fn without_nul(what: &'static str, text: &str) -> Result<(), CommandError> {
+    if text.contains('\0') { Err(CommandError::Nul(what)) } else { Ok(()) }
+}
+
+/// What is said of an order whose credential its CLI cannot use.
+pub(crate) fn credential_refused(order: &AgentOrder) -> CommandError {
+    CommandError::Credential { agent: order.kind.as_str(), credential: order.credential.as_str() }
+}
+
 /// The session's id, fit to stand in an argv.
 pub(crate) fn session_id(session: &Session) -> Result<&str, CommandError> {
     let (Session::Fresh { id } | Session::Resume { id }) = session;

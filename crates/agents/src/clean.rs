@@ -42,6 +42,25 @@ pub(crate) fn bounded(text: &str, limit: usize) -> String {
     out
 }
 
+/// The end of some output in a line: it says more than the start.
+pub(crate) fn last_line(text: &str) -> String {
+    line(text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default())
+}
+
+/// Adds a line to a text of which only the end counts, up to `limit` bytes.
+pub(crate) fn push_line(text: &mut String, line: &str, limit: usize) {
+    text.push_str(line);
+    text.push('\n');
+    let excess = text.len().saturating_sub(limit);
+    if excess > 0 {
+        // A half more than needed, so that not every line moves all of the text.
+        let start = (excess + limit / 2..text.len())
+            .find(|at| text.is_char_boundary(*at))
+            .unwrap_or(text.len());
+        text.drain(..start);
+    }
+}
+
 fn shown(c: char) -> char {
     let turns =
         matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');

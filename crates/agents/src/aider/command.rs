@@ -25,21 +25,14 @@ fn python(order: &AgentOrder) -> String {
 }
 
 pub(super) fn command(order: &AgentOrder) -> Result<AgentCommand, CommandError> {
-    if order.prompt.contains('\0') {
-        return Err(CommandError::Nul("the prompt"));
-    }
+    adapter::without_nul("the prompt", &order.prompt)?;
     let provider = match order.credential {
         CredentialKind::OpenAiKey => "openai",
         CredentialKind::AnthropicKey => "anthropic",
         CredentialKind::AnthropicSubscription
         | CredentialKind::AnthropicToken
         | CredentialKind::GeminiKey
-        | CredentialKind::None => {
-            return Err(CommandError::Credential {
-                agent: order.kind.as_str(),
-                credential: order.credential.as_str(),
-            });
-        }
+        | CredentialKind::None => return Err(adapter::credential_refused(order)),
     };
     let model = adapter::model(order)?;
     let session = adapter::session_id(&order.session)?;

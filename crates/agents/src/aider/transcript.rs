@@ -68,19 +68,6 @@ impl Transcript {
             AgentEvent::ToolFinished { id, ok: true, summary: "applied".into(), result: mark },
         ])
     }
-
-    fn keep(&mut self, line: &str) {
-        self.last_text.push_str(line);
-        self.last_text.push('\n');
-        let excess = self.last_text.len().saturating_sub(FINAL_TEXT_LIMIT);
-        if excess > 0 {
-            // A half more than needed, so that not every line moves all of the text.
-            let start = (excess + FINAL_TEXT_LIMIT / 2..self.last_text.len())
-                .find(|at| self.last_text.is_char_boundary(*at))
-                .unwrap_or(self.last_text.len());
-            self.last_text.drain(..start);
-        }
-    }
 }
 
 impl Stream for Transcript {
@@ -103,7 +90,7 @@ impl Stream for Transcript {
             let error = self.error.as_ref().map_or(line, |(_, text)| text);
             events.push(AgentEvent::Retrying { attempt: self.attempts, error: clean::line(error) });
         } else if !line.is_empty() {
-            self.keep(line);
+            clean::push_line(&mut self.last_text, line, FINAL_TEXT_LIMIT);
             events.push(AgentEvent::Text(line.to_owned()));
         }
         events

@@ -20,9 +20,7 @@ const NEVER: &str =
 const WRITERS: &str = ",Write,Edit,NotebookEdit";
 
 pub(super) fn command(order: &AgentOrder) -> Result<AgentCommand, CommandError> {
-    if order.prompt.contains('\0') {
-        return Err(CommandError::Nul("the prompt"));
-    }
+    adapter::without_nul("the prompt", &order.prompt)?;
     let model = adapter::model(order)?;
     let session = adapter::session_id(&order.session)?;
     let mut argv: Vec<String> = Vec::new();
@@ -61,10 +59,7 @@ fn environment(order: &AgentOrder) -> Result<BTreeMap<String, String>, CommandEr
         CredentialKind::AnthropicSubscription => "CLAUDE_CODE_OAUTH_TOKEN",
         CredentialKind::AnthropicToken => "ANTHROPIC_AUTH_TOKEN",
         CredentialKind::OpenAiKey | CredentialKind::GeminiKey | CredentialKind::None => {
-            return Err(CommandError::Credential {
-                agent: order.kind.as_str(),
-                credential: order.credential.as_str(),
-            });
+            return Err(adapter::credential_refused(order));
         }
     };
     let temporary = order.home.join(".tmp");

@@ -17,9 +17,7 @@ const RETRIES: u32 = 2;
 const STREAM_IDLE_MS: u32 = 300_000;
 
 pub(super) fn command(order: &AgentOrder) -> Result<AgentCommand, CommandError> {
-    if order.prompt.contains('\0') {
-        return Err(CommandError::Nul("the prompt"));
-    }
+    adapter::without_nul("the prompt", &order.prompt)?;
     if order.home.starts_with(Path::new("/tmp")) {
         return Err(CommandError::HomeBelowTmp);
     }
@@ -29,12 +27,7 @@ pub(super) fn command(order: &AgentOrder) -> Result<AgentCommand, CommandError> 
         | CredentialKind::AnthropicSubscription
         | CredentialKind::AnthropicToken
         | CredentialKind::GeminiKey
-        | CredentialKind::None => {
-            return Err(CommandError::Credential {
-                agent: order.kind.as_str(),
-                credential: order.credential.as_str(),
-            });
-        }
+        | CredentialKind::None => return Err(adapter::credential_refused(order)),
     }
     let model = adapter::model(order)?;
     let session = adapter::session_id(&order.session)?;

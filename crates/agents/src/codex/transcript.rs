@@ -106,11 +106,9 @@ impl Transcript {
         } else if output.contains("codex-linux-sandbox") || output.contains("bwrap:") {
             self.broken = Some(clean::line(output));
         }
-        // The end of the output says more than its start.
-        let last = output.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
         let result =
             json::digest_of(item, &["aggregated_output", "exit_code", "status", "result", "error"]);
-        AgentEvent::ToolFinished { id, ok, summary: clean::line(last), result }
+        AgentEvent::ToolFinished { id, ok, summary: clean::last_line(output), result }
     }
 
     fn error(&mut self, event: &Map<String, Value>) -> Vec<AgentEvent> {

@@ -17,13 +17,9 @@ pub(super) fn command(order: &AgentOrder) -> Result<AgentCommand, CommandError> 
     if custom.argv.first().is_none_or(String::is_empty) {
         return Err(CommandError::NotDeclared);
     }
-    if custom.argv.iter().any(|word| word.contains('\0')) {
-        return Err(CommandError::Nul("the command"));
-    }
+    custom.argv.iter().try_for_each(|word| adapter::without_nul("the command", word))?;
     let prompt = whole_prompt(order);
-    if prompt.contains('\0') {
-        return Err(CommandError::Nul("the prompt"));
-    }
+    adapter::without_nul("the prompt", &prompt)?;
     let takes = |placeholder: &'static str| {
         let found = custom.argv.iter().any(|word| word.contains(placeholder));
         if found { Ok(()) } else { Err(CommandError::Placeholder(placeholder)) }

@@ -26,16 +26,7 @@ impl Transcript {
     /// Plain text has no last message: the end of all of it stands for one.
     fn plain(&mut self, line: &[u8]) -> Vec<AgentEvent> {
         let text = clean::text(&String::from_utf8_lossy(line));
-        self.last_text.push_str(&text);
-        self.last_text.push('\n');
-        let excess = self.last_text.len().saturating_sub(FINAL_TEXT_LIMIT);
-        if excess > 0 {
-            // A half more than needed, so that not every line moves all of the text.
-            let start = (excess + FINAL_TEXT_LIMIT / 2..self.last_text.len())
-                .find(|at| self.last_text.is_char_boundary(*at))
-                .unwrap_or(self.last_text.len());
-            self.last_text.drain(..start);
-        }
+        clean::push_line(&mut self.last_text, &text, FINAL_TEXT_LIMIT);
         vec![AgentEvent::Text(text)]
     }
 

@@ -16,21 +16,14 @@ const START: &str = include_str!("start.cjs");
 const INSTRUCTIONS: &str = "midwatch-preamble.md";
 
 pub(super) fn command(order: &AgentOrder) -> Result<AgentCommand, CommandError> {
-    if order.prompt.contains('\0') {
-        return Err(CommandError::Nul("the prompt"));
-    }
+    adapter::without_nul("the prompt", &order.prompt)?;
     match order.credential {
         CredentialKind::GeminiKey => {}
         CredentialKind::AnthropicKey
         | CredentialKind::AnthropicSubscription
         | CredentialKind::AnthropicToken
         | CredentialKind::OpenAiKey
-        | CredentialKind::None => {
-            return Err(CommandError::Credential {
-                agent: order.kind.as_str(),
-                credential: order.credential.as_str(),
-            });
-        }
+        | CredentialKind::None => return Err(adapter::credential_refused(order)),
     }
     let model = adapter::model(order)?;
     let session = adapter::session_id(&order.session)?;

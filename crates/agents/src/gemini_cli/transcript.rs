@@ -90,12 +90,11 @@ impl Transcript {
         let ok = json::text(event, "status") == Some("success");
         let error = event.get("error").and_then(|error| error["message"].as_str());
         let output = json::text(event, "output").or(error).unwrap_or_default();
-        let last = output.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
         let whole = Value::Object(event.clone());
         vec![AgentEvent::ToolFinished {
             id,
             ok,
-            summary: clean::line(last),
+            summary: clean::last_line(output),
             result: json::digest_of(&whole, &["status", "output", "error"]),
         }]
     }

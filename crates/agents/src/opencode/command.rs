@@ -16,9 +16,7 @@ const PROVIDER: &str = "midwatch";
 const REQUEST_TIMEOUT_MS: u32 = 300_000;
 
 pub(super) fn command(order: &AgentOrder) -> Result<AgentCommand, CommandError> {
-    if order.prompt.contains('\0') {
-        return Err(CommandError::Nul("the prompt"));
-    }
+    adapter::without_nul("the prompt", &order.prompt)?;
     let wire = Wire::of(order)?;
     let model = adapter::model(order)?;
     let session = adapter::session_id(&order.session)?;
@@ -73,10 +71,7 @@ impl Wire {
             // Anthropic lets its subscriptions be used by its own CLI only.
             CredentialKind::AnthropicSubscription
             | CredentialKind::AnthropicToken
-            | CredentialKind::None => Err(CommandError::Credential {
-                agent: order.kind.as_str(),
-                credential: order.credential.as_str(),
-            }),
+            | CredentialKind::None => Err(adapter::credential_refused(order)),
         }
     }
 

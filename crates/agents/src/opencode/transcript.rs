@@ -69,7 +69,6 @@ impl Transcript {
         } else if state["status"] == "error" && is_broken(output) {
             self.broken = Some(clean::line(output));
         }
-        let last = output.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
         vec![
             AgentEvent::ToolStarted {
                 id: id.clone(),
@@ -80,7 +79,7 @@ impl Transcript {
             AgentEvent::ToolFinished {
                 id,
                 ok,
-                summary: clean::line(last),
+                summary: clean::last_line(output),
                 result: json::digest_of(state, &["status", "output", "error"]),
             },
         ]

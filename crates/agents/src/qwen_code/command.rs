@@ -19,21 +19,14 @@ const ALLOWED: [&str; 6] =
 const WRITERS: [&str; 3] = ["write_file", "edit", "notebook_edit"];
 
 pub(super) fn command(order: &AgentOrder) -> Result<AgentCommand, CommandError> {
-    if order.prompt.contains('\0') {
-        return Err(CommandError::Nul("the prompt"));
-    }
+    adapter::without_nul("the prompt", &order.prompt)?;
     match order.credential {
         CredentialKind::OpenAiKey => {}
         CredentialKind::AnthropicKey
         | CredentialKind::AnthropicSubscription
         | CredentialKind::AnthropicToken
         | CredentialKind::GeminiKey
-        | CredentialKind::None => {
-            return Err(CommandError::Credential {
-                agent: order.kind.as_str(),
-                credential: order.credential.as_str(),
-            });
-        }
+        | CredentialKind::None => return Err(adapter::credential_refused(order)),
     }
     let model = adapter::model(order)?;
     let session = adapter::session_id(&order.session)?;

@@ -244,11 +244,10 @@ fn finished(block: &Value) -> Option<AgentEvent> {
         Value::Array(parts) => parts.iter().find_map(|part| part["text"].as_str()).unwrap_or(""),
         _ => "",
     };
-    let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
     Some(AgentEvent::ToolFinished {
         id: clean::line(block["tool_use_id"].as_str()?),
         ok: block["is_error"] != true,
-        summary: clean::line(last),
+        summary: clean::last_line(text),
         result: json::digest_of(block, &["content", "is_error"]),
     })
 }

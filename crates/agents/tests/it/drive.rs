@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use midwatch_agents::{Ending, Line, Lines, Stream, adapter};
 use midwatch_core::agent::{
-    AgentEvent, AgentKind, AgentOrder, AgentOutcome, CredentialKind, Session, Usage,
+    AgentCommand, AgentEvent, AgentKind, AgentOrder, AgentOutcome, CredentialKind, Session, Usage,
 };
 use midwatch_testkit::agent_clis::Cli;
 use rustix::process::{Pid, Signal, kill_process};
@@ -34,6 +34,8 @@ pub(crate) struct Place {
     pub(crate) extra: Vec<(&'static str, &'static str)>,
     /// Text that comes after what the adapter writes into a file of the home.
     pub(crate) appended: Option<(&'static str, &'static str)>,
+    /// Takes something out of what the adapter makes, for the control of a defence.
+    pub(crate) without: Option<fn(&mut AgentCommand)>,
     /// HOME cannot be written, as in a badly built sandbox.
     pub(crate) home_read_only: bool,
 }
@@ -62,8 +64,15 @@ impl Place {
             let done = git.args(["init", "--quiet"]).current_dir(workspace).status();
             done.map_err(|error| format!("git: {error}"))?;
         }
-        let place =
-            Self { cli, modules, folder, extra: Vec::new(), appended: None, home_read_only: false };
+        let place = Self {
+            cli,
+            modules,
+            folder,
+            extra: Vec::new(),
+            appended: None,
+            without: None,
+            home_read_only: false,
+        };
         let probe = place.wrapped(&["true".to_owned()]).output();
         match probe {
             Ok(output) if output.status.success() => Ok(place),
@@ -147,7 +156,10 @@ impl Place {
     /// Starts the CLI.
     pub(crate) fn start(&self, order: &AgentOrder, earlier: Usage) -> Running {
         let adapter = adapter(order.kind);
-        let made = adapter.command(order).unwrap();
+        let mut made = adapter.command(order).unwrap();
+        if let Some(without) = self.without {
+            without(&mut made);
+        }
         for (path, text) in &made.files {
             let path = self.outside(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -206,16 +206,50 @@ fn count(path: &Path, number: u32, first: u64) -> io::Result<Segment> {
     Ok(Segment { number, first, lines, bytes, digest: hex(&hash.finalize()) })
 }
 
-/// The end of a stream as text, at most `most` bytes from the newest files, and how many bytes
-/// there are before it. Needs no rows: for whoever has only the folder.
-pub fn end_of(folder: &Path, name: &str, most: u64) -> io::Result<(Vec<u8>, u64)> {
-    let mut files = vec![File::open(folder.join(name))?];
-    for number in 1.. {
-        match File::open(folder.join(segment_name(name, number))) {
-            Ok(file) => files.push(file),
-            Err(_) => break,
-        }
+/// The numbers of a stream's files that are there, in order.
+fn numbers(folder: &Path, name: &str) -> io::Result<Vec<u32>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?.file_name();
+        let number = entry.to_str().and_then(|entry| number_of(name, entry));
+        found.extend(number);
     }
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// Which of a stream's files a name is.
+fn number_of(stream: &str, name: &str) -> Option<u32> {
+    if name == stream {
+        return Some(0);
+    }
+    let (stem, kind) = stream.rsplit_once('.').map_or((stream, None), |(s, k)| (s, Some(k)));
+    let rest = name.strip_prefix(stem)?.strip_prefix('.')?;
+    let number = match kind {
+        Some(kind) => rest.strip_suffix(kind)?.strip_suffix('.')?,
+        None => rest,
+    };
+    number.parse().ok().filter(|number| segment_name(stream, *number) == name)
+}
+
+/// A stream's files that are gone though a later one is there. Needs no rows: for whoever has
+/// only the folder.
+pub fn gone(folder: &Path, name: &str) -> io::Result<Vec<PathBuf>> {
+    let there = numbers(folder, name)?;
+    let last = there.last().copied().unwrap_or_default();
+    let gone = (0..last).filter(|number| !there.contains(number));
+    Ok(gone.map(|number| folder.join(segment_name(name, number))).collect())
+}
+
+/// The end of a stream as text, at most `most` bytes from the newest files that are there, and how
+/// many bytes there are before it. Needs no rows: for whoever has only the folder.
+pub fn end_of(folder: &Path, name: &str, most: u64) -> io::Result<(Vec<u8>, u64)> {
+    let numbers = numbers(folder, name)?;
+    if numbers.is_empty() {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    let open = |number: u32| File::open(folder.join(segment_name(name, number)));
+    let files: Vec<File> = numbers.into_iter().map(open).collect::<Result<_, _>>()?;
     let lengths: Vec<u64> =
         files.iter().map(|file| file.metadata().map(|m| m.len())).collect::<Result<_, _>>()?;
     let total: u64 = lengths.iter().sum();
@@ -229,4 +263,30 @@ pub fn end_of(folder: &Path, name: &str, most: u64) -> io::Result<(Vec<u8>, u64)
         file.take(length - from).read_to_end(&mut bytes)?;
     }
     Ok((bytes, skipped))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_a_stream_are_known_by_their_names() {
+        let names = ["e.jsonl", "e.1.jsonl", "e.12.jsonl", "e.01.jsonl", "e.x.jsonl", "f.1.jsonl"];
+        let numbers = names.map(|name| number_of("e.jsonl", name));
+        assert_eq!(numbers, [Some(0), Some(1), Some(12), None, None, None]);
+        assert_eq!((number_of("log", "log.3"), number_of("log", "logs")), (Some(3), None));
+    }
+
+    #[test]
+    fn a_file_that_is_gone_is_told_and_the_rest_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        for (number, text) in [(0, "a\n"), (1, "b\n"), (2, "c\n")] {
+            std::fs::write(folder.path().join(segment_name("e.jsonl", number)), text).unwrap();
+        }
+        assert_eq!(gone(folder.path(), "e.jsonl").unwrap(), [""; 0].map(PathBuf::from));
+        std::fs::remove_file(folder.path().join("e.1.jsonl")).unwrap();
+        assert_eq!(gone(folder.path(), "e.jsonl").unwrap(), [folder.path().join("e.1.jsonl")]);
+        assert_eq!(end_of(folder.path(), "e.jsonl", 99).unwrap(), (b"a\nc\n".to_vec(), 0));
+        assert!(end_of(folder.path(), "other", 99).is_err());
+    }
 }

@@ -73,7 +73,11 @@ fn show(context: &Context, task: &str, run: &RunView) {
     }
     // An agent's own stdout is its protocol: its events say the same in words.
     let events = folder.join(EVENTS_FILE);
-    if run.kind == "Agent" && events.exists() {
+    let gone = midwatch_local::segment::gone(folder, EVENTS_FILE).unwrap_or_default();
+    for path in &gone {
+        context.output.say(&format!("{} is missing: it held a part of this", path.display()));
+    }
+    if run.kind == "Agent" && (events.exists() || !gone.is_empty()) {
         said(context, task, &run.run, &events);
     } else {
         printed(context, task, &run.run, "stdout", &folder.join(STDOUT_FILE));
@@ -86,8 +90,14 @@ fn said(context: &Context, task: &str, run: &str, path: &Path) {
         Ok(text) => text,
         Err(error) => return missing(context, path, &error),
     };
-    for line in text.lines() {
+    // Where not all is shown, the first line says so, and the next may be cut off.
+    let whole_from = if text.starts_with('[') { 2 } else { 0 };
+    let mut unreadable = 0;
+    for (number, line) in text.lines().enumerate() {
         let Ok(event) = serde_json::from_str::<StreamEvent>(line) else {
+            // The last line may still be written.
+            let whole = number + 1 < text.lines().count() || text.ends_with('\n');
+            unreadable += usize::from(number >= whole_from && whole);
             continue;
         };
         let line = ProgressLine {
@@ -105,6 +115,9 @@ fn said(context: &Context, task: &str, run: &str, path: &Path) {
         } else if let Some(text) = lines::line(&line) {
             one_line(context.output, &text);
         }
+    }
+    if unreadable > 0 {
+        context.output.say(&format!("{}: {unreadable} lines cannot be read", path.display()));
     }
 }
 

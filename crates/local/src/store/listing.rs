@@ -84,10 +84,10 @@ impl SqliteStore {
         values.push(i64::from(page.limit).into());
         let inner = self.inner();
         let mut statement = inner.connection.prepare_cached(&format!(
-            "SELECT task, view FROM summary WHERE {wanted} ORDER BY submitted DESC, task LIMIT ?"
+            "SELECT task, view, submitted, ended FROM summary WHERE {wanted} ORDER BY submitted DESC, task LIMIT ?"
         ))?;
-        let rows = statement.query_map(params_from_iter(values), raw)?;
-        rows.map(|row| read(row?)).collect()
+        let rows = statement.query_map(params_from_iter(values), listed)?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// Tasks that ended in a span of time, oldest first; where there are more than `limit`, the
@@ -102,11 +102,10 @@ impl SqliteStore {
             |row| row.get(0),
         )?;
         let mut statement = inner.connection.prepare_cached(&format!(
-            "SELECT task, view FROM summary WHERE {SPAN} ORDER BY changed DESC, task DESC LIMIT ?3"
+            "SELECT task, view, submitted, ended FROM summary WHERE {SPAN} ORDER BY changed DESC, task DESC LIMIT ?3"
         ))?;
-        let rows = statement.query_map([since.0, until.0, i64::from(limit)], raw)?;
-        let mut views: Vec<TaskView> =
-            rows.map(|row| read(row?)).collect::<Result<_, StoreError>>()?;
+        let rows = statement.query_map([since.0, until.0, i64::from(limit)], listed)?;
+        let mut views: Vec<TaskView> = rows.collect::<Result<_, _>>()?;
         views.reverse();
         Ok(Ended { views, count: count.unsigned_abs() })
     }
@@ -148,6 +147,14 @@ impl SqliteStore {
 
 fn raw(row: &rusqlite::Row<'_>) -> rusqlite::Result<(String, String)> {
     Ok((row.get(0)?, row.get(1)?))
+}
+
+/// A task in a list: one that cannot be read has its place, and keeps nobody else out of sight.
+fn listed(row: &rusqlite::Row<'_>) -> rusqlite::Result<TaskView> {
+    let (name, json) = raw(row)?;
+    let (submitted, ended) = (row.get(2)?, row.get(3)?);
+    Ok(read((name.clone(), json))
+        .unwrap_or_else(|error| super::summary::unreadable(&name, submitted, ended, &error)))
 }
 
 fn read((name, json): (String, String)) -> Result<TaskView, StoreError> {

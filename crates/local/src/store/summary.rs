@@ -175,8 +175,20 @@ fn damaged(connection: &Connection, name: &str, error: &StoreError) -> Result<()
         )
         .optional()?;
     let Some((submitted, ended, seq)) = found else { return Ok(()) };
+    let view = unreadable(name, submitted, ended, error);
+    let times = (Time(submitted), Time(submitted), ended.map(Time));
+    put(connection, DAMAGED, seq.unsigned_abs(), times, &view)
+}
+
+/// The view of a task that cannot be read.
+pub(super) fn unreadable(
+    name: &str,
+    submitted_ms: i64,
+    ended_ms: Option<i64>,
+    error: &StoreError,
+) -> TaskView {
     let reason = FailReason::Internal.as_str();
-    let view = TaskView {
+    TaskView {
         result: ResultLine {
             reason: Some(reason.into()),
             hint: Some("its saved work is in the mirror; restore a copy of the database".into()),
@@ -187,12 +199,10 @@ fn damaged(connection: &Connection, name: &str, error: &StoreError) -> Result<()
         agent: String::new(),
         pipeline: String::new(),
         repository: String::new(),
-        submitted_ms: submitted,
-        ended_ms: ended,
+        submitted_ms,
+        ended_ms,
         explain: format!("cannot be read: {error}"),
         plan: None,
         runs: vec![],
-    };
-    let times = (Time(submitted), Time(submitted), ended.map(Time));
-    put(connection, DAMAGED, seq.unsigned_abs(), times, &view)
+    }
 }

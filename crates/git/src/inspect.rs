@@ -20,8 +20,8 @@ use crate::error::GitError;
 use crate::mirror::Mirror;
 use crate::url::Identity;
 
-pub(crate) use dirty::{ShadowIndex, alternate};
 pub use dirty::{Change, DirtyFile};
+pub(crate) use dirty::{ShadowIndex, alternate};
 pub(crate) use tree::lock_hash;
 pub use tree::{CommitTree, TreeFacts};
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Shuts an ext4 file system down as a power cut would: cut.py MOUNTPOINT
+"""Shuts an ext4 file system down as a power cut would: cut.py MOUNTPOINT LOST
 
-What was not synced is gone after the next mount; every later write fails. Needs root.
+LOST is a file that is written just before, and not synced: the control. What was not synced is gone after the next mount; every later write fails. Needs root.
 """
 
 import fcntl
@@ -14,5 +14,8 @@ SHUTDOWN = 0x8004587D
 # EXT4_GOING_FLAGS_NOLOGFLUSH: the journal's pages in memory are dropped, too.
 NOTHING_FLUSHED = 2
 
-folder = os.open(sys.argv[1], os.O_RDONLY)
+mountpoint, lost = sys.argv[1:]
+folder = os.open(mountpoint, os.O_RDONLY)
+with open(lost, "w", encoding="utf-8") as file:
+    file.write("not synced\n")
 fcntl.ioctl(folder, SHUTDOWN, struct.pack("I", NOTHING_FLUSHED))

@@ -3,7 +3,8 @@
 # that is shut down, without a flush, right after a task was accepted; then the server is killed,
 # the image is mounted again and every task accepted so far has to be known.
 #   sudo tools/elsewhere/power-loss.sh [ROUNDS]        needs root and a loop device
-# Two files are the control: one written and not synced must be gone, one synced must be there.
+# Two files are the control: one written and not synced must be gone after most cuts, one synced
+# must be there after all.
 # Not tested by this: a drive that acknowledges a flush it has not done.
 # MIDWATCH=PATH tests that program instead of building one.
 set -euo pipefail
@@ -49,12 +50,16 @@ kill_ours() {
     return 1
 }
 
+# Unmounted here is not yet gone: what is left of a sandbox may hold it for a moment in a place of
+# its own, and the same image would be mounted again as it was cut.
 unmount() {
-    for _ in $(seq 100); do
-        umount "$mount" 2>/dev/null && return 0
+    for _ in $(seq 600); do
+        ! mountpoint --quiet "$mount" || umount "$mount" 2>/dev/null || true
+        [ -z "$(losetup --associated "$scratch/image")" ] && return 0
         sleep 0.1
     done
-    umount "$mount"
+    echo "somebody still holds $mount" >&2
+    return 1
 }
 
 cleanup() {
@@ -80,14 +85,14 @@ export MIDWATCH_HOME=$mount/state
 # Nobody answers there: the tasks only have to be accepted, not to succeed.
 export ANTHROPIC_API_KEY=no-key ANTHROPIC_BASE_URL=http://127.0.0.1:9
 
+flushed=0
 for round in $(seq "$rounds"); do
     echo synced >"$mount/kept-$round"
     sync --file-system "$mount/kept-$round"
 
     name=$(cd "$scratch/repository" &&
         "$midwatch" run "round $round" --name "loss-$round" --agent claude-code --check true --detach </dev/null)
-    echo "not synced" >"$mount/lost-$round"
-    python3 "$here/cut.py" "$mount"
+    python3 "$here/cut.py" "$mount" "$mount/lost-$round"
     [ "$name" = "loss-$round" ] || {
         echo "FAILED: round $round was accepted as '$name'"
         exit 1
@@ -101,10 +106,8 @@ for round in $(seq "$rounds"); do
         echo "FAILED control: a synced file is gone"
         exit 1
     }
-    [ ! -s "$mount/lost-$round" ] || {
-        echo "FAILED control: nothing was cut off"
-        exit 1
-    }
+    # The kernel lets a flush of the whole file system end that is under way, and the server makes some.
+    [ ! -s "$mount/lost-$round" ] || flushed=$((flushed + 1))
 
     for earlier in $(seq "$round"); do
         (cd "$scratch/repository" && "$midwatch" get "loss-$earlier" --output json >/dev/null) ||
@@ -115,4 +118,8 @@ for round in $(seq "$rounds"); do
     done
     kill_ours
 done
-echo "passed: $rounds cuts, no accepted task lost"
+[ $((flushed * 2)) -lt "$rounds" ] || {
+    echo "FAILED control: nothing was cut off in $flushed of $rounds rounds"
+    exit 1
+}
+echo "passed: $rounds cuts, $flushed of them during a flush of everything; no accepted task lost"

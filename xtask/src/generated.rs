@@ -79,9 +79,14 @@ mod tests {
 
     #[test]
     fn a_stale_a_missing_and_a_left_over_file_are_drift() {
-        let source = std::fs::read_to_string(Repository::root().join(reasons::SOURCE)).unwrap();
+        let sources = reasons::SOURCES.map(|path| {
+            let text = std::fs::read_to_string(Repository::root().join(path)).unwrap();
+            (path, text)
+        });
+        let [(holds, hold), (fails, fail)] = &sources;
         let repository = Repository::of(&[
-            (reasons::SOURCE, &source),
+            (holds, hold),
+            (fails, fail),
             (reasons::PAGE, "old"),
             (CLI_REFERENCE, "printed by the binary"),
             ("docs/reference/left-over.md", ""),
@@ -96,9 +101,11 @@ mod tests {
     #[test]
     fn what_was_written_has_no_drift() {
         let folder = tempfile::tempdir().unwrap();
-        let source = folder.path().join(reasons::SOURCE);
-        std::fs::create_dir_all(source.parent().unwrap()).unwrap();
-        std::fs::copy(Repository::root().join(reasons::SOURCE), source).unwrap();
+        for path in reasons::SOURCES {
+            let source = folder.path().join(path);
+            std::fs::create_dir_all(source.parent().unwrap()).unwrap();
+            std::fs::copy(Repository::root().join(path), source).unwrap();
+        }
         assert!(!write(folder.path()).unwrap().is_empty());
         assert_eq!(write(folder.path()).unwrap(), Vec::<String>::new());
     }

@@ -80,7 +80,7 @@ impl<A: Access> Act<RunOrder> for Launcher<A> {
         if process::was_started(&folder) {
             // It may have ended between the two looks above.
             let event = read_report(&folder)
-                .map_or_else(|| lost(order), |report| self.ended(task, order, &report));
+                .map_or_else(|| lost(order, &folder), |report| self.ended(task, order, &report));
             return Seen::Done(Box::new(event));
         }
         match self.already_there(task, order) {
@@ -171,7 +171,7 @@ impl<A: Access> Launcher<A> {
         process::wait(folder, child, watch).await.map_err(|e| Problem::io("waiting", &e))?;
         Ok(match read_report(folder) {
             Some(report) => self.ended(task, order, &report),
-            None => lost(order),
+            None => lost(order, folder),
         })
     }
 
@@ -262,6 +262,6 @@ fn ended(order: &RunOrder, result: RunResult) -> Event {
     Event::RunEnded { run: order.run.clone(), epoch: order.epoch, result }
 }
 
-fn lost(order: &RunOrder) -> Event {
-    ended(order, outcome::lost(order))
+fn lost(order: &RunOrder, folder: &Path) -> Event {
+    ended(order, outcome::lost(order, process::began(folder)))
 }

@@ -12,18 +12,21 @@ use crate::repository::Repository;
 pub const PAGE: &str = "docs/reference/reasons.md";
 
 /// Where the enums stand. Their comments are the meanings on the page.
-pub const SOURCE: &str = "crates/core/src/reason.rs";
+pub const SOURCES: [&str; 2] = ["crates/core/src/reason/hold.rs", "crates/core/src/reason/fail.rs"];
 
 /// Makes the page.
 pub fn page(repository: &Repository) -> Result<Generated> {
-    let source = repository.file(SOURCE).with_context(|| format!("{SOURCE} is missing"))?;
+    let mut source = String::new();
+    for path in SOURCES {
+        source += repository.file(path).with_context(|| format!("{path} is missing"))?;
+    }
     let mut text = String::from(
         "# Reasons\n\n<!-- Made by `make gen` from the code. -->\n\n\
          The same names stand in events, in the API and on the command line.\n\n\
          ## Why a task is held\n\n| Reason | Meaning | What you can do |\n|---|---|---|\n",
     );
     for reason in HoldReason::ALL {
-        let meaning = meaning(source, "HoldReason", reason.as_str())?;
+        let meaning = meaning(&source, "HoldReason", reason.as_str())?;
         writeln!(text, "| `{reason}` | {meaning} | {} |", reason.hint())?;
     }
     text.push_str(
@@ -33,7 +36,7 @@ pub fn page(repository: &Repository) -> Result<Generated> {
     );
     for reason in FailReason::ALL {
         let facts = reason.facts();
-        let meaning = meaning(source, "FailReason", reason.as_str())?;
+        let meaning = meaning(&source, "FailReason", reason.as_str())?;
         let (fault, retry) = (fault(facts.fault), retry(facts.retry));
         writeln!(text, "| `{reason}` | {meaning} | {fault} | {retry} | {} |", facts.hint)?;
     }
@@ -43,7 +46,8 @@ pub fn page(repository: &Repository) -> Result<Generated> {
 /// The doc comment of a variant, joined to one line and without its full stop.
 fn meaning(source: &str, of: &str, variant: &str) -> Result<String> {
     let opening = format!("pub enum {of} {{\n");
-    let start = source.find(&opening).with_context(|| format!("{SOURCE} has no {of}"))?;
+    let start =
+        source.find(&opening).with_context(|| format!("no enum {of} stands in {SOURCES:?}"))?;
     let mut words = Vec::new();
     for line in source[start + opening.len()..].lines().map(str::trim) {
         if let Some(comment) = line.strip_prefix("/// ") {
@@ -56,7 +60,7 @@ fn meaning(source: &str, of: &str, variant: &str) -> Result<String> {
             words.clear();
         }
     }
-    bail!("{of}::{variant} has no comment in {SOURCE}")
+    bail!("{of}::{variant} has no comment in {SOURCES:?}")
 }
 
 fn fault(fault: Fault) -> &'static str {

@@ -145,7 +145,8 @@ impl FailReason {
             ),
             Self::SetupFailed => (User, Never, "see the setup's log, or give another with --setup"),
             Self::Image => (User, Never, "check the image's name and pull secret"),
-            Self::Evicted | Self::NodeLost => (Machine, Free, "it is tried again elsewhere"),
+            Self::Evicted => (Machine, Free, "it is tried again elsewhere"),
+            Self::NodeLost => (Machine, Free, "it is tried again by itself"),
             Self::InvalidInput => (Agent, Never, "the message names the rule that was broken"),
             Self::DependencyFailed => (User, Never, "mend the task it waits for, then retry"),
             Self::TurnLimit => {

@@ -51,7 +51,7 @@ pub enum FailReason {
     Image,
     /// The pod was evicted.
     Evicted,
-    /// The node went away.
+    /// The machine that worked on it went away, or was started again.
     NodeLost,
     /// An object, a commit or an output broke its rules.
     InvalidInput,

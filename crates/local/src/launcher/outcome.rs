@@ -8,6 +8,8 @@ use midwatch_core::id::CommitId;
 use midwatch_core::reason::FailReason;
 use midwatch_core::task::Spent;
 
+use super::process::Began;
+
 /// What a run came to. `layer` is the name of the layer that a setup run was for.
 pub fn result_of(order: &RunOrder, report: &Report, layer: Option<String>) -> RunResult {
     if let Ending::SandboxUnavailable { detail } = &report.ending {
@@ -32,16 +34,18 @@ pub fn result_of(order: &RunOrder, report: &Report, layer: Option<String>) -> Ru
 
 /// What a run came to whose runner is gone without a report. The machine failed, or somebody
 /// killed it: nothing is known of the command, so a check is run again and no agent is asked to
-/// mend what is not its fault.
-pub(super) fn lost(order: &RunOrder) -> RunResult {
-    let detail = "the runner ended without a report: it was killed, or the machine stopped";
+/// mend what is not its fault. A machine that was started again costs no attempt; a runner that
+/// was killed does, because its agent may be why.
+pub(super) fn lost(order: &RunOrder, began: Began) -> RunResult {
+    let (reason, detail) = match began {
+        Began::InThisBoot => {
+            (FailReason::Internal, "the runner ended without a report: it was killed")
+        }
+        Began::InAnotherBoot => (FailReason::NodeLost, "the machine was started again meanwhile"),
+    };
     match &order.work {
         RunWork::Agent(_) => RunResult::Agent(Box::new(AgentResult {
-            outcome: AgentOutcome::Failed {
-                reason: FailReason::Internal,
-                detail: detail.to_owned(),
-                resets_at: None,
-            },
+            outcome: AgentOutcome::Failed { reason, detail: detail.to_owned(), resets_at: None },
             session: None,
             spent: Spent::default(),
             text: String::new(),
@@ -50,7 +54,7 @@ pub(super) fn lost(order: &RunOrder) -> RunResult {
         RunWork::Checkout { .. }
         | RunWork::Setup { .. }
         | RunWork::Check { .. }
-        | RunWork::Rescue { .. } => failed(FailReason::Internal, detail),
+        | RunWork::Rescue { .. } => failed(reason, detail),
     }
 }
 
@@ -245,6 +249,7 @@ fn verdict_in(text: &str) -> Option<Output> {
 #[cfg(test)]
 mod tests {
     use midwatch_core::id::{Epoch, RunName, StepName, TaskName};
+    use midwatch_core::reason::RetryRule;
 
     use super::*;
 
@@ -254,9 +259,13 @@ mod tests {
         let run = RunName::new(&TaskName::parse("t").unwrap(), &step, epoch);
         let commit = CommitId::parse(&"a".repeat(40)).unwrap();
         let work = RunWork::Check { commit, index: 0, command: "true".into(), deps: None };
-        let result = lost(&RunOrder { run, step, epoch, work });
-        let RunResult::Failed { reason, .. } = result else { panic!("it was judged: {result:?}") };
-        assert_eq!(reason.facts().retry, midwatch_core::reason::RetryRule::Charged);
+        let order = RunOrder { run, step, epoch, work };
+        let rule = |began| match lost(&order, began) {
+            RunResult::Failed { reason, .. } => reason.facts().retry,
+            result => panic!("it was judged: {result:?}"),
+        };
+        assert_eq!(rule(Began::InThisBoot), RetryRule::Charged);
+        assert_eq!(rule(Began::InAnotherBoot), RetryRule::Free);
     }
 
     #[test]

@@ -69,12 +69,35 @@ pub(crate) fn was_started(folder: &Path) -> bool {
     folder.join(IDENTITY_FILE).exists()
 }
 
-/// A descriptor of the very process that wrote the identity; none when it is gone.
-fn pidfd(folder: &Path) -> Option<OwnedFd> {
+/// When a runner that is gone had begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Began {
+    /// Since the machine was started; where nobody knows, too.
+    InThisBoot,
+    /// Before the machine was started again.
+    InAnotherBoot,
+}
+
+/// When the runner of a folder began, by what it said of itself.
+pub(super) fn began(folder: &Path) -> Began {
+    match identity(folder) {
+        Some((_, Began::InAnotherBoot)) => Began::InAnotherBoot,
+        Some((_, Began::InThisBoot)) | None => Began::InThisBoot,
+    }
+}
+
+fn identity(folder: &Path) -> Option<(RunnerIdentity, Began)> {
     let bytes = fs::read(folder.join(IDENTITY_FILE)).ok()?;
     let identity: RunnerIdentity = serde_json::from_slice(&bytes).ok()?;
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    if boot.trim() != identity.boot_id {
+    let same = boot.trim() == identity.boot_id;
+    Some((identity, if same { Began::InThisBoot } else { Began::InAnotherBoot }))
+}
+
+/// A descriptor of the very process that wrote the identity; none when it is gone.
+fn pidfd(folder: &Path) -> Option<OwnedFd> {
+    let (identity, began) = identity(folder)?;
+    if began == Began::InAnotherBoot {
         return None;
     }
     let fd = pidfd_open(Pid::from_raw(identity.pid)?, PidfdFlags::NONBLOCK).ok()?;

@@ -158,7 +158,7 @@ fn carry_out(order: &Order, folder: &Path, door: &Door, began: Instant) -> Repor
 }
 
 fn work(run: &mut Run<'_>, folder: &Path) -> Result<Ending, Stopped> {
-    match disk::has_room(folder) {
+    match disk::has_room(folder, disk::floor(&run.order.work)) {
         Ok(Ok(())) => {}
         Ok(Err(full)) => {
             run.note(&format!("midwatch: {}", full.0));

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use midwatch_api::order::Work;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 
 use super::folder;
@@ -16,7 +17,10 @@ const PORTION: usize = 8_000;
 const PASS_EVERY: Duration = Duration::from_secs(10);
 /// Below this many free bytes every run on the file system is ended, so that the server can
 /// still write down what happened.
-pub(super) const FREE_FLOOR: u64 = 256 << 20;
+const FREE_FLOOR: u64 = 256 << 20;
+/// The same for a run that saves work, which is begun because the disk is full: the room that was
+/// kept for it has been given back, and it may take all but what the server writes meanwhile.
+const RESCUE_FLOOR: u64 = 16 << 20;
 /// The same for free inodes, on file systems that have a number of them.
 const INODE_FLOOR: u64 = 1_000;
 /// `st_blocks` counts units of 512 bytes on every file system (stat(2)).
@@ -27,6 +31,7 @@ const BLOCK: u64 = 512;
 pub(super) struct DiskMeter {
     roots: Vec<PathBuf>,
     limit: u64,
+    floor: u64,
     /// What was there before the run; found by the first count.
     baseline: Option<u64>,
     counted: u64,
@@ -49,12 +54,22 @@ struct Pass {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct DiskFull(pub(super) String);
 
-/// Whether a file system has room for another run to begin.
-pub(super) fn has_room(folder: &Path) -> io::Result<Result<(), DiskFull>> {
+/// The fewest bytes that have to be free for work of a kind.
+pub(super) const fn floor(work: &Work) -> u64 {
+    match work {
+        Work::Checkout { .. } | Work::Setup { .. } | Work::Agent { .. } | Work::Check { .. } => {
+            FREE_FLOOR
+        }
+        Work::Rescue { .. } => RESCUE_FLOOR,
+    }
+}
+
+/// Whether a file system has room for a run with this floor.
+pub(super) fn has_room(folder: &Path, floor: u64) -> io::Result<Result<(), DiskFull>> {
     let stat = rustix::fs::statvfs(folder)?;
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-    if free < FREE_FLOOR {
-        return Ok(Err(DiskFull(format!("{free} bytes are free, {FREE_FLOOR} are the floor"))));
+    if free < floor {
+        return Ok(Err(DiskFull(format!("{free} bytes are free, {floor} are the floor"))));
     }
     // btrfs and others have no number of inodes and say 0.
     if stat.f_files > 0 && stat.f_favail < INODE_FLOOR {
@@ -64,12 +79,19 @@ pub(super) fn has_room(folder: &Path) -> io::Result<Result<(), DiskFull>> {
 }
 
 impl DiskMeter {
-    /// Begins to watch `roots`, all on one file system; `fresh` says that they are empty now.
-    pub(super) fn new(roots: Vec<PathBuf>, limit: u64, fresh: bool) -> io::Result<Self> {
+    /// Begins to watch `roots`, all on one file system, which keeps `floor` bytes free; `fresh`
+    /// says that they are empty now.
+    pub(super) fn new(
+        roots: Vec<PathBuf>,
+        limit: u64,
+        floor: u64,
+        fresh: bool,
+    ) -> io::Result<Self> {
         let free = roots.first().map_or(Ok(0), |root| free(root))?;
         Ok(Self {
             roots,
             limit,
+            floor,
             baseline: fresh.then_some(0),
             counted: 0,
             free_at_start: free,
@@ -84,7 +106,7 @@ impl DiskMeter {
         let Some(root) = self.roots.first() else {
             return Ok(Ok(()));
         };
-        if let Err(full) = has_room(root)? {
+        if let Err(full) = has_room(root, self.floor)? {
             return Ok(Err(full));
         }
         if self.pass.is_none() && self.is_due(now)? {
@@ -206,7 +228,7 @@ mod tests {
         fs::write(&other, vec![1; 4 << 20]).unwrap();
         symlink(&other, root.join("link")).unwrap();
         symlink(place.path(), root.join("a/up")).unwrap();
-        let mut meter = DiskMeter::new(vec![root.clone()], 1 << 20, true).unwrap();
+        let mut meter = DiskMeter::new(vec![root.clone()], 1 << 20, FREE_FLOOR, true).unwrap();
         let now = Instant::now();
         assert_eq!(meter.look(now).unwrap(), Ok(()));
         fs::write(root.join("a/b/file"), vec![1; 2 << 20]).unwrap();
@@ -219,7 +241,7 @@ mod tests {
         let root = place.path().join("home");
         fs::create_dir(&root).unwrap();
         fs::write(root.join("old"), vec![1; 3 << 20]).unwrap();
-        let mut meter = DiskMeter::new(vec![root.clone()], 2 << 20, false).unwrap();
+        let mut meter = DiskMeter::new(vec![root.clone()], 2 << 20, FREE_FLOOR, false).unwrap();
         let now = Instant::now();
         assert_eq!(meter.look(now).unwrap(), Ok(()));
         fs::write(root.join("new"), vec![1; 1 << 20]).unwrap();

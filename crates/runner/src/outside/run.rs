@@ -17,7 +17,7 @@ use midwatch_sandbox::{Exit, Stdin, spawn};
 
 use super::capture::Capture;
 use super::conversation::Conversation;
-use super::disk::DiskMeter;
+use super::disk::{self, DiskMeter};
 use super::environment::Surroundings;
 use super::events::Events;
 use super::ground::{Door, Ground};
@@ -205,7 +205,8 @@ impl<'a> Run<'a> {
             Idle::Ignored => limits.idle_seconds = 0,
         }
         let roots = site.watched.iter().map(|path| site.entered.resolve(path)).collect();
-        let disk = DiskMeter::new(roots, limits.disk_bytes, site.fresh)
+        let floor = disk::floor(&self.order.work);
+        let disk = DiskMeter::new(roots, limits.disk_bytes, floor, site.fresh)
             .map_err(|error| internal(&error))?;
         let bounds = Bounds {
             limits: &limits,

@@ -8,6 +8,7 @@ mod checks;
 mod contract;
 mod crash;
 mod deps;
+mod faults;
 mod hostile;
 mod house;
 mod inputs;

@@ -1,0 +1,75 @@
+//! What lies beside the database is damaged or gone: a mirror, and what an agent said.
+
+use std::path::PathBuf;
+
+use rustix::process::Signal;
+
+use super::gate::Gate;
+use super::ground::Ground;
+
+#[test]
+fn a_mirror_that_is_deleted_is_made_anew_and_the_task_goes_on() {
+    let ground = Ground::new();
+    let gate = Gate::new();
+    let server = ground.serve(&[]);
+    ground.begin("t", &format!("do: run {}\ndo: write made x", gate.command()), "", &[]);
+    gate.reached();
+    let mirrors = ground.state().root().join("mirrors");
+    assert_eq!(std::fs::read_dir(&mirrors).unwrap().count(), 1);
+    std::fs::remove_dir_all(&mirrors).unwrap();
+    gate.open(Signal::TERM);
+    ground.wait("t").is_done();
+    assert_eq!(ground.on_branch("midwatch/t", "made"), "x");
+    assert_eq!(std::fs::read_dir(&mirrors).unwrap().count(), 1, "it was made anew");
+    // The control: with the user's repository gone as well there is nothing to make it from.
+    let gate = Gate::new();
+    ground.begin("u", &format!("do: run {}\ndo: write made x", gate.command()), "", &[]);
+    gate.reached();
+    std::fs::remove_dir_all(&mirrors).unwrap();
+    let away = ground.repository.with_extension("away");
+    std::fs::rename(&ground.repository, &away).unwrap();
+    gate.open(Signal::TERM);
+    super::until("its end", || {
+        let told = ground.house.midwatch(&away, &["get", "u"]);
+        told.result["state"] == "Failed"
+    });
+    std::fs::rename(&away, &ground.repository).unwrap();
+    drop(server);
+}
+
+#[test]
+fn a_damaged_transcript_says_what_is_missing_and_everything_else_goes_on() {
+    let ground = Ground::new();
+    let server = ground.serve(&[]);
+    // More than one file of events.
+    let goal = "do: say first-words\ndo: flood 9000000\ndo: say last-words\ndo: write made x";
+    ground.begin("t", goal, "", &[]);
+    let told = ground.wait("t");
+    told.is_done();
+    let folder = PathBuf::from(told.result["transcript"].as_str().unwrap());
+    let files = ["events.jsonl", "events.1.jsonl"].map(|name| folder.join(name));
+    assert!(files.iter().all(|file| file.exists()), "{}", folder.display());
+    let logs = || ground.midwatch(&["logs", "t"]);
+    // The control: whole, nothing is missing.
+    let whole = logs();
+    assert!(whole.stdout.contains("last-words"), "{}", whole.stdout);
+    assert!(!whole.stderr.contains("missing") && !whole.stderr.contains("cannot be read"));
+    // Its last file is damaged, its first is gone.
+    let last = (1..).map(|n| folder.join(format!("events.{n}.jsonl"))).take_while(|f| f.exists());
+    let last = last.last().unwrap();
+    let mut bytes = std::fs::read(&last).unwrap();
+    let at = bytes.windows(10).position(|part| part == b"last-words").unwrap();
+    bytes[at - 30..at].fill(0);
+    std::fs::write(&last, bytes).unwrap();
+    std::fs::remove_file(&files[0]).unwrap();
+    let damaged = logs();
+    assert_eq!(damaged.code, Some(0), "{}", damaged.stderr);
+    assert!(damaged.stderr.contains("events.jsonl is missing"), "{}", damaged.stderr);
+    assert!(damaged.stderr.contains("1 lines cannot be read"), "{}", damaged.stderr);
+    assert!(damaged.stdout.contains("a line of sixty-four bytes"), "the rest is shown");
+    assert!(!damaged.stdout.contains("last-words"));
+    assert_eq!(ground.result("t")["state"], "Done");
+    ground.begin("u", "do: write made x", "", &[]);
+    ground.wait("u").is_done();
+    drop(server);
+}

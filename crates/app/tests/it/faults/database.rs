@@ -1,0 +1,117 @@
+//! A database that is newer, damaged or gone is refused with a way out and left as it is; a task
+//! whose rows are damaged rests alone.
+
+use std::path::PathBuf;
+
+use midwatch_local::store::{SqliteStore, VERSION};
+
+use super::ground::Ground;
+
+/// Where SQLite keeps the number of the schema, in the first page: its file format, 1.3.
+const USER_VERSION: usize = 60;
+
+/// A ground with one task that is done, and its database whole in one file, with no server.
+fn filled() -> (Ground, PathBuf) {
+    let ground = Ground::new();
+    let server = ground.serve(&[]);
+    ground.begin("t", "do: write made x", "", &[]);
+    ground.wait("t").is_done();
+    server.kill();
+    let path = ground.state().database();
+    // Whoever closes it last brings the log into it.
+    drop(SqliteStore::open(&path).unwrap());
+    assert!(!path.with_extension("db-wal").exists(), "the log is still beside it");
+    (ground, path)
+}
+
+/// Refused by a server and by a client, with these words; not a byte was changed or added.
+#[track_caller]
+fn refused(ground: &Ground, path: &PathBuf, words: &[&str]) {
+    let before = std::fs::read(path).ok();
+    for said in [ground.midwatch(&["serve"]), ground.midwatch(&["get"])] {
+        assert!(said.code.is_some_and(|code| code != 0), "{}", said.stdout);
+        for word in words {
+            assert!(said.stderr.contains(word), "no '{word}' in {}", said.stderr);
+        }
+    }
+    assert_eq!(std::fs::read(path).ok(), before, "it was written to, or made anew");
+    assert!(!ground.state().root().join("copies").exists(), "a copy is no refusal");
+}
+
+#[test]
+fn a_newer_database_is_refused_before_anything_is_written() {
+    let (ground, path) = filled();
+    let whole = std::fs::read(&path).unwrap();
+    let newer = VERSION + 1;
+    let mut bytes = whole.clone();
+    bytes[USER_VERSION..USER_VERSION + 4].copy_from_slice(&newer.to_be_bytes());
+    std::fs::write(&path, bytes).unwrap();
+    refused(&ground, &path, &[&format!("schema version {newer}"), "Use the newer program"]);
+    // The control: with its number back it is read.
+    std::fs::write(&path, whole).unwrap();
+    assert_eq!(ground.result("t")["state"], "Done");
+}
+
+#[test]
+fn a_damaged_or_missing_database_is_refused_and_never_made_anew() {
+    let (ground, path) = filled();
+    let whole = std::fs::read(&path).unwrap();
+    let middle = whole.len() / 2;
+    let mut flipped = whole.clone();
+    for byte in &mut flipped[middle..middle + 8192] {
+        *byte = !*byte;
+    }
+    std::fs::write(&path, flipped).unwrap();
+    refused(&ground, &path, &["is damaged", "nothing was changed", "move "]);
+    std::fs::write(&path, &whole[..middle]).unwrap();
+    refused(&ground, &path, &["is damaged", "move "]);
+    std::fs::remove_file(&path).unwrap();
+    refused(&ground, &path, &["is missing", "none was made"]);
+    assert!(!path.exists());
+    // The control: put back, it is read.
+    std::fs::write(&path, whole).unwrap();
+    assert_eq!(ground.result("t")["state"], "Done");
+}
+
+#[test]
+fn a_task_whose_row_is_damaged_rests_and_the_others_go_on() {
+    let ground = Ground::new();
+    let server = ground.serve(&[]);
+    assert_eq!(ground.midwatch(&["pause", "--all"]).code, Some(0));
+    for name in ["good", "bad"] {
+        ground.begin(name, &format!("mark-of-{name}\ndo: write made x"), "", &[]);
+    }
+    server.kill();
+    let path = ground.state().database();
+    drop(SqliteStore::open(&path).unwrap());
+    let whole = std::fs::read(&path).unwrap();
+    let mut bytes = whole.clone();
+    // Order and summary are no JSON any more; the pages around them are whole.
+    let mark = b"\"goal\":\"mark-of-bad";
+    let mut found = 0;
+    for at in 0..bytes.len() - mark.len() {
+        if bytes[at..].starts_with(mark) {
+            bytes[at] = b'!';
+            found += 1;
+        }
+    }
+    assert!(found > 0, "the order is not where it should be");
+    std::fs::write(&path, &bytes).unwrap();
+    let server = ground.serve(&[]);
+    assert_eq!(ground.midwatch(&["resume", "--all"]).code, Some(0));
+    ground.wait("good").is_done();
+    let said = ground.midwatch(&["describe", "bad"]);
+    assert!(
+        said.stderr.contains("task bad, event 0: the stored row is damaged"),
+        "{}",
+        said.stderr
+    );
+    let listed = ground.midwatch(&["get"]);
+    assert_eq!(listed.code, Some(0), "the list is there: {}", listed.stderr);
+    for part in ["\"good\"", "cannot be read: task bad"] {
+        assert!(listed.stdout.contains(part), "{}", listed.stdout);
+    }
+    assert!(server.end().success());
+    // The control: the other one, undamaged, was begun and done by the same server.
+    assert_eq!(ground.branches().lines().count(), 1, "{}", ground.branches());
+}

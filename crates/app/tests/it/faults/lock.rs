@@ -1,0 +1,64 @@
+//! Two servers on one state folder: the second is told, or waits, and never writes beside the
+//! first.
+
+use std::process::{Child, Stdio};
+
+use rustix::process::Signal;
+
+use super::gate::Gate;
+use super::ground::Ground;
+use super::until;
+use crate::house::{told, wait};
+
+/// How many clients begin at the same moment.
+const CLIENTS: usize = 6;
+
+fn servers(ground: &Ground) -> Vec<u32> {
+    let serves = |pid: &u32| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0).nth(1) == Some(b"serve")
+    };
+    ground.house.processes().into_iter().filter(serves).collect()
+}
+
+#[test]
+fn a_second_server_is_told_and_the_first_goes_on() {
+    let ground = Ground::new();
+    let gate = Gate::new();
+    let mut first = ground.serve(&[]);
+    ground.begin("t", &format!("do: run {}\ndo: write made x", gate.command()), "", &[]);
+    gate.reached();
+    let before = std::fs::read_to_string(ground.state().log()).unwrap();
+    let second = ground.midwatch(&["serve"]);
+    assert_eq!(second.code, Some(1), "{}", second.stderr);
+    assert!(second.stderr.contains("another server has"), "{}", second.stderr);
+    let after = ground.log();
+    assert_eq!(after.matches("server.started").count(), before.matches("server.started").count());
+    assert!(first.lives());
+    gate.open(Signal::TERM);
+    ground.wait("t").is_done();
+    assert_eq!(ground.story("t").runs("Agent").len(), 1);
+    // The control: with the first gone, the folder is free, whatever file it left.
+    first.kill();
+    let second = ground.serve(&[]);
+    assert_eq!(ground.result("t")["state"], "Done");
+    assert!(second.end().success());
+}
+
+#[test]
+fn clients_that_begin_together_share_one_server() {
+    let ground = Ground::new();
+    let begin = |_| -> Child {
+        let mut command = ground.command(env!("CARGO_BIN_EXE_midwatch"));
+        command.args(["get", "--output", "json"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let clients: Vec<Child> = (0..CLIENTS).map(begin).collect();
+    for client in clients {
+        let told = told(wait(client));
+        assert_eq!(told.code, Some(0), "{}", told.stderr);
+    }
+    // Those that came second are gone as soon as they have seen the first.
+    until("one server", || servers(&ground).len() <= 1);
+    assert_eq!(ground.log().matches("server.started").count(), 1, "{}", ground.log());
+}

@@ -113,11 +113,15 @@ fn a_guard_is_not_led_astray_by_a_link() {
         stand.file("ws/config", "theirs");
         let ours = stand.file("ours", "ours");
         let guard = |target: &str| Mount::Guard { source: ours.clone(), target: target.into() };
-        let trial = Trial::shell("cat /workspace/config; echo x > /workspace/config")
-            .with(bind(&workspace, "/workspace", true))
-            .with(guard("/workspace/config"));
-        let ended = stand.run(&trial);
+        let attack = || {
+            let script = "cat /workspace/config; echo x > /workspace/config";
+            Trial::shell(script).with(bind(&workspace, "/workspace", true))
+        };
+        let ended = stand.run(&attack().with(guard("/workspace/config")));
         assert_eq!((&*ended.stdout, ended.code), ("ours", Some(2)), "{}", ended.stderr);
+        // The control: without the guard it is read and written.
+        let ended = stand.run(&attack());
+        assert_eq!((&*ended.stdout, ended.code), ("theirs", Some(0)), "{}", ended.stderr);
 
         std::os::unix::fs::symlink("/etc", workspace.join("link")).unwrap();
         let trial = Trial::shell("true")

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use midwatch_broker::{BrokerConfig, CredentialSource, Egress, Limits, ModelGrant, Record, Waits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::UnixStream;
+use tokio::net::{TcpStream, UnixStream};
 
 use crate::world::{LONG, Provider, SECRET, World, ask, key, model, raw, read_reply, send, whole};
 
@@ -55,7 +55,7 @@ async fn a_second_request_cannot_be_smuggled_into_the_first() {
     let hidden = "POST /v1/files HTTP/1.1\r\nhost: x\r\n\r\n";
     let start = format!("POST /v1/messages HTTP/1.1\r\nhost: x\r\nx-api-key: {token}\r\n");
     let length = hidden.len() + 5;
-    for attack in [
+    let attacks = [
         format!(
             "{start}content-length: {length}\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n{hidden}"
         ),
@@ -74,7 +74,8 @@ async fn a_second_request_cannot_be_smuggled_into_the_first() {
         format!(
             "{start}anthropic-version: 1\nx-api-key: other\r\ncontent-length: 0\r\n\r\n{hidden}"
         ),
-    ] {
+    ];
+    for attack in &attacks {
         raw(&world.gateway(), attack.as_bytes(), false).await;
     }
     let heads = provider.heads();
@@ -84,6 +85,13 @@ async fn a_second_request_cannot_be_smuggled_into_the_first() {
             + head.matches("\r\ntransfer-encoding:").count();
         assert!(framings <= 1, "{head}");
     }
+    // The control: this provider falls for it where nobody stands before it.
+    let mut straight = TcpStream::connect(("127.0.0.1", provider.port)).await.unwrap();
+    straight.write_all(attacks[0].as_bytes()).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(read_reply(&mut straight, false).await.status, 200);
+    }
+    assert!(provider.heads().last().unwrap().contains("/v1/files"));
 }
 
 #[tokio::test]
@@ -137,6 +145,10 @@ async fn redirects_and_compressed_answers_are_refused_in_words() {
         assert_eq!(provider.heads().len(), 1);
     }
     assert!(elsewhere.heads().is_empty());
+    // The control: who goes there is seen there.
+    let world = World::new(Some(model(&elsewhere.url())), Egress::None);
+    assert_eq!(world.ask("POST", "/v1/messages", "{}").await.status, 200);
+    assert_eq!(elsewhere.heads().len(), 1);
 }
 
 #[tokio::test]

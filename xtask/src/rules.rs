@@ -6,6 +6,7 @@ use crate::repository::Repository;
 
 pub mod absences;
 pub mod arrows;
+pub mod faults;
 pub mod manifests;
 pub mod modules;
 pub mod sizes;
@@ -64,6 +65,7 @@ pub const ALL: &[Rule] = &[
     ("testkit stays in tests/it", tests_rule::testkit_stays_outside),
     ("no sleep in a test", tests_rule::no_sleep),
     ("no ignored test", tests_rule::no_ignored),
+    ("every fault is tested", faults::every_fault_is_tested),
     ("no path of one machine", texts::no_machine_path),
     ("links lead somewhere inside", texts::links_lead_somewhere),
     ("the changelog names this version", texts::changelog_names_the_version),

@@ -2,7 +2,7 @@
 //! machine has left. Total and pure, like `decide`.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::credentials::Credentials;
 use crate::id::{BranchName, TaskName};
@@ -175,6 +175,15 @@ pub fn admit(queue: &Queue, now: Time) -> Vec<Grant> {
         }
     }
     grants
+}
+
+/// Why every queued task waits, and its place: for whoever shows them.
+pub fn waiting(queue: &Queue, now: Time) -> BTreeMap<TaskName, Waiting> {
+    let waits = admit(queue, now).into_iter().filter_map(|grant| match grant {
+        Grant::Wait(waiting) => Some((waiting.name.clone(), waiting)),
+        Grant::Admit(_) => None,
+    });
+    waits.collect()
 }
 
 /// One round of grants.

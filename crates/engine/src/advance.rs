@@ -1,9 +1,10 @@
 //! The turn: decide for each task, admit for all, start what was decided.
 
+use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use midwatch_core::admit::{Entry, Grant, Queue, Waiting, admit, next_reset};
+use midwatch_core::admit::{self, Entry, Grant, Queue, Waiting, next_reset};
 use midwatch_core::event::Event;
 use midwatch_core::id::TaskName;
 use midwatch_core::ports::{ActOnLand, ActOnRun, Clock, Store};
@@ -105,7 +106,7 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
 
     fn admit(&self) -> Result<(), EngineError<S::Error>> {
         let now = self.now();
-        for grant in admit(&self.queue(), now) {
+        for grant in admit::admit(&self.queue(), now) {
             let Grant::Admit(name) = grant else { continue };
             let mut events = {
                 let tasks = self.tasks();
@@ -148,17 +149,11 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
 
     /// Why a queued task waits, and its place.
     pub fn waiting(&self, name: &TaskName) -> Option<Waiting> {
-        self.waiting_all().into_iter().find(|waiting| waiting.name == *name)
+        self.waiting_all().remove(name)
     }
 
-    /// Every queued task that waits, in the order in which they would begin.
-    pub fn waiting_all(&self) -> Vec<Waiting> {
-        let grants = admit(&self.queue(), self.now()).into_iter();
-        grants
-            .filter_map(|grant| match grant {
-                Grant::Wait(waiting) => Some(waiting),
-                Grant::Admit(_) => None,
-            })
-            .collect()
+    /// The same of every queued task that waits. One round of the queue, however many are shown.
+    pub fn waiting_all(&self) -> BTreeMap<TaskName, Waiting> {
+        admit::waiting(&self.queue(), self.now())
     }
 }

@@ -1,5 +1,7 @@
 //! Questions about tasks: pages of them, one, how many.
 
+use std::collections::BTreeMap;
+
 use midwatch_api::control::{self, Asked, Refusal, TaskPage, TaskView};
 use midwatch_api::task::TaskOrder;
 use midwatch_core::id::TaskName;
@@ -35,13 +37,13 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
     /// A page of tasks, newest first.
     pub fn page(&self, page: &Page) -> Result<Vec<TaskView>, Refusal> {
         let views = self.store.page(page).map_err(|e| internal(&e))?;
-        Ok(views.into_iter().map(|view| self.placed(view)).collect())
+        Ok(self.placed(views))
     }
 
     /// One task.
     pub fn get(&self, name: &str) -> Result<TaskView, Refusal> {
         let view = self.store.view(name).map_err(|e| internal(&e))?;
-        view.map(|view| self.placed(view)).ok_or_else(|| unknown(name))
+        self.placed(view.into_iter().collect()).pop().ok_or_else(|| unknown(name))
     }
 
     /// The stored order of a task.
@@ -67,12 +69,19 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         row.ok_or_else(|| unknown(name))
     }
 
-    /// A view with what hangs on the moment: the queue, and what is on disk.
-    pub(crate) fn placed(&self, view: TaskView) -> TaskView {
-        let queued = view.result.state.as_deref() == Some(State::Queued.as_str());
-        let name = view.result.task.as_deref().filter(|_| queued);
-        let name = name.and_then(|name| TaskName::parse(name).ok());
-        let waiting = name.and_then(|name| self.engine.waiting(&name));
-        view::placed(view, &self.folder, waiting.as_ref())
+    /// Views with what hangs on the moment: the queue, asked once for all, and what is on disk.
+    fn placed(&self, views: Vec<TaskView>) -> Vec<TaskView> {
+        let asked = views.iter().any(|view| queued(view).is_some());
+        let mut waiting = if asked { self.engine.waiting_all() } else { BTreeMap::new() };
+        let placed = |view: TaskView| {
+            let waits = queued(&view).and_then(|name| waiting.remove(&name));
+            view::placed(view, &self.folder, waits.as_ref())
+        };
+        views.into_iter().map(placed).collect()
     }
+}
+
+fn queued(view: &TaskView) -> Option<TaskName> {
+    let queued = view.result.state.as_deref() == Some(State::Queued.as_str());
+    TaskName::parse(view.result.task.as_deref().filter(|_| queued)?).ok()
 }

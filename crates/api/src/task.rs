@@ -98,14 +98,14 @@ pub struct TaskOrder {
 impl TaskOrder {
     /// The ids of everything that the server keeps for this order in `credentials`.
     pub fn kept_ids(&self) -> impl Iterator<Item = &str> {
-        let credential = match &self.agent.credential {
+        let credentials = self.workers().filter_map(|worker| match &worker.credential {
             CredentialRef::Stored { id, .. } => Some(id.as_str()),
             CredentialRef::None
             | CredentialRef::ClaudeLogin { .. }
             | CredentialRef::CodexLogin { .. } => None,
-        };
+        });
         let proxy = self.proxy.as_ref().map(|proxy| proxy.id.as_str());
-        credential.into_iter().chain(proxy).chain(self.repository.login())
+        credentials.chain(proxy).chain(self.repository.login())
     }
 }
 

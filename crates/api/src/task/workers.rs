@@ -66,3 +66,45 @@ pub(super) fn fallback(agent: &AgentRef) -> Result<Fallback, InvalidInput> {
         resumes: agent.resumes(kind),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn agent(adapter: &str, credential: &Value) -> Value {
+        json!({
+            "adapter": adapter, "profile": adapter, "program": "/bin/true", "instructions": "",
+            "credentialKind": "OpenAiKey", "credential": credential, "rehearsal": false,
+        })
+    }
+
+    fn order(first: &Value, other: &Value) -> TaskOrder {
+        let pipeline = crate::pipeline::shipped("quick").unwrap().unwrap();
+        let order = json!({
+            "goal": "g", "repository": {"identity": "/r/.git", "path": "/r"},
+            "base": "a".repeat(40), "includeDirty": false, "push": false,
+            "pipeline": serde_json::to_value(pipeline).unwrap(),
+            "agent": agent("claude-code", first), "fallbacks": [agent("codex", other)],
+            "checks": ["true"], "checksFrom": "", "noCheck": false, "knownFailures": false,
+            "egress": "none", "registries": [], "toolchains": [], "workspacePath": [],
+            "clientEnv": {}, "checkEnv": {}, "clientFiles": {},
+            "limits": crate::order::Limits::default(), "acceptMissing": [], "priority": 0,
+        });
+        serde_json::from_value(order).unwrap()
+    }
+
+    #[test]
+    fn each_agent_has_its_own_credential_and_all_of_them_are_kept() {
+        let stored = |id: &str| json!({"from": "Stored", "id": id});
+        let login = json!({"from": "ClaudeLogin", "path": "/home/me/.claude"});
+        let order = order(&login, &stored("k2"));
+        assert_eq!(order.kept_ids().collect::<Vec<_>>(), ["k2"]);
+        let spec = order.to_spec("t").unwrap();
+        let keys = [0, 1].map(|agent| spec.credential_of(agent).unwrap().to_owned());
+        assert_eq!(keys, ["claude /home/me/.claude", "stored k2"]);
+        let both = self::order(&stored("k1"), &stored("k2"));
+        assert_eq!(both.kept_ids().collect::<Vec<_>>(), ["k1", "k2"]);
+    }
+}

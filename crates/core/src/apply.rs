@@ -143,6 +143,7 @@ impl Task {
                 self.enter(Stage::Step(*step));
             }
             Event::Retried { charged, at } => {
+                self.pauses += u32::from(self.model_failed().is_some());
                 self.failure = None;
                 self.retry_at = Some(*at);
                 if *charged {
@@ -181,12 +182,19 @@ impl Task {
                 self.failure = None;
                 // Another agent has its own attempts.
                 self.attempts = 0;
-                self.pauses += u32::from(*reason == HoldReason::CredentialCoolingDown);
                 let (reason, detail, until) = (*reason, detail.clone(), *until);
-                self.unavailable.insert(*agent, Unavailable { reason, detail, until });
+                let cools =
+                    matches!(reason, HoldReason::CredentialCoolingDown | HoldReason::ModelDown);
+                let gone = Unavailable { reason, detail, until };
+                let before = self.unavailable.insert(*agent, gone);
+                // To meet an outage that is known already is no pause more.
+                let again = reason == HoldReason::ModelDown
+                    && before.is_some_and(|gone| gone.until == until);
+                self.pauses += u32::from(cools && !again);
             }
             Event::CredentialLearnt { credential, reason, until, pauses, detail } => {
                 self.pauses = self.pauses.max(*pauses);
+                self.outage |= *reason == HoldReason::ModelDown;
                 for agent in 0..self.spec.agents() {
                     if self.spec.credential_of(agent) == Some(credential) {
                         let (reason, detail, until) = (*reason, detail.clone(), *until);
@@ -194,7 +202,10 @@ impl Task {
                     }
                 }
             }
-            Event::ModelAnswered { .. } => self.pauses = 0,
+            Event::ModelAnswered { .. } => {
+                self.pauses = 0;
+                self.outage = false;
+            }
             Event::PauseRequested { by } => self.paused = Some(by.clone()),
             Event::PlanApproved { plan, by } => {
                 self.plan_approved = Some((plan.clone(), by.clone()));
@@ -229,7 +240,10 @@ impl Task {
         self.interrupted = None;
         self.attempts = 0;
         self.free_retries = 0;
-        self.pauses = 0;
+        // What is known of an agent is not over because something else went on.
+        if self.unavailable.is_empty() {
+            self.pauses = 0;
+        }
         self.retry_at = None;
     }
 

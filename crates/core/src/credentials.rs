@@ -1,5 +1,6 @@
 //! What is known of credentials, over all tasks: a limit or a rejection belongs to the
-//! credential, so that one run learns it for all. Folded from what is stored; never stored itself.
+//! credential, and so does an outage of its provider, so that one run learns it for all. Folded
+//! from what is stored; never stored itself.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,7 @@ pub struct Credentials(BTreeMap<String, Standing>);
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
-    /// `CredentialCoolingDown` or `NeedsLogin`.
+    /// `CredentialCoolingDown`, `NeedsLogin` or `ModelDown`.
     pub reason: HoldReason,
     /// When it can be asked again. After that one task tries it, before the others may.
     pub until: Wake,
@@ -27,15 +28,14 @@ pub struct Standing {
     pub detail: String,
     /// Who tries it.
     pub probe: Option<TaskName>,
+    /// Who learnt it last.
+    pub by: TaskName,
 }
 
 impl Standing {
     /// Nobody may use it yet.
     pub fn is_closed(&self, now: Time) -> bool {
-        match self.until {
-            Wake::At(at) => at > now,
-            Wake::On(_) => true,
-        }
+        self.until.lasts(now)
     }
 }
 
@@ -50,27 +50,30 @@ impl Credentials {
     pub fn learn(&mut self, before: &Task, event: &Event, after: &Task) {
         match event {
             Event::AgentUnavailable { agent, reason, detail, until } => {
-                if let Some(key) = after.spec.credential_of(*agent)
-                    && matches!(reason, HoldReason::CredentialCoolingDown | HoldReason::NeedsLogin)
+                // Alone with a model that is gone, a task may have named it wrong.
+                let limit =
+                    matches!(reason, HoldReason::CredentialCoolingDown | HoldReason::NeedsLogin);
+                let shared = limit || (*reason == HoldReason::ModelDown && after.outage);
+                if shared && let Some(key) = after.spec.credential_of(*agent) {
+                    self.learnt(key, Standing::of(after, *reason, *until, detail));
+                }
+            }
+            // It tries again by itself; nobody else has to meanwhile.
+            Event::Retried { at, .. } => {
+                if let (Some(agent), Some(failure)) = (before.model_failed(), &before.failure)
+                    && let Some(key) = before.spec.credential_of(agent)
                 {
-                    let standing = Standing {
-                        reason: *reason,
-                        until: *until,
-                        pauses: after.pauses,
-                        detail: detail.clone(),
-                        probe: None,
-                    };
-                    self.learnt(key, standing);
+                    let (reason, until) = (HoldReason::ModelDown, Wake::At(*at));
+                    let standing = Standing::of(after, reason, until, &failure.detail);
+                    let probe = Some(after.spec.name.clone());
+                    self.learnt(key, Standing { probe, ..standing });
                 }
             }
             // Stored by another task's doing; after a restart it may be all that is left of it.
             Event::CredentialLearnt { credential, reason, until, pauses, detail } => {
-                self.0.entry(credential.clone()).or_insert_with(|| Standing {
-                    reason: *reason,
-                    until: *until,
-                    pauses: *pauses,
-                    detail: detail.clone(),
-                    probe: None,
+                self.0.entry(credential.clone()).or_insert_with(|| {
+                    let standing = Standing::of(after, *reason, *until, detail);
+                    Standing { pauses: *pauses, ..standing }
                 });
             }
             Event::ModelAnswered { run, .. } => {
@@ -103,7 +106,6 @@ impl Credentials {
             | Event::Advanced(_)
             | Event::RepairBegun { .. }
             | Event::ReviewReturned { .. }
-            | Event::Retried { .. }
             | Event::Released
             | Event::EndingChosen(_)
             | Event::CancelRequested { .. }
@@ -115,6 +117,22 @@ impl Credentials {
             | Event::Messaged { .. }
             | Event::FollowedUp { .. } => {}
         }
+    }
+
+    /// Whether an event can change what is known; the others need not be kept for it.
+    pub const fn hears(event: &Event) -> bool {
+        matches!(
+            event,
+            Event::AgentUnavailable { .. }
+                | Event::CredentialLearnt { .. }
+                | Event::ModelAnswered { .. }
+                | Event::RunEnded { result: RunResult::Agent(_), .. }
+                | Event::Retried { .. }
+                | Event::Admitted
+                | Event::Resumed { .. }
+                | Event::Held(_)
+                | Event::Ended(_)
+        )
     }
 
     /// What a task does not know yet of the credentials that it uses.
@@ -130,7 +148,9 @@ impl Credentials {
             let told = news.iter().any(
                 |event| matches!(event, Event::CredentialLearnt { credential, .. } if credential == key),
             );
-            if standing.is_closed(now) && !known && !told {
+            // Its own next try is no news to it.
+            let own = standing.reason == HoldReason::ModelDown && standing.by == task.spec.name;
+            if standing.is_closed(now) && !known && !told && !own {
                 news.push(standing.news(key));
             }
         }
@@ -159,6 +179,13 @@ impl Credentials {
     /// Of two that were told of one credential the later end counts: it would only fail again.
     fn learnt(&mut self, key: &str, standing: Standing) {
         match self.0.get_mut(key) {
+            // The same wait, met by one more: who tries after it stays.
+            Some(known)
+                if standing.reason == HoldReason::ModelDown && known.until == standing.until =>
+            {
+                known.pauses = known.pauses.max(standing.pauses);
+                known.by = standing.by;
+            }
             Some(known) if known.until > standing.until => {
                 known.pauses = known.pauses.max(standing.pauses);
                 known.probe = None;
@@ -192,7 +219,9 @@ impl Credentials {
         let waited = matches!(
             &before.state,
             State::Held(Hold {
-                reason: HoldReason::NeedsLogin | HoldReason::CredentialCoolingDown,
+                reason: HoldReason::NeedsLogin
+                    | HoldReason::CredentialCoolingDown
+                    | HoldReason::ModelDown,
                 ..
             })
         );
@@ -215,6 +244,11 @@ impl Credentials {
 }
 
 impl Standing {
+    fn of(task: &Task, reason: HoldReason, until: Wake, detail: &str) -> Self {
+        let (pauses, detail) = (task.pauses, detail.to_owned());
+        Self { reason, until, pauses, detail, probe: None, by: task.spec.name.clone() }
+    }
+
     fn news(&self, key: &str) -> Event {
         Event::CredentialLearnt {
             credential: key.to_owned(),

@@ -11,6 +11,8 @@ mod agent;
 mod failure;
 mod stage;
 
+pub use failure::MAX_OUTAGE_PAUSES;
+
 /// The most starts of runs in one task: a floor under every loop.
 pub const MAX_EPOCHS: u32 = 300;
 /// Uncharged retries of one step: a machine that fails this often will not mend itself.

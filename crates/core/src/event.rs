@@ -277,7 +277,7 @@ pub enum Event {
     AgentUnavailable {
         /// Its index: 0 is the first, then the fallbacks in their order.
         agent: usize,
-        /// `CredentialCoolingDown` or `NeedsLogin`.
+        /// `CredentialCoolingDown`, `NeedsLogin` or `ModelDown`.
         reason: HoldReason,
         /// What was seen.
         detail: String,
@@ -288,7 +288,7 @@ pub enum Event {
     CredentialLearnt {
         /// The credential's key.
         credential: String,
-        /// `CredentialCoolingDown` or `NeedsLogin`.
+        /// `CredentialCoolingDown`, `NeedsLogin` or `ModelDown`.
         reason: HoldReason,
         /// When it can be asked again.
         until: Wake,

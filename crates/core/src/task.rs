@@ -171,6 +171,8 @@ pub struct Task {
     pub messages: Vec<Said>,
     /// Agents that cannot work for now, by index.
     pub unavailable: BTreeMap<usize, Unavailable>,
+    /// Other tasks cannot reach the model either: it is an outage, which is waited for together.
+    pub outage: bool,
     /// The step's last run that did not end by itself.
     pub interrupted: Option<Interrupted>,
     /// The answer, where the pipeline is for one.
@@ -238,6 +240,7 @@ impl Task {
             settled: vec![],
             messages: vec![],
             unavailable: BTreeMap::new(),
+            outage: false,
             interrupted: None,
             answer: None,
             paused: None,

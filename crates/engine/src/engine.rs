@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use midwatch_core::admit::{Limits, Observed};
 use midwatch_core::credentials::Credentials;
-use midwatch_core::event::{Action, ActionKey, Event, RunOrder, RunResult, RunWork};
+use midwatch_core::event::{Action, ActionKey, Event, RunOrder, RunWork};
 use midwatch_core::id::{RunName, TaskName};
 use midwatch_core::ports::{ActOnLand, ActOnRun, Clock, Store, Stored};
 use midwatch_core::task::{State, Task, TaskSpec, Wake};
@@ -233,7 +233,7 @@ fn read<S: Store, R, L, C: Clock>(
         let seq = log.last().map_or(0, |last| last.seq);
         let mut task = Task::new(spec);
         for stored in &log {
-            if tells_of_credentials(&stored.event) {
+            if Credentials::hears(&stored.event) {
                 told.push((stored.at, task.clone(), stored.event.clone()));
             }
             task.apply(&stored.event)
@@ -249,21 +249,6 @@ fn read<S: Store, R, L, C: Clock>(
         learn(&mut credentials, before, std::iter::once(&event));
     }
     Ok((tasks, credentials))
-}
-
-/// Whether an event can change what is known of credentials; the others are not kept for it.
-pub(crate) fn tells_of_credentials(event: &Event) -> bool {
-    matches!(
-        event,
-        Event::AgentUnavailable { .. }
-            | Event::CredentialLearnt { .. }
-            | Event::ModelAnswered { .. }
-            | Event::RunEnded { result: RunResult::Agent(_), .. }
-            | Event::Admitted
-            | Event::Resumed { .. }
-            | Event::Held(_)
-            | Event::Ended(_)
-    )
 }
 
 pub(crate) fn learn<'a>(

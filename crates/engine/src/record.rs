@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use midwatch_core::credentials::Credentials;
 use midwatch_core::decide::{Decision, decide};
 use midwatch_core::event::{Action, Event};
 use midwatch_core::id::{RunName, TaskName};
@@ -11,7 +12,7 @@ use midwatch_core::ports::{ActOnLand, ActOnRun, Clock, Store};
 use midwatch_core::task::{State, Task, Wake};
 use midwatch_core::time::Time;
 
-use crate::engine::{Change, Engine, EngineError, Live, learn, tells_of_credentials};
+use crate::engine::{Change, Engine, EngineError, Live, learn};
 use crate::perform::failure;
 
 /// The most events of decisions that are stored at once. No task takes more than a handful; a
@@ -102,7 +103,7 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
             }
         }
         // What is learnt of a credential is told to every task before one of them goes on.
-        if !events.is_empty() && !events.iter().any(tells_of_credentials) {
+        if !events.is_empty() && !events.iter().any(Credentials::hears) {
             events.extend(decisions(&after, self.now()).events);
         }
         if !events.is_empty() {
@@ -155,7 +156,7 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
 
     /// Takes in what stored events say of credentials.
     fn learn(&self, before: &Task, events: &[Event]) {
-        if !events.iter().any(tells_of_credentials) {
+        if !events.iter().any(Credentials::hears) {
             return;
         }
         let mut credentials = self.credentials();

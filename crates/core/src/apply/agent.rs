@@ -38,6 +38,9 @@ impl Task {
             self.blame(&order.work);
             return;
         }
+        // It worked: nothing is held against it any more.
+        self.unavailable.remove(&run.agent);
+        self.outage = false;
         if self.cancel {
             self.keep_unsaved(order, &order.work);
             return;

@@ -3,7 +3,7 @@
 use crate::event::Event;
 use crate::pause;
 use crate::pipeline::MAX_ATTEMPTS;
-use crate::reason::{FailReason, HoldReason, RetryRule};
+use crate::reason::{FailReason, HoldReason, Pause, RetryRule};
 use crate::task::{Ending, Failure, Hold, Task, Wake, WakeEvent};
 use crate::time::Time;
 
@@ -16,6 +16,8 @@ const FARTHEST_RESET: i64 = 7 * 24 * 60 * 60;
 const RESET_MARGIN: i64 = 60;
 /// Seconds before a model that did not answer is asked again, while another agent works.
 const MODEL_DOWN: i64 = 30 * 60;
+/// Pauses in a row for an outage that several tasks see, before they fail: over three hours.
+pub const MAX_OUTAGE_PAUSES: u32 = 24;
 
 pub(super) fn after(task: &Task, failure: &Failure, now: Time) -> Event {
     let Some(reason) = failure.reason else {
@@ -27,7 +29,9 @@ pub(super) fn after(task: &Task, failure: &Failure, now: Time) -> Event {
     };
     let facts = reason.facts();
     let end = || Event::EndingChosen(Ending::Fail(reason, failure.detail.clone()));
-    let may_charge = task.attempts + 1 < MAX_ATTEMPTS;
+    // An outage is waited for instead: a task that tries after each wait would only be one more.
+    let outage = task.outage && task.model_failed().is_some();
+    let may_charge = !outage && task.attempts + 1 < MAX_ATTEMPTS;
     // A review without a verdict could not run: tried again, though a rejection never is.
     if reason == FailReason::ReviewRejected && may_charge {
         return Event::Retried { charged: true, at: now };
@@ -36,6 +40,9 @@ pub(super) fn after(task: &Task, failure: &Failure, now: Time) -> Event {
         let millis = pause::millis(&task.spec.name, tries, facts.pause);
         Event::Retried { charged, at: now.plus_millis(millis) }
     };
+    if outage && let Some(until) = outage_until(task, facts.pause, now) {
+        return gone(failure, HoldReason::ModelDown, until);
+    }
     match facts.retry {
         RetryRule::Charged if may_charge => again(true, task.attempts),
         RetryRule::Charged if facts.elsewhere && has_another(task, failure, now) => {
@@ -62,6 +69,17 @@ pub(super) fn after(task: &Task, failure: &Failure, now: Time) -> Event {
     }
 }
 
+/// When a model that other tasks do not reach either is asked again; none when it is something else
+/// that failed, or when it was waited for often enough. Whoever began before it was known waits as
+/// long as all others do: only a try after that makes the pause grow.
+fn outage_until(task: &Task, pause: Pause, now: Time) -> Option<Wake> {
+    let known = task.unavailable.get(&task.model_failed()?).map(|gone| gone.until);
+    known.filter(|until| until.lasts(now)).or_else(|| {
+        let millis = pause::millis(&task.spec.name, task.pauses, pause);
+        (task.pauses < MAX_OUTAGE_PAUSES).then(|| Wake::At(now.plus_millis(millis)))
+    })
+}
+
 /// An agent is gone for a while: the next one takes over, or the task waits. What was no agent's
 /// (a push) waits at once.
 fn gone(failure: &Failure, reason: HoldReason, until: Wake) -> Event {
@@ -78,10 +96,7 @@ fn has_another(task: &Task, failure: &Failure, now: Time) -> bool {
         return false;
     };
     (0..task.spec.agents()).any(|agent| {
-        let gone = task.unavailable.get(&agent).is_some_and(|gone| match gone.until {
-            Wake::At(at) => at > now,
-            Wake::On(_) => true,
-        });
+        let gone = task.unavailable.get(&agent).is_some_and(|gone| gone.until.lasts(now));
         agent != failed && !gone
     })
 }

@@ -6,7 +6,7 @@ use crate::id::{CommitId, RunName};
 use crate::landing::Imported;
 use crate::pipeline::{Step, StepKind};
 use crate::plan::{Asked, digest};
-use crate::reason::HoldReason;
+use crate::reason::{FailReason, HoldReason};
 use crate::task::{Hold, Stage, Task, Unavailable, Wake, WakeEvent};
 use crate::time::Time;
 
@@ -77,6 +77,12 @@ impl Task {
         Some(digest(plan, &self.questions))
     }
 
+    /// The agent whose model did not answer, when that is the failure at hand.
+    pub(crate) fn model_failed(&self) -> Option<usize> {
+        let failure = self.failure.as_ref()?;
+        failure.agent.filter(|_| failure.reason == Some(FailReason::ModelUnavailable))
+    }
+
     /// Whether anything that is left to do needs an agent.
     pub fn needs_agent(&self) -> bool {
         let publishes = self.step().is_some_and(|step| matches!(step.kind, StepKind::Publish));
@@ -92,7 +98,7 @@ impl Task {
         for agent in 0..self.spec.agents() {
             match self.unavailable.get(&agent) {
                 None => return Ok(agent),
-                Some(gone) if matches!(gone.until, Wake::At(at) if at <= now) => return Ok(agent),
+                Some(gone) if !gone.until.lasts(now) => return Ok(agent),
                 Some(gone) if soonest.is_none_or(|other| gone.until < other.until) => {
                     soonest = Some(gone);
                 }

@@ -40,6 +40,16 @@ pub enum Wake {
     On(WakeEvent),
 }
 
+impl Wake {
+    /// Whether it is still to come.
+    pub fn lasts(self, now: Time) -> bool {
+        match self {
+            Self::At(at) => at > now,
+            Self::On(_) => true,
+        }
+    }
+}
+
 /// Events that end a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum WakeEvent {

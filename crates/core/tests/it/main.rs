@@ -4,8 +4,10 @@
 
 mod choices;
 mod controls;
+mod fifty;
 mod laws;
 mod machine;
+mod outage;
 mod retries;
 mod rules;
 mod story;

@@ -1,8 +1,9 @@
 //! Stories of failures: what is tried again, when, and how often.
 
 use midwatch_core::decide::{MAX_EPOCHS, MAX_FREE_RETRIES};
-use midwatch_core::event::{Event, RunResult};
-use midwatch_core::reason::{FailReason, HoldReason};
+use midwatch_core::event::{Action, Event, RunResult};
+use midwatch_core::pipeline::MAX_ATTEMPTS;
+use midwatch_core::reason::{FailReason, HoldReason, RetryRule};
 use midwatch_core::task::{Outcome, Stage, State, Wake};
 use midwatch_core::time::Time;
 
@@ -146,4 +147,68 @@ fn a_sandbox_that_cannot_be_built_holds_until_somebody_resumes() {
     assert_eq!(story.held(), Some(HoldReason::SandboxUnavailable));
     story.take(Event::Resumed { by: "me".to_owned() });
     assert!(matches!(story.end(), Outcome::Done(_)));
+}
+
+/// What always fails the same way, for a simulated day with somebody who resumes each hour.
+fn day_of(reason: FailReason, kind: &str) -> (Story, Vec<Time>) {
+    let mut story = Story::of("ic");
+    let end = story.now.plus_seconds(24 * 60 * 60);
+    let mut starts = vec![];
+    while story.now < end && !story.task.state.is_terminal() {
+        if let Some(action) = story.open(kind) {
+            starts.push(story.now);
+            match &action {
+                Action::Run(_) if kind == "Agent" => {
+                    story.ends_run(&action, failed_agent(reason, None));
+                }
+                Action::Run(_) | Action::Land(_) => story.fails(&action, reason),
+            }
+            continue;
+        }
+        let hold = match &story.task.state {
+            State::Held(hold) => hold.until,
+            State::Queued | State::Running(_) | State::Ended(_) => {
+                story.go_on();
+                continue;
+            }
+        };
+        if let Wake::At(at) = hold {
+            story.now = at;
+            story.settle();
+        } else {
+            story.now = story.now.plus_seconds(60 * 60);
+            story.take(Event::Resumed { by: "me".to_owned() });
+        }
+    }
+    (story, starts)
+}
+
+#[test]
+fn every_reason_has_its_rule_and_none_is_a_hot_loop() {
+    for reason in FailReason::ALL {
+        for kind in ["Fetch", "Checkout", "Agent", "Import", "Publish"] {
+            let (story, starts) = day_of(*reason, kind);
+            let told = format!("{reason} of {kind}: {} starts", starts.len());
+            let most = match reason.facts().retry {
+                RetryRule::Never => 1,
+                RetryRule::Charged => MAX_ATTEMPTS as usize,
+                RetryRule::Free => MAX_FREE_RETRIES as usize + 1,
+                // Nobody's fault: as long as it lasts, each pause longer, an hour at last.
+                RetryRule::HoldUntilReset => 24 + 7,
+                RetryRule::HoldForLogin => 24,
+            };
+            // A verdict that is missing is asked for again; a change that is none cannot be.
+            let most = if *reason == FailReason::ReviewRejected { 3 } else { most };
+            assert!((1..=most).contains(&starts.len()), "{told}, {most} at most");
+            let held =
+                matches!(reason.facts().retry, RetryRule::HoldUntilReset | RetryRule::HoldForLogin);
+            let ended = match &story.task.state {
+                State::Ended(outcome) => Some(failed(outcome)),
+                State::Queued | State::Running(_) | State::Held(_) => None,
+            };
+            assert!(held || ended == Some(*reason), "{told}: {ended:?}");
+            let hot = starts.windows(2).any(|two| two[0] >= two[1]);
+            assert!(!hot || *reason == FailReason::ReviewRejected, "{told}: {starts:?}");
+        }
+    }
 }

@@ -1,10 +1,8 @@
 //! Stories of waiting: limits, logins, other agents, pauses.
 
-use midwatch_core::admit::{Entry, Grant, Limits, Observed, Queue, admit};
-use midwatch_core::credentials::Credentials;
+use midwatch_core::admit::Entry;
 use midwatch_core::decide::decide;
-use midwatch_core::event::{Action, Event, RunResult};
-use midwatch_core::id::TaskName;
+use midwatch_core::event::{Event, RunResult};
 use midwatch_core::reason::{FailReason, HoldReason};
 use midwatch_core::task::{Fallback, Outcome, State, Task, Wake, WakeEvent};
 use midwatch_core::time::Time;
@@ -66,6 +64,19 @@ fn another_agent_takes_over_from_the_saved_work_and_the_first_comes_back_after_i
     let repair = story.until("Agent");
     assert_eq!(agent_run(&repair).agent, 0);
     assert!(matches!(story.end(), Outcome::Done(_)));
+}
+
+#[test]
+fn a_task_is_let_in_by_the_credential_of_the_agent_that_will_work() {
+    let mut story = with_fallback(Some("k2"));
+    let key = |story: &Story| Entry::of(&story.task, story.now, story.now).unwrap().credential;
+    assert_eq!(key(&story).as_deref(), Some("k"));
+    let agent = story.until("Agent");
+    story.ends_run(&agent, failed_agent(FailReason::UsageLimit, Some(5_000)));
+    assert_eq!(agent_run(&story.until("Agent")).agent, 1);
+    assert_eq!(key(&story).as_deref(), Some("k2"));
+    story.now = Time::from_seconds(6_000);
+    assert_eq!(key(&story).as_deref(), Some("k"), "the first one is back");
 }
 
 #[test]
@@ -170,172 +181,22 @@ fn a_queued_task_that_is_paused_is_held_at_once() {
     assert_eq!(hold.reason, HoldReason::Paused);
 }
 
-/// Fifty tasks of one credential, driven as an engine does, without one.
-struct Fifty {
-    tasks: Vec<Task>,
-    credentials: Credentials,
-    now: Time,
-    /// Agents that were started.
-    starts: usize,
-}
-
-impl Fifty {
-    fn new() -> Self {
-        let tasks = (0..50).map(|n| {
-            let mut spec = spec("n");
-            spec.checks.clear();
-            spec.name = TaskName::parse(&format!("t{n}")).unwrap();
-            spec.branch = midwatch_core::id::BranchName::parse(&format!("b{n}")).unwrap();
-            Task::new(spec)
-        });
-        let credentials = Credentials::default();
-        Self { tasks: tasks.collect(), credentials, now: Time::from_seconds(1_000), starts: 0 }
-    }
-
-    fn take(&mut self, at: usize, event: &Event) {
-        let before = self.tasks[at].clone();
-        self.tasks[at].apply(event).unwrap();
-        self.credentials.learn(&before, event, &self.tasks[at]);
-    }
-
-    /// One turn: what was learnt is told, decided, admitted. Everything but agents is done.
-    fn turn(&mut self) {
-        for _ in 0..60 {
-            for at in 0..self.tasks.len() {
-                if matches!(self.tasks[at].state, State::Queued | State::Running(_)) {
-                    for news in self.credentials.news_for(&self.tasks[at], self.now) {
-                        self.take(at, &news);
-                    }
-                }
-                for event in decide(&self.tasks[at], self.now).events {
-                    self.starts +=
-                        usize::from(matches!(&event, Event::Intended(a) if a.kind() == "Agent"));
-                    self.take(at, &event);
-                }
-                self.do_what_is_no_agent(at);
-            }
-            let entries = self.tasks.iter();
-            let queue = Queue {
-                limits: Limits::slots(4),
-                observed: Observed::default(),
-                paused: None,
-                credentials: self.credentials.clone(),
-                entries: entries.filter_map(|t| Entry::of(t, self.now, self.now)).collect(),
-            };
-            for grant in admit(&queue, self.now) {
-                let Grant::Admit(name) = grant else { continue };
-                let at = self.tasks.iter().position(|task| task.spec.name == name).unwrap();
-                for event in self.credentials.history_for(&self.tasks[at], self.now) {
-                    self.take(at, &event);
-                }
-                self.take(at, &Event::Admitted);
-            }
-        }
-    }
-
-    fn do_what_is_no_agent(&mut self, at: usize) {
-        let open: Vec<Action> = self.tasks[at].open.values().cloned().collect();
-        for action in open.into_iter().filter(|action| action.kind() != "Agent") {
-            let event = match &action {
-                Action::Run(order) => Event::RunEnded {
-                    run: order.run.clone(),
-                    epoch: order.epoch,
-                    result: RunResult::BaseReady,
-                },
-                Action::Land(_) => Event::Fetched { lock_hash: String::new() },
-            };
-            self.take(at, &event);
-        }
-    }
-
-    /// Every agent that works ends like that.
-    fn end_agents(&mut self, result: &RunResult) -> usize {
-        let mut ended = 0;
-        for at in 0..self.tasks.len() {
-            let open: Vec<Action> = self.tasks[at].open.values().cloned().collect();
-            for action in open.iter().filter(|action| action.kind() == "Agent") {
-                let Action::Run(order) = action else { unreachable!() };
-                let (run, epoch, result) = (order.run.clone(), order.epoch, result.clone());
-                self.take(at, &Event::RunEnded { run, epoch, result });
-                ended += 1;
-            }
-        }
-        ended
-    }
-
-    fn held(&self, reason: HoldReason) -> Vec<Wake> {
-        let holds = self.tasks.iter().filter_map(|task| match &task.state {
-            State::Held(hold) if hold.reason == reason => Some(hold.until),
-            State::Queued | State::Running(_) | State::Held(_) | State::Ended(_) => None,
-        });
-        holds.collect()
-    }
-}
-
-fn answer() -> RunResult {
-    let RunResult::Agent(mut result) = completed(vec![]) else { unreachable!() };
-    "forty-two".clone_into(&mut result.text);
-    RunResult::Agent(result)
-}
-
 #[test]
-fn fifty_tasks_on_one_limit_make_one_wait_and_one_probe() {
-    let mut world = Fifty::new();
-    world.turn();
-    assert_eq!(world.starts, 4, "the slots");
-    world.end_agents(&failed_agent(FailReason::UsageLimit, Some(5_000)));
-    world.turn();
-    let reset = Wake::At(Time::from_seconds(5_060));
-    let cooling = HoldReason::CredentialCoolingDown;
-    assert_eq!(world.held(cooling), vec![reset; 50], "all wait for the same reset");
-    assert_eq!(world.starts, 4, "no run is started to learn the same");
-    // A restart in between: all of it is in the events.
-    world.credentials = Credentials::default();
-
-    world.now = Time::from_seconds(5_060);
-    world.turn();
-    assert_eq!(world.starts, 8, "without what was known, the slots are filled");
-    world.end_agents(&failed_agent(FailReason::UsageLimit, Some(9_000)));
-    world.turn();
-    world.now = Time::from_seconds(9_060);
-    world.turn();
-    assert_eq!(world.starts, 9, "one task tries it first");
-    world.end_agents(&failed_agent(FailReason::RateLimit, None));
-    world.turn();
-    assert_eq!((world.starts, world.held(cooling).len()), (9, 50), "it failed for all");
-    let Wake::At(next) = world.held(cooling)[0] else { unreachable!() };
-    assert!(next.0 - world.now.0 >= 120_000, "pauses grow whoever meets them");
-    world.now = next;
-    world.turn();
-    assert_eq!(world.starts, 10);
-    let probe = world.tasks.iter().position(|task| !task.open.is_empty()).unwrap();
-    let order = world.tasks[probe].open_runs().next().unwrap().clone();
-    world.take(probe, &Event::ModelAnswered { run: order.run, epoch: order.epoch });
-    world.turn();
-    assert_eq!(world.starts, 13, "it answered: the slots are filled while the probe works on");
-    while world.end_agents(&answer()) > 0 {
-        world.turn();
-    }
-    let ended = world.tasks.iter().filter(|task| task.state.as_str() == "Answered").count();
-    assert_eq!(ended, 50, "and every task ends");
-    assert!(world.tasks.iter().all(|task| task.attempts == 0), "nothing was charged");
-}
-
-#[test]
-fn fifty_tasks_on_one_rejected_login_wait_for_one_resume() {
-    let mut world = Fifty::new();
-    world.turn();
-    world.end_agents(&failed_agent(FailReason::Authentication, None));
-    world.turn();
-    let login = HoldReason::NeedsLogin;
-    assert_eq!(world.held(login), vec![Wake::On(WakeEvent::Resume); 50]);
-    let starts = world.starts;
-    for at in 0..50 {
-        world.take(at, &Event::Resumed { by: "me".to_owned() });
-    }
-    world.turn();
-    assert_eq!(world.starts, starts + 1, "one tries the new login");
-    world.end_agents(&failed_agent(FailReason::Authentication, None));
-    world.turn();
-    assert_eq!((world.starts, world.held(login).len()), (starts + 1, 50));
+fn a_task_that_is_told_of_an_outage_begins_with_another_agent() {
+    let mut ordered = spec("ic");
+    ordered.fallbacks.push(Fallback {
+        profile: "other".to_owned(),
+        credential_key: Some("k2".to_owned()),
+        resumes: false,
+    });
+    let mut story = Story::new(ordered);
+    story.take(Event::CredentialLearnt {
+        credential: "k".to_owned(),
+        reason: HoldReason::ModelDown,
+        until: Wake::At(Time::from_seconds(9_000)),
+        pauses: 2,
+        detail: "529".to_owned(),
+    });
+    let agent = story.until("Agent");
+    assert_eq!(agent_run(&agent).agent, 1);
 }

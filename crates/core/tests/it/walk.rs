@@ -260,7 +260,8 @@ impl<C: Choose> Walk<C> {
         let later = self.now.plus_seconds(i64::from(self.choose.below(7_000)) - 1_000);
         let login = (HoldReason::NeedsLogin, Wake::On(WakeEvent::Resume));
         let limit = (HoldReason::CredentialCoolingDown, Wake::At(later));
-        let (reason, until) = self.choose.of(&[limit, limit, login]);
+        let outage = (HoldReason::ModelDown, Wake::At(later));
+        let (reason, until) = self.choose.of(&[limit, outage, login]);
         let (pauses, detail) = (self.choose.below(5), "limit".to_owned());
         let event = Event::CredentialLearnt { credential, reason, until, pauses, detail };
         self.take(event, false).map(|_| ())

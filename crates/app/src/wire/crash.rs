@@ -1,9 +1,13 @@
-//! Named points at which a test lets the server die as `kill -9` would, before and after
-//! everything that is stored and done. Only in debug builds: a release build holds none of it.
+//! Named points at which a test lets the server die as `kill -9` would, or asks it to end, before
+//! and after everything that is stored and done. Only in debug builds: a release build holds none
+//! of it.
 
 /// Names a point and, after `#`, which time it dies there (the first if not said).
 #[cfg(debug_assertions)]
 const AT: &str = "MIDWATCH_CRASH_AT";
+/// The same, where the server asks itself to end, as a service manager would.
+#[cfg(debug_assertions)]
+const STOP_AT: &str = "MIDWATCH_STOP_AT";
 /// Names a file to which each point that is passed is appended: how a test learns them.
 #[cfg(debug_assertions)]
 const LEARN: &str = "MIDWATCH_CRASH_LEARN";
@@ -11,9 +15,8 @@ const LEARN: &str = "MIDWATCH_CRASH_LEARN";
 /// Passes a point.
 #[cfg(debug_assertions)]
 pub(super) fn point(place: &str, what: &str) {
+    use rustix::process::{Signal, getpid, kill_process};
     use std::io::Write as _;
-    use std::sync::atomic::{AtomicU32, Ordering};
-    static PASSED: AtomicU32 = AtomicU32::new(0);
 
     let name = format!("{place}:{what}");
     if let Some(file) = std::env::var_os(LEARN) {
@@ -21,12 +24,26 @@ pub(super) fn point(place: &str, what: &str) {
         // A test that learns nothing fails by itself.
         let _ = learnt.and_then(|mut file| writeln!(file, "{name}"));
     }
-    let Ok(at) = std::env::var(AT) else { return };
-    let (wanted, time) = at.split_once('#').unwrap_or((&at, "1"));
-    if wanted == name && PASSED.fetch_add(1, Ordering::SeqCst) + 1 == time.parse().unwrap_or(1) {
+    if is_now(STOP_AT, &name) {
+        // A test whose server does not end fails by itself.
+        let _ = kill_process(getpid(), Signal::TERM);
+    }
+    if is_now(AT, &name) {
         // No clean-up of any kind, as kill -9 leaves none.
         std::process::abort();
     }
+}
+
+/// Whether this is the passing of a point that a variable names.
+#[cfg(debug_assertions)]
+fn is_now(variable: &str, name: &str) -> bool {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    // One for the process: it is told of one point.
+    static PASSED: AtomicU32 = AtomicU32::new(0);
+
+    let Ok(at) = std::env::var(variable) else { return false };
+    let (wanted, time) = at.split_once('#').unwrap_or((&at, "1"));
+    wanted == name && PASSED.fetch_add(1, Ordering::SeqCst) + 1 == time.parse().unwrap_or(1)
 }
 
 /// Passes a point; in a release build there is nothing at it.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use midwatch_core::admit::Limits;
 use midwatch_local::folder::{FolderError, FolderLock, StateFolder};
-use midwatch_local::server::{Server, Settings};
+use midwatch_local::server::{Fault, Server, Settings};
 use midwatch_local::store::SqliteStore;
 use midwatch_publish::{Git, Publisher, self_test};
 use midwatch_web::{ControlSocket, address_of, serve};
@@ -26,6 +26,9 @@ const LOCK_WAIT: Duration = Duration::from_secs(10);
 /// How long a server that may exit stays after the last question: a person's next command, or
 /// a script's, mostly comes soon.
 const IDLE: Duration = Duration::from_secs(20);
+/// How long a server that ends goes on with what it is removing. Who comes next waits for the lock
+/// for longer.
+const TIDY_WAIT: Duration = Duration::from_secs(5);
 /// How often it looks whether it may.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -107,16 +110,32 @@ pub(crate) async fn run(
     let socket = ControlSocket::listen(&folder.socket()).map_err(|e| fault(&e))?;
     tracing::info!(folder = %folder.root().display(), pid = std::process::id(), "server.started");
     let serving = serve(socket, Arc::clone(&desk), wait(ended));
+    let mut driven = std::pin::pin!(driven);
     let result = tokio::select! {
-        error = driven => Err(fault(&error)),
+        error = &mut driven => Err(fault(&error)),
         served = drain(serving, &folder, desk.end.subscribe()) => served.map_err(|e| fault(&e)),
         signalled = signalled() => signalled.map_err(|e| fault(&e)),
         () = leave_when_idle(&desk, exit) => Ok(()),
     };
     // Whoever comes now starts a server of their own, which waits for our lock.
     ControlSocket::remove(&folder.socket());
+    if result.is_ok() {
+        tidy(&desk.server, driven).await;
+    }
     tracing::info!("server.ended");
     result
+}
+
+/// Removes what is of no more use before the end, so that nothing of it stays until the next
+/// start. Runs go on by themselves.
+async fn tidy(server: &Local, driven: impl Future<Output = Fault>) {
+    tokio::select! {
+        error = driven => tracing::error!(%error, "server.failed at its end"),
+        () = server.cleaned_up() => {}
+        () = tokio::time::sleep(TIDY_WAIT) => {
+            tracing::warn!("server.untidy: the next start goes on with it");
+        }
+    }
 }
 
 async fn wait(mut ended: watch::Receiver<bool>) {

@@ -1,12 +1,12 @@
 //! What should be gone: processes, mounts and control groups, looked for by name.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use midwatch_api::report::{IDENTITY_FILE, RunnerIdentity};
 
 use super::place::Place;
-use crate::house::PAUSE;
+use crate::house;
 
 /// How long a killed sandbox may take to be gone.
 const DYING: Duration = Duration::from_secs(10);
@@ -47,15 +47,12 @@ pub(super) fn runners_of(folder: &Path) -> Vec<i32> {
 /// Everything of a place that is still there though nothing goes on in it. A sandbox whose runner
 /// was killed is given a moment to end: the kernel kills it, and that takes its time under load.
 pub(super) fn left(place: &Place) -> Vec<String> {
-    let end = Instant::now() + DYING;
-    loop {
-        let left = alive(place);
-        if left.is_empty() || Instant::now() > end {
-            return left;
-        }
-        // polls: nothing tells that somebody else's process is gone
-        std::thread::sleep(PAUSE);
-    }
+    let mut left = Vec::new();
+    house::until(DYING, || {
+        left = alive(place);
+        left.is_empty()
+    });
+    left
 }
 
 /// What of it goes on: processes, mounts, control groups.

@@ -1,16 +1,21 @@
-//! The server dies at each of its points, and at moments of chance.
+//! The server dies at each of its points, and at moments of chance; and it is asked to end.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+
+use rustix::process::Signal;
 
 use super::leaks::runners_of;
-use super::place::Place;
-use super::story::{BLOCKED, REPAIRED, SLOW, Story};
+use super::place::{BRANCH, Place, kill};
+use super::story::{BLOCKED, HANGING, REPAIRED, SLOW, Story};
 use super::world::{World, starts, wrong};
 use super::{each, soak, tell, until};
 
 /// Moments of chance in a test run.
 const MOMENTS: u64 = 20;
+/// What an agent's run still has to gain when it says who carries it out: nothing, its events, two
+/// logs, and its report, with which it is over.
+const SOON: usize = 5;
 
 /// A point, and which passing of it.
 struct Case {
@@ -19,8 +24,16 @@ struct Case {
     time: usize,
 }
 
-/// The crash-free run, and how often it passed each point.
-fn recorded(story: Story) -> (World, BTreeMap<String, usize>) {
+/// A crash-free run.
+struct Recorded {
+    world: World,
+    /// How often it passed each point.
+    points: BTreeMap<String, usize>,
+    /// How many entries its runs left, see [`entries`].
+    entries: usize,
+}
+
+fn recorded(story: Story) -> Recorded {
     let place = Place::new(story);
     let learnt = place.path("points");
     let server = place.serve(&[("MIDWATCH_CRASH_LEARN", learnt.to_str().unwrap())]);
@@ -31,7 +44,17 @@ fn recorded(story: Story) -> (World, BTreeMap<String, usize>) {
     for point in std::fs::read_to_string(learnt).unwrap().lines() {
         *points.entry(point.to_owned()).or_default() += 1;
     }
-    (World::of(&place, &ended), points)
+    Recorded { world: World::of(&place, &ended), points, entries: entries(&place) }
+}
+
+/// Run folders and the files that stand directly in them: they get more as a task goes on, so
+/// their number says how far it is.
+fn entries(place: &Place) -> usize {
+    let listed = |folder| std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let of_run = |run: std::fs::DirEntry| {
+        1 + listed(run.path()).filter(|entry| entry.path().is_file()).count()
+    };
+    listed(place.state().root().join("runs")).map(of_run).sum()
 }
 
 /// Dies at a point, and compares what comes of it.
@@ -58,7 +81,7 @@ fn dying_at_any_point_changes_nothing() {
     let mut worlds = Vec::new();
     let (mut known, mut passings) = (0, 0);
     for story in [REPAIRED, BLOCKED] {
-        let (world, points) = recorded(story);
+        let Recorded { world, points, entries: _ } = recorded(story);
         worlds.push(world);
         known += points.len();
         for (point, times) in points {
@@ -88,23 +111,31 @@ fn dying_at_any_point_changes_nothing() {
 
 #[test]
 fn dying_at_any_moment_leaves_the_run_to_be_adopted() {
-    let (whole, _) = recorded(SLOW);
+    let Recorded { world: whole, points: _, entries: most } = recorded(SLOW);
     let moments: Vec<u64> = (0..if soak() { 10 * MOMENTS } else { MOMENTS }).collect();
     let adopted = std::sync::atomic::AtomicUsize::new(0);
+    let met = Mutex::new(BTreeSet::new());
     let wrong = each(&moments, |seed| {
         let place = Place::new(SLOW);
         let server = place.serve(&[]);
         place.submit();
-        // Every other moment lies in the agent's run or soon after it, however slow the machine.
-        let span = if seed % 2 == 0 { 4000 } else { 1500 };
-        if seed % 2 == 1 {
+        // The multiplier is Knuth's.
+        let drawn = seed.wrapping_add(1).wrapping_mul(6_364_136_223_846_793_005) >> 33;
+        let drawn = usize::try_from(drawn).unwrap();
+        // Every other moment lies in the agent's run or soon after it.
+        let wanted = if seed % 2 == 0 {
+            drawn % (most + 1)
+        } else {
             until("the agent's run", || place.identity("implement-4"));
-        }
-        // Chance is the matter here, so this waits for no marker. The multiplier is Knuth's.
-        let millis = seed.wrapping_add(1).wrapping_mul(6_364_136_223_846_793_005) >> 33;
-        // polls: another process; the moment of a kill is a time, drawn from a seed
-        std::thread::sleep(Duration::from_millis(millis % span));
+            entries(&place) + drawn % SOON
+        };
+        let landed = place.path("repository/.git/refs/heads").join(BRANCH);
+        let now = until("the moment", || {
+            let now = entries(&place);
+            (now >= wanted || landed.exists()).then_some(now)
+        });
         server.kill();
+        met.lock().unwrap().insert(now);
         let before = place.identity("implement-4");
         let alive = !runners_of(&place.run_folder("implement-4")).is_empty();
         let ended = place.wait();
@@ -118,19 +149,67 @@ fn dying_at_any_moment_leaves_the_run_to_be_adopted() {
         let told = wrong(&place, &ended).or_else(|| World::of(&place, &ended).differs(&whole));
         told.map_or(Ok(()), |told| Err(format!("seed {seed}: {told}")))
     });
-    let adopted = adopted.into_inner();
+    let (adopted, met) = (adopted.into_inner(), met.into_inner().unwrap());
     let (tried, lost) = (moments.len(), wrong.len());
     tell(&format!(
-        "server killed at {tried} moments / agent's run adopted {adopted} / lost or doubled {lost}"
+        "server killed at {tried} moments, {} of them apart, of {most} entries / agent's run \
+         adopted {adopted} / lost or doubled {lost}",
+        met.len()
     ));
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
     assert!(adopted > 3, "too few moments met the agent at work");
+    let (first, last) = (met.first().unwrap(), met.last().unwrap());
+    assert!(met.len() > 7 && last - first > most / 2, "the moments lie too close: {met:?}");
+}
+
+/// What is to be removed is gone before an orderly end. The control dies at the same point, and
+/// leaves it to the next start.
+#[test]
+fn an_orderly_end_leaves_no_workspace_behind() {
+    let Recorded { world: whole, points, entries: _ } = recorded(REPAIRED);
+    let point = points.keys().find(|point| point.starts_with("after-store:Imported")).unwrap();
+    for (variable, is_left) in [("MIDWATCH_STOP_AT", false), ("MIDWATCH_CRASH_AT", true)] {
+        let place = Place::new(REPAIRED);
+        let mut server = place.serve(&[(variable, point)]);
+        place.submit();
+        until("the server's end", || server.ended());
+        let upper = place.run_folder("implement-4").join("upper");
+        assert_eq!(upper.exists(), is_left, "{variable}={point}");
+        let ended = place.wait();
+        place.settle();
+        assert!(!upper.exists(), "the next start leaves it, too");
+        let told = wrong(&place, &ended).or_else(|| World::of(&place, &ended).differs(&whole));
+        assert_eq!(told, None, "{variable}={point}");
+    }
+}
+
+/// Runs are not stopped by it: the next server adopts them.
+#[test]
+fn an_orderly_end_leaves_runs_alone() {
+    let place = Place::new(HANGING);
+    let mut server = place.serve(&[]);
+    place.submit();
+    let folder = place.run_folder("implement-4");
+    until("the agent's work", || folder.join("upper/upper/first").exists().then_some(()));
+    let runner = place.identity("implement-4").unwrap();
+    kill(place.last_server().unwrap(), Signal::TERM);
+    let ended = until("the server's end", || server.ended());
+    assert_eq!(ended.code(), Some(0), "it ended in order: {ended}");
+    assert_eq!(runners_of(&folder), [runner.pid], "the run goes on");
+    let client = place.begin_to_wait();
+    let socket = place.state().socket();
+    until("the next server", || std::os::unix::net::UnixStream::connect(&socket).ok());
+    kill(runner.pid, Signal::KILL);
+    let end = Place::waited(client);
+    assert_eq!(place.identity("implement-4"), Some(runner), "it was not begun again");
+    place.settle();
+    assert_eq!(wrong(&place, &end), None);
 }
 
 /// The control: a world in which something was lost or doubled does not pass.
 #[test]
 fn a_lost_report_is_seen_as_a_doubled_run() {
-    let (whole, _) = recorded(REPAIRED);
+    let whole = recorded(REPAIRED).world;
     let place = Place::new(REPAIRED);
     let mut server = place.serve(&[("MIDWATCH_CRASH_AT", "after-act:Agent#1")]);
     place.submit();

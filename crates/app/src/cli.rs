@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use midwatch_api::view::LINE_VERSION;
+use serde::Serialize;
 
 use crate::discover::nearest::nearest;
 use crate::environment::Environment;
@@ -28,6 +29,7 @@ mod goal;
 mod install_service;
 mod logs;
 mod message;
+mod numbered;
 mod open;
 mod pause;
 mod publish;
@@ -177,10 +179,7 @@ fn misunderstood(error: &clap::Error, words: &[OsString], terminal: Terminal) ->
     let text = error.render().to_string();
     if !error.use_stderr() {
         if output.is_json() {
-            output.json(&serde_json::json!({
-                "type": "help", "version": LINE_VERSION, "task": null, "seq": 0, "text": text,
-            }));
-            output.json(&Problem::nothing());
+            json_alone(output, &serde_json::json!({"type": "help", "text": text}));
         } else {
             // Coloured where the terminal wants it; nobody may be reading any more.
             let _ = error.print();
@@ -305,6 +304,27 @@ impl Verb {
             Self::Reference(reference) => Ok(reference.carry_out(context, &Cli::command())),
         }
     }
+}
+
+/// Does what takes its time beside the work of this thread: a signal is heard meanwhile.
+async fn beside<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Problem> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Problem::internal(error.to_string()))
+}
+
+/// One line about no task that holds all there is to say, and the result line that ends every
+/// answer.
+fn json_alone(output: Output, value: &impl Serialize) {
+    let mut line = serde_json::to_value(value).unwrap_or_default();
+    if let Some(fields) = line.as_object_mut() {
+        fields.insert("version".into(), LINE_VERSION.into());
+        fields.insert("task".into(), serde_json::Value::Null);
+        fields.insert("seq".into(), 0.into());
+    }
+    output.json(&line);
+    output.json(&Problem::nothing());
 }
 
 fn block_on(

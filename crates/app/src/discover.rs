@@ -7,11 +7,12 @@
 //!          PATH ─► toolchains, registries ┘
 //! ```
 
+use midwatch_api::control::Submit;
 use midwatch_api::object::Object;
 use midwatch_api::pipeline::PipelineSpec;
 use midwatch_api::task::{AgentRef, Egress, TaskOrder};
 use midwatch_core::id::{BranchName, TaskName};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::environment::Environment;
 use crate::problem::Problem;
@@ -63,6 +64,35 @@ pub(crate) struct Wanted {
     pub(crate) rehearsal: Option<Rehearsal>,
     /// What an object says beside flags.
     pub(crate) given: Given,
+}
+
+impl Wanted {
+    /// A goal, and everything else as it is usual.
+    pub(crate) fn new(name: TaskName, goal: String) -> Self {
+        Self {
+            goal,
+            snapshot: name.clone(),
+            name,
+            named: false,
+            agent: None,
+            profile: None,
+            model: None,
+            pipeline: "change".into(),
+            base: None,
+            checks: vec![],
+            no_check: false,
+            known_failures: false,
+            setup: None,
+            branch: None,
+            push: false,
+            include_dirty: false,
+            egress: None,
+            wall_seconds: None,
+            accept_missing: vec![],
+            rehearsal: None,
+            given: Given::default(),
+        }
+    }
 }
 
 /// What objects say that no flag does.
@@ -123,6 +153,21 @@ pub(crate) struct Discovery {
     pub(crate) findings: Vec<Finding>,
     /// Why the branch cannot be set, unless it is that of the task that this order attaches to.
     pub(crate) taken: Option<Problem>,
+}
+
+impl Discovery {
+    /// What is handed over for a task of this name.
+    pub(crate) fn submit(self, name: &str) -> Submit {
+        let Self { order, secret, proxy, login, findings: _, taken: _ } = self;
+        let shown = |secret: SecretString| secret.expose_secret().to_owned();
+        Submit {
+            name: Some(name.to_owned()),
+            order,
+            secret: secret.map(shown),
+            proxy: proxy.map(shown),
+            login: login.map(|login| login.handed_over()),
+        }
+    }
 }
 
 /// Finds everything. Cheap things that can be wrong come first; package clients, which take
@@ -282,30 +327,7 @@ pub(crate) mod tests {
 
     /// The least that somebody can want.
     pub(crate) fn wanted() -> Wanted {
-        let name = TaskName::parse("t").unwrap();
-        Wanted {
-            goal: "g".into(),
-            snapshot: name.clone(),
-            name,
-            named: false,
-            agent: None,
-            profile: None,
-            model: None,
-            pipeline: "change".into(),
-            base: None,
-            checks: vec![],
-            no_check: false,
-            known_failures: false,
-            setup: None,
-            branch: None,
-            push: false,
-            include_dirty: false,
-            egress: None,
-            wall_seconds: None,
-            accept_missing: vec![],
-            rehearsal: None,
-            given: Given::default(),
-        }
+        Wanted::new(TaskName::parse("t").unwrap(), "g".into())
     }
 
     #[test]

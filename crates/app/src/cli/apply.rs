@@ -10,9 +10,8 @@ use midwatch_api::control::{Applied, AppliedObject, Apply as Request, ApplyTask,
 use midwatch_api::document::{Document, Fault, unique};
 use midwatch_api::kind::{AnyObject, Kind};
 use midwatch_api::view::LINE_VERSION;
-use secrecy::ExposeSecret as _;
 
-use super::Context;
+use super::{Context, beside};
 use crate::client::Client;
 use crate::discover::{self, Discovery};
 use crate::output::Ink;
@@ -45,8 +44,7 @@ impl Apply {
     pub(super) async fn carry_out(self, context: &Context) -> Result<u8, Problem> {
         let environment = context.environment.clone();
         let paths = self.files;
-        let read = tokio::task::spawn_blocking(move || files::read(&environment, &paths));
-        let documents = read.await.map_err(|error| Problem::internal(error.to_string()))??;
+        let documents = beside(move || files::read(&environment, &paths)).await??;
         unique(&documents).map_err(|faults| refused(&faults))?;
         let client = Client::new(&context.environment);
         let request = request(context, &client, documents, self.dry_run).await?;
@@ -70,7 +68,7 @@ async fn request(
     dry_run: bool,
 ) -> Result<Request, Problem> {
     let internal = |error: serde_json::Error| Problem::internal(error.to_string());
-    let mut faults = resolve::hosts(&context.environment, &documents);
+    let mut faults = resolve::hosts(&context.environment, &documents)?;
     let wanted = resolve::tasks(context, client, &documents, &mut faults).await?;
     if !faults.is_empty() {
         return Err(refused(&faults));
@@ -90,9 +88,7 @@ async fn request(
             continue;
         };
         let name = wanted.name.as_str().to_owned();
-        let found =
-            tokio::task::spawn_blocking(move || discover::order(&environment, &wanted)).await;
-        let found = found.map_err(|error| Problem::internal(error.to_string()))?;
+        let found = beside(move || discover::order(&environment, &wanted)).await?;
         match found.and_then(|found| submit(&name, found)) {
             Ok(submit) => tasks.push(ApplyTask { object, submit: Some(submit) }),
             Err(problem) => problems.push((document.place(), problem)),
@@ -104,19 +100,9 @@ async fn request(
     }
 }
 
-fn submit(name: &str, found: Discovery) -> Result<Submit, Problem> {
-    let Discovery { order, secret, proxy, login, findings: _, taken } = found;
-    if let Some(problem) = taken {
-        return Err(problem);
-    }
-    let shown = |secret: secrecy::SecretString| secret.expose_secret().to_owned();
-    Ok(Submit {
-        name: Some(name.to_owned()),
-        order,
-        secret: secret.map(shown),
-        proxy: proxy.map(shown),
-        login: login.map(|login| login.handed_over()),
-    })
+/// What is handed over, unless its branch cannot be set.
+fn submit(name: &str, mut found: Discovery) -> Result<Submit, Problem> {
+    found.taken.take().map_or_else(|| Ok(found.submit(name)), Err)
 }
 
 /// What stands in the way of tasks, each with its place. The first one's code is the answer.

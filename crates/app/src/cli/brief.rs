@@ -1,9 +1,9 @@
 //! `midwatch brief`: the morning's report.
 
 use midwatch_api::brief::{Brief as Report, BriefTask};
-use midwatch_api::view::{CheckLine, LINE_VERSION};
+use midwatch_api::view::CheckLine;
 
-use super::Context;
+use super::{Context, json_alone};
 use crate::client::Client;
 use crate::output::wrap::{columns, wrap};
 use crate::output::{Ink, Output, escape, quantity};
@@ -33,7 +33,7 @@ impl Brief {
         let brief = client.brief(since).await?;
         let output = context.output;
         if output.is_json() {
-            json(output, &brief);
+            json_alone(output, &brief);
         } else {
             let columns = columns(context.environment.text("COLUMNS"));
             for line in lines(output, &brief, columns, now) {
@@ -65,18 +65,6 @@ fn since(text: &str, now: jiff::Timestamp) -> Result<i64, Problem> {
         let fix = "give a span such as 12h, or a time such as 2026-11-20T22:00:00Z";
         Problem::usage("--since", text, "is neither a span nor a time", fix)
     })
-}
-
-/// One line of type `brief` with everything in it, and the result line that ends every answer.
-fn json(output: Output, brief: &Report) {
-    let mut line = serde_json::to_value(brief).unwrap_or_default();
-    if let Some(fields) = line.as_object_mut() {
-        fields.insert("version".into(), LINE_VERSION.into());
-        fields.insert("task".into(), serde_json::Value::Null);
-        fields.insert("seq".into(), 0.into());
-    }
-    output.json(&line);
-    output.json(&Problem::nothing());
 }
 
 fn lines(output: Output, brief: &Report, columns: usize, now: jiff::Timestamp) -> Vec<String> {

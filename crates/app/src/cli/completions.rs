@@ -3,7 +3,7 @@
 use clap_complete::Shell;
 use midwatch_api::control::Asked;
 
-use super::Context;
+use super::{Context, json_alone};
 use crate::client::Client;
 use crate::problem::{Problem, exit};
 
@@ -48,8 +48,12 @@ impl Completions {
         };
         let mut script = Vec::new();
         clap_complete::generate(shell, &mut root, "midwatch", &mut script);
-        let script = String::from_utf8_lossy(&script);
-        context.output.tell_painted(&format!("{}\n{more}", script.trim_end()));
+        let script = format!("{}\n{more}", String::from_utf8_lossy(&script).trim_end());
+        if context.output.is_json() {
+            json_alone(context.output, &serde_json::json!({"type": "help", "text": script}));
+        } else {
+            context.output.tell_painted(&script);
+        }
         Ok(exit::FINE)
     }
 }
@@ -58,9 +62,15 @@ impl Completions {
 async fn names(context: &Context) -> Result<u8, Problem> {
     let client = Client::new(&context.environment);
     let asked = Asked { limit: NAMES_MAX, after: None, states: vec![] };
-    if let Ok(page) = client.list_if_running(&asked).await {
-        for task in page.tasks {
-            context.output.tell(&task.result.task.unwrap_or_default());
+    let page = client.list_if_running(&asked).await;
+    let tasks = page.map(|page| page.tasks).unwrap_or_default();
+    let names: Vec<String> = tasks.into_iter().filter_map(|task| task.result.task).collect();
+    if context.output.is_json() {
+        let text = names.join("\n");
+        json_alone(context.output, &serde_json::json!({"type": "help", "text": text}));
+    } else {
+        for name in &names {
+            context.output.tell(name);
         }
     }
     Ok(exit::FINE)

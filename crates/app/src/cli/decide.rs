@@ -1,10 +1,11 @@
 //! What people decide about a task: approve, reject, resume, cancel.
 
 use midwatch_api::control::{Command, PauseAll, Submit};
+use midwatch_api::task::TaskOrder;
 use midwatch_core::reason::HoldReason;
 
 use super::pause::switch_all;
-use super::{Context, retry};
+use super::{Context, beside, retry};
 use crate::client::Client;
 use crate::discover::server_login;
 use crate::environment::Environment;
@@ -98,17 +99,14 @@ impl Resume {
         let Some(name) = self.name.filter(|_| !self.all) else {
             return switch_all(context, &PauseAll { paused: false, by }).await;
         };
-        renew_login(context, &name).await?;
         let client = Client::new(&context.environment);
+        let order = client.order(&name).await?;
         // A key that was rejected is replaced by the one that is in the environment now.
         let rejected = client.get(&name).await?.result.reason.as_deref()
             == Some(HoldReason::NeedsLogin.as_str());
-        let secret = if rejected {
-            retry::key_of_now(&context.environment, &client.order(&name).await?.agent)
-        } else {
-            None
-        };
-        hand_over(context, &name, &Command::Resume { by, secret }, "resumed").await
+        let key = rejected.then(|| retry::key_of_now(&context.environment, &order.agent));
+        renew_login(context, &client, &name, order).await?;
+        hand_over(context, &name, &Command::Resume { by, secret: key.flatten() }, "resumed").await
     }
 }
 
@@ -135,13 +133,15 @@ pub(super) fn whoever(environment: &Environment) -> String {
 
 /// Hands the login at the repository's server over anew: a task may be held because the one that
 /// it came with is not good any more.
-async fn renew_login(context: &Context, name: &str) -> Result<(), Problem> {
-    let client = Client::new(&context.environment);
-    let order = client.order(name).await?;
+async fn renew_login(
+    context: &Context,
+    client: &Client,
+    name: &str,
+    order: TaskOrder,
+) -> Result<(), Problem> {
     let environment = context.environment.clone();
     let repository = order.repository.clone();
-    let found = tokio::task::spawn_blocking(move || server_login::again(&environment, &repository));
-    let found = found.await.map_err(|error| Problem::internal(error.to_string()))?;
+    let found = beside(move || server_login::again(&environment, &repository)).await?;
     if let Some(login) = found {
         // The same order under the same name attaches, and what it brings is kept.
         let (name, login) = (Some(name.to_owned()), Some(login.handed_over()));

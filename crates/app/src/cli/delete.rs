@@ -43,13 +43,17 @@ pub(super) fn target(words: &[String]) -> Result<(Kind, &str), Problem> {
     }
 }
 
+/// The task that is meant, when it is one.
+pub(super) fn task_of(words: &[String]) -> Option<&str> {
+    match target(words) {
+        Ok((Kind::Task, name)) => Some(name),
+        Ok((Kind::Profile | Kind::Pipeline | Kind::Repository, _)) | Err(_) => None,
+    }
+}
+
 impl Delete {
-    /// The task, when it is one.
     pub(super) fn task(&self) -> Option<&str> {
-        match target(&self.words) {
-            Ok((Kind::Task, name)) => Some(name),
-            Ok((Kind::Profile | Kind::Pipeline | Kind::Repository, _)) | Err(_) => None,
-        }
+        task_of(&self.words)
     }
 
     pub(super) async fn carry_out(self, context: &Context) -> Result<u8, Problem> {

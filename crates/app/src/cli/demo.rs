@@ -10,7 +10,7 @@ use midwatch_web::PatchForm;
 use super::Context;
 use super::run::{submit_and_watch, suffix};
 use crate::client::Client;
-use crate::discover::{Given, Rehearsal, Wanted};
+use crate::discover::{Rehearsal, Wanted};
 use crate::output::Ink;
 use crate::problem::{Problem, exit};
 
@@ -57,30 +57,12 @@ impl Demo {
         let environment = context.environment.at(folder);
         let name = TaskName::parse(&format!("demo-{suffix}"))?;
         let wanted = Wanted {
-            goal: (*goal).to_owned(),
-            snapshot: name.clone(),
-            name,
-            named: false,
-            agent: None,
-            profile: None,
-            model: None,
-            pipeline: "change".into(),
-            base: None,
-            checks: vec![],
-            no_check: false,
-            known_failures: false,
-            setup: None,
-            branch: None,
-            push: false,
-            include_dirty: false,
             // Nothing has to be downloaded.
             egress: Some(Egress::None),
-            wall_seconds: None,
-            accept_missing: vec![],
             rehearsal: rehearsal
                 .as_ref()
                 .map(|server| Rehearsal { url: server.url(), key: server.key().into() }),
-            given: Given::default(),
+            ..Wanted::new(name, (*goal).to_owned())
         };
         let task = wanted.name.clone();
         let client = Client::new(&environment);

@@ -7,7 +7,7 @@ use midwatch_api::task::{CredentialRef, Egress, TaskOrder};
 use midwatch_api::view::LINE_VERSION;
 
 use super::Context;
-use super::delete::target;
+use super::delete::{target, task_of};
 use super::get::{ink, json, object, yaml};
 use crate::client::Client;
 use crate::output::{Format, Output, escape};
@@ -34,12 +34,8 @@ pub(crate) struct Explain {
 }
 
 impl Describe {
-    /// The task, when it is one.
     pub(super) fn task(&self) -> Option<&str> {
-        match target(&self.words) {
-            Ok((Kind::Task, name)) => Some(name),
-            Ok((Kind::Profile | Kind::Pipeline | Kind::Repository, _)) | Err(_) => None,
-        }
+        task_of(&self.words)
     }
 
     pub(super) async fn carry_out(self, context: &Context) -> Result<u8, Problem> {

@@ -5,7 +5,7 @@ use midwatch_local::folder::StateFolder;
 use midwatch_publish::Git;
 use midwatch_runner::Found;
 
-use super::Context;
+use super::{Context, beside};
 use crate::discover::registries;
 use crate::environment::Environment;
 use crate::output::Ink;
@@ -123,13 +123,6 @@ impl Doctor {
             _ => Problem::sandbox(message, hint),
         })
     }
-}
-
-/// Asks the machine, which takes its time, beside the work of this thread: a signal is heard
-/// meanwhile.
-async fn beside<T: Send + 'static>(ask: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-    let asked = tokio::task::spawn_blocking(ask).await;
-    asked.map_err(|error| Problem::internal(error.to_string()))
 }
 
 fn show(context: &Context, row: &Row) {

@@ -1,9 +1,8 @@
 //! `midwatch gc`: removes what is no longer needed, and says what stays and why.
 
 use midwatch_api::gc::{CollectOrder, Collection, What};
-use midwatch_api::view::LINE_VERSION;
 
-use super::Context;
+use super::{Context, json_alone};
 use crate::client::Client;
 use crate::output::wrap::{columns, wrap};
 use crate::output::{Ink, Output, escape};
@@ -44,7 +43,7 @@ impl Gc {
         let collection = Client::new(&context.environment).collect(order).await?;
         let output = context.output;
         if output.is_json() {
-            json(output, &collection);
+            json_alone(output, &collection);
         } else {
             let columns = columns(context.environment.text("COLUMNS"));
             for line in lines(output, &collection, columns) {
@@ -84,17 +83,6 @@ fn bytes(text: &str) -> Result<u64, Problem> {
     };
     let number: u64 = number.parse().map_err(|_| bad())?;
     number.checked_mul(1 << shift).ok_or_else(bad)
-}
-
-fn json(output: Output, collection: &Collection) {
-    let mut line = serde_json::to_value(collection).unwrap_or_default();
-    if let Some(fields) = line.as_object_mut() {
-        fields.insert("version".into(), LINE_VERSION.into());
-        fields.insert("task".into(), serde_json::Value::Null);
-        fields.insert("seq".into(), 0.into());
-    }
-    output.json(&line);
-    output.json(&Problem::nothing());
 }
 
 fn lines(output: Output, collection: &Collection, columns: usize) -> Vec<String> {

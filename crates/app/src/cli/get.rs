@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use midwatch_api::control::{Asked, ObjectView, TaskView, state};
+use midwatch_api::control::{Asked, ObjectView, PAGE_MAX, TaskView, state};
 use midwatch_api::kind::Kind;
 use midwatch_api::view::LINE_VERSION;
 
@@ -19,8 +19,6 @@ pub(super) use table::ink;
 
 /// How often a watch looks.
 const LOOK: Duration = Duration::from_secs(1);
-/// The most tasks of one request.
-const PAGE: u32 = 1000;
 
 /// Lists tasks, newest first, or shows one; and profiles, pipelines, repositories, runs
 #[derive(Debug, clap::Args)]
@@ -122,7 +120,7 @@ async fn tasks(
         return Ok(vec![client.get(name).await?]);
     }
     let mut all = Vec::new();
-    let mut asked = Asked { limit: limit.min(PAGE), after: None, states: states.to_vec() };
+    let mut asked = Asked { limit: limit.min(PAGE_MAX), after: None, states: states.to_vec() };
     loop {
         let page = client.list(&asked).await?;
         let last = page.tasks.last().map(table::cursor);
@@ -131,7 +129,7 @@ async fn tasks(
         if left == 0 || page.next.is_none() || last.is_none() {
             return Ok(all);
         }
-        asked = Asked { limit: left.min(PAGE), after: last, states: states.to_vec() };
+        asked = Asked { limit: left.min(PAGE_MAX), after: last, states: states.to_vec() };
     }
 }
 
@@ -198,7 +196,9 @@ async fn watch(
             }
         }
         seen = now;
-        // polls: a list has no stream of its own
+        // polls: the stream that `logs -f` follows is one task's and ends when it is held or over;
+        // a list takes in tasks that are yet to come, and what it says of a task that waits
+        // changes without an event of that task
         tokio::time::sleep(LOOK).await;
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Context;
+use super::{Context, json_alone};
 use crate::environment::Environment;
 use crate::output::Ink;
 use crate::problem::{Problem, exit};
@@ -49,8 +49,13 @@ impl InstallService {
             Problem::internal(format!("this program's own path is not known: {error}"))
         })?;
         let text = unit(scope, &program, &environment.state_folder())?;
+        let output = context.output;
         if self.print {
-            context.output.tell(text.trim_end());
+            if output.is_json() {
+                json_alone(output, &serde_json::json!({"type": "unit", "text": text}));
+            } else {
+                output.tell(text.trim_end());
+            }
             return Ok(exit::FINE);
         }
         if scope == Scope::System && !root {
@@ -68,19 +73,24 @@ impl InstallService {
             std::fs::write(&new, &text).map_err(failed)?;
             std::fs::rename(&new, &path).map_err(failed)?;
         }
-        context.output.tell(&path.to_string_lossy());
+        if output.is_json() {
+            let unit = serde_json::json!({"type": "unit", "path": path, "text": text});
+            json_alone(output, &unit);
+        } else {
+            output.tell(&path.to_string_lossy());
+        }
         let flag = match scope {
             Scope::User => " --user",
             Scope::System => "",
         };
-        context.output.say_marked(
+        output.say_marked(
             Ink::Faint,
             "next:",
             &format!("systemctl{flag} daemon-reload && systemctl{flag} enable --now midwatch"),
         );
         if scope == Scope::User {
             let text = "loginctl enable-linger, so that it goes on when you log out";
-            context.output.say_marked(Ink::Faint, "next:", text);
+            output.say_marked(Ink::Faint, "next:", text);
         }
         Ok(exit::FINE)
     }

@@ -4,12 +4,10 @@ use midwatch_api::control::Command;
 use midwatch_api::task::FollowsRef;
 
 use super::decide::{hand_over, whoever};
+use super::numbered::numbered;
 use super::{Context, goal, retry};
 use crate::client::Client;
 use crate::problem::{Problem, exit};
-
-/// How many follow-ups of one task get a name.
-const MOST: u32 = 1000;
 
 /// Says something to the agent of a task
 ///
@@ -45,45 +43,12 @@ impl Message {
         let mut order = client.order(&self.name).await?;
         order.goal = text;
         order.follows = Some(Box::new(FollowsRef::of(&self.name)));
-        let Some(name) = retry::again(context, &client, order, names(&self.name)).await? else {
+        let Some(name) = retry::again(context, &client, order, numbered(&self.name, 'f')).await?
+        else {
             let fix = "submit the goal anew";
             return Err(Problem::usage("TASK", &self.name, "has too many follow-ups", fix));
         };
         retry::tell(context, &client, &name, "goes on:").await?;
         Ok(exit::FINE)
-    }
-}
-
-/// The names that a follow-up may get, in order. Names have 63 characters at most.
-fn names(of: &str) -> impl Iterator<Item = String> {
-    let stem = stem(of);
-    (2..MOST).map(move |number| {
-        let suffix = format!("-f{number}");
-        let kept: String = stem.chars().take(63 - suffix.len()).collect();
-        format!("{}{suffix}", kept.trim_end_matches('-'))
-    })
-}
-
-/// The name without the mark of an earlier follow-up.
-fn stem(name: &str) -> &str {
-    match name.rsplit_once("-f") {
-        Some((stem, number))
-            if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) =>
-        {
-            stem
-        }
-        Some(_) | None => name,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::stem;
-
-    #[test]
-    fn follow_ups_of_follow_ups_count_on() {
-        assert_eq!(stem("fix-login"), "fix-login");
-        assert_eq!(stem("fix-login-f2"), "fix-login");
-        assert_eq!(stem("a-fix"), "a-fix");
     }
 }

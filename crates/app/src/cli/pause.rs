@@ -2,8 +2,8 @@
 
 use midwatch_api::control::{Command, PauseAll};
 
-use super::Context;
 use super::decide::{hand_over, whoever};
+use super::{Context, json_alone};
 use crate::client::Client;
 use crate::output::Ink;
 use crate::problem::{Problem, exit};
@@ -39,7 +39,9 @@ impl Pause {
 pub(super) async fn switch_all(context: &Context, switch: &PauseAll) -> Result<u8, Problem> {
     let done = Client::new(&context.environment).pause_all(switch).await?;
     if context.output.is_json() {
-        context.output.json(&done);
+        let (by, tasks) = (&done.paused_by, &done.tasks);
+        let line = serde_json::json!({"type": "paused", "pausedBy": by, "tasks": tasks});
+        json_alone(context.output, &line);
         return Ok(exit::FINE);
     }
     let (word, rest) = match &done.paused_by {

@@ -1,6 +1,7 @@
 //! `midwatch publish`: a change that is held although its checks passed is handed over.
 
 use midwatch_api::control::{Command, TaskView};
+use midwatch_core::reason::HoldReason;
 
 use super::Context;
 use super::decide::whoever;
@@ -63,8 +64,10 @@ fn publishable(name: &str, view: &TaskView) -> Result<String, Problem> {
     let state = result.state.as_deref().unwrap_or_default();
     let reason = result.reason.as_deref().unwrap_or_default();
     match (state, &result.commit) {
-        ("Held", Some(commit)) if reason == "Approval" && result.verified => Ok(commit.clone()),
-        ("Held", _) if reason == "Approval" => bad(
+        ("Held", Some(commit)) if reason == HoldReason::Approval.as_str() && result.verified => {
+            Ok(commit.clone())
+        }
+        ("Held", _) if reason == HoldReason::Approval.as_str() => bad(
             "has no verified commit yet, and nothing else is published",
             "`midwatch approve` answers what it waits for",
         ),

@@ -1,9 +1,7 @@
 //! `midwatch reference`: this command line as Markdown, for the generated page.
 
-use midwatch_api::view::LINE_VERSION;
-
-use super::Context;
-use crate::problem::{Problem, exit};
+use super::{Context, json_alone};
+use crate::problem::exit;
 
 /// Prints the reference of the command line as Markdown
 #[derive(Debug, clap::Args)]
@@ -34,10 +32,7 @@ impl Reference {
         page.push('\n');
         page.push_str(JSON_LINES);
         if context.output.is_json() {
-            context.output.json(&serde_json::json!({
-                "type": "help", "version": LINE_VERSION, "task": null, "seq": 0, "text": page,
-            }));
-            context.output.json(&Problem::nothing());
+            json_alone(context.output, &serde_json::json!({"type": "help", "text": page}));
         } else {
             context.output.tell_painted(page.trim_end());
         }

@@ -1,18 +1,16 @@
 //! `midwatch retry`: the same order under a new name.
 
-use midwatch_api::control::{Secret, Submit};
+use midwatch_api::control::Secret;
 use midwatch_api::task::{AgentRef, CredentialRef, TaskOrder};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 
-use super::Context;
+use super::numbered::numbered;
+use super::{Context, beside};
 use crate::client::Client;
-use crate::discover::{credential, proxy, server_login};
+use crate::discover::{Discovery, credential, proxy, server_login};
 use crate::environment::Environment;
 use crate::output::Ink;
 use crate::problem::{Problem, exit};
-
-/// How many retries of one task get a name.
-const MOST: u32 = 1000;
 
 /// Runs a task's order again, as a new task on the same base
 ///
@@ -47,7 +45,7 @@ impl Retry {
                 "`midwatch demo` begins another",
             ));
         }
-        if let Some(name) = again(context, &client, order, names(&self.name)).await? {
+        if let Some(name) = again(context, &client, order, numbered(&self.name, 'r')).await? {
             tell(context, &client, &name, "retried:").await?;
             return Ok(exit::FINE);
         }
@@ -63,23 +61,13 @@ pub(super) async fn again(
     order: TaskOrder,
     names: impl Iterator<Item = String>,
 ) -> Result<Option<String>, Problem> {
-    let (mut order, secret, missing) = with_login(&context.environment, order);
-    // The network that this machine is in now, which may be another than it was.
-    let network = proxy::find(&context.environment)?;
-    order.proxy = network.as_ref().map(|found| found.reference.clone());
-    let network = network.map(|found| found.secret);
-    let login = server_login::again(&context.environment, &order.repository);
+    let environment = context.environment.clone();
+    let (found, missing) = beside(move || renewed(&environment, order)).await??;
     for name in names {
         if client.get(&name).await.is_ok() {
             continue;
         }
-        let submit = Submit {
-            name: Some(name.clone()),
-            order,
-            secret: secret.map(|secret| secret.expose_secret().to_owned()),
-            proxy: network.map(|secret| secret.expose_secret().to_owned()),
-            login: login.map(|login| login.handed_over()),
-        };
+        let submit = found.submit(&name);
         match (client.submit(&submit).await, missing) {
             (Ok(_), _) => {}
             // Without a login of now, the kept one was tried; it is gone, so what is missing
@@ -118,52 +106,27 @@ pub(super) fn key_of_now(environment: &Environment, agent: &AgentRef) -> Option<
     found.secret.map(|secret| Secret(secret.expose_secret().to_owned()))
 }
 
-/// The order with the login as it is now, found as `run` finds it: a server forgets a key with
-/// the last task that names it. Where there is none now, the order as it was, and what is missing.
-fn with_login(
+/// The order with the login and the network as they are now, found as `run` finds them: a server
+/// forgets a key with the last task that names it. Where there is no login now, the order keeps
+/// the one that it had, and what is missing is told.
+fn renewed(
     environment: &Environment,
     mut order: TaskOrder,
-) -> (TaskOrder, Option<SecretString>, Option<Problem>) {
-    let login = match credential::again(environment, &order.agent) {
-        Ok(login) => login,
-        Err(problem) => return (order, None, Some(problem)),
-    };
-    login.kind.as_str().clone_into(&mut order.agent.credential_kind);
-    order.agent.credential = login.reference;
-    order.agent.upstream = login.upstream;
-    (order, login.secret, None)
-}
-
-/// The names that a retry may get, in order. Names have 63 characters at most.
-fn names(of: &str) -> impl Iterator<Item = String> {
-    let stem = stem(of);
-    (2..MOST).map(move |number| {
-        let suffix = format!("-r{number}");
-        let kept: String = stem.chars().take(63 - suffix.len()).collect();
-        format!("{}{suffix}", kept.trim_end_matches('-'))
-    })
-}
-
-/// The name without the mark of an earlier retry.
-fn stem(name: &str) -> &str {
-    match name.rsplit_once("-r") {
-        Some((stem, number))
-            if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) =>
-        {
-            stem
+) -> Result<(Discovery, Option<Problem>), Problem> {
+    let (secret, missing) = match credential::again(environment, &order.agent) {
+        Ok(login) => {
+            login.kind.as_str().clone_into(&mut order.agent.credential_kind);
+            order.agent.credential = login.reference;
+            order.agent.upstream = login.upstream;
+            (login.secret, None)
         }
-        Some(_) | None => name,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::stem;
-
-    #[test]
-    fn retries_of_retries_count_on() {
-        assert_eq!(stem("fix-login"), "fix-login");
-        assert_eq!(stem("fix-login-r2"), "fix-login");
-        assert_eq!(stem("make-it-run"), "make-it-run");
-    }
+        Err(problem) => (None, Some(problem)),
+    };
+    // The network that this machine is in now, which may be another than it was.
+    let network = proxy::find(environment)?;
+    order.proxy = network.as_ref().map(|found| found.reference.clone());
+    let proxy = network.map(|found| found.secret);
+    let login = server_login::again(environment, &order.repository);
+    let found = Discovery { order, secret, proxy, login, findings: vec![], taken: None };
+    Ok((found, missing))
 }

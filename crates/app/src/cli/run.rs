@@ -3,17 +3,15 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use midwatch_api::control::Submit;
 use midwatch_api::duration;
 use midwatch_api::task::Egress;
 use midwatch_api::view::LINE_VERSION;
 use midwatch_core::id::TaskName;
-use secrecy::ExposeSecret as _;
 
 use super::follow::{Interrupt, Told, watch};
-use super::{Context, goal};
+use super::{Context, beside, goal};
 use crate::client::Client;
-use crate::discover::{self, Discovery, Finding, Given, Rehearsal, Wanted};
+use crate::discover::{self, Finding, Given, Wanted};
 use crate::output::Ink;
 use crate::problem::{Problem, exit};
 use crate::wire;
@@ -40,7 +38,8 @@ pub(super) struct Run {
     #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     pub(super) name: Option<String>,
 
-    /// Who works: claude-code, codex, or a profile of yours [default: claude-code]
+    /// Who works: claude-code, codex, opencode, gemini-cli, aider, qwen-code, or a profile of
+    /// yours [default: claude-code]
     #[arg(long, value_name = "NAME")]
     agent: Option<String>,
 
@@ -140,10 +139,8 @@ impl Run {
         // Standard input may stay open for long: a signal is heard meanwhile.
         let environment = context.environment.clone();
         let (words, file) = (self.goal, self.goal_file);
-        let read = tokio::task::spawn_blocking(move || {
-            goal::read(&environment, words.as_deref(), file.as_deref())
-        });
-        let goal = read.await.map_err(|error| Problem::internal(error.to_string()))??;
+        let goal =
+            beside(move || goal::read(&environment, words.as_deref(), file.as_deref())).await??;
         let wall_seconds = self.timeout.as_deref().map(|text| duration::parse("--timeout", text));
         let wall_seconds = wall_seconds.transpose()?;
         let accept_missing = wire::accepted(&self.accept_missing)?;
@@ -175,7 +172,7 @@ impl Run {
             wall_seconds,
             accept_missing,
             snapshot,
-            rehearsal: None::<Rehearsal>,
+            rehearsal: None,
             given: Given::default(),
         })
     }
@@ -200,24 +197,16 @@ pub(super) async fn submit_and_watch(
 ) -> Result<u8, Problem> {
     let environment = context.environment.clone();
     let (name, named) = (wanted.name.clone(), wanted.named);
-    let found = tokio::task::spawn_blocking(move || discover::order(&environment, &wanted)).await;
-    let found = found.map_err(|error| Problem::internal(error.to_string()))??;
-    let Discovery { order, secret, proxy, login, findings, taken } = found;
-    if let Some(problem) = taken {
+    let mut found = beside(move || discover::order(&environment, &wanted)).await??;
+    if let Some(problem) = found.taken.take() {
         // The branch may be there because this very task left it: then the server compares. Where
         // there was never a task, no server has to be started to know.
         if !named || !client.knows_tasks() || client.get(name.as_str()).await.is_err() {
             return Err(problem);
         }
     }
-    say(context, name.as_str(), &findings);
-    let submit = Submit {
-        name: Some(name.as_str().to_owned()),
-        order,
-        secret: secret.map(|secret| secret.expose_secret().to_owned()),
-        proxy: proxy.map(|proxy| proxy.expose_secret().to_owned()),
-        login: login.map(|login| login.handed_over()),
-    };
+    say(context, name.as_str(), &found.findings);
+    let submit = found.submit(name.as_str());
     let interrupt = Interrupt::stops();
     if !detach {
         context.signals.leave_interrupts();

@@ -42,7 +42,8 @@ pub(super) fn find(
     let Some(url) = &wanted.given.url else {
         return repository::find(environment, wanted, ca).map(Box::new).map(Source::Checkout);
     };
-    let url = parse_url(environment, url)?;
+    let url = RepositoryUrl::parse(url, url_rules(environment)?)
+        .map_err(|error| error.of("spec.repository.url"))?;
     let folder = environment.home().to_owned();
     let login = server_login::find(environment, &folder, &url);
     let base = wanted.base.clone().unwrap_or_default();
@@ -50,11 +51,10 @@ pub(super) fn find(
     Ok(Source::Server(OnServer { url, login, base, private_addresses, folder }))
 }
 
-/// Reads a repository's URL by this user's rules.
-pub(crate) fn parse_url(environment: &Environment, url: &str) -> Result<RepositoryUrl, Problem> {
+/// This user's rules for URLs of repositories.
+pub(crate) fn url_rules(environment: &Environment) -> Result<UrlRules, Problem> {
     let private_addresses = repository::private_addresses(environment)?;
-    let rules = UrlRules { private_addresses, plain_http: false };
-    Ok(RepositoryUrl::parse(url, rules).map_err(|error| error.of("spec.repository.url"))?)
+    Ok(UrlRules { private_addresses, plain_http: false })
 }
 
 impl Source {

@@ -18,7 +18,7 @@ use midwatch_local::server::{Line as LocalLine, Server};
 use midwatch_publish::view::View;
 use midwatch_publish::{Git, Publisher};
 use midwatch_web::{CLOSING, Desk, Line, Lines, Opened, Patch, PatchForm};
-use tokio::sync::{Mutex, RwLock, mpsc, watch};
+use tokio::sync::{Mutex, RwLock, RwLockReadGuard, mpsc, watch};
 
 use super::doors::Doors;
 use super::places::StoredPlaces;
@@ -68,6 +68,16 @@ impl LocalDesk {
             return Duration::ZERO;
         }
         self.asked.lock().await.elapsed()
+    }
+
+    /// Refuses once the server is about to end, and keeps it from ending as long as what is
+    /// returned is held.
+    async fn open_still(&self) -> Result<RwLockReadGuard<'_, bool>, Refusal> {
+        let closing = self.closing.read().await;
+        if *closing {
+            return Err(refusal(CLOSING, "the server is about to end"));
+        }
+        Ok(closing)
     }
 
     /// Begins to end when nothing goes on; from then on no task is taken.
@@ -179,10 +189,7 @@ impl Desk for LocalDesk {
 
     async fn submit(&self, submit: Submit) -> Result<Submitted, Refusal> {
         self.touch().await;
-        let closing = self.closing.read().await;
-        if *closing {
-            return Err(refusal(CLOSING, "the server is about to end"));
-        }
+        let _open = self.open_still().await?;
         self.check_machine(&submit.order, submit.secret.is_some()).await?;
         let submit = self.settle(submit).await?;
         self.server.submit(submit)
@@ -225,10 +232,7 @@ impl Desk for LocalDesk {
 
     async fn command(&self, name: &str, command: Command) -> Result<(), Refusal> {
         self.touch().await;
-        let closing = self.closing.read().await;
-        if *closing {
-            return Err(refusal(CLOSING, "the server is about to end"));
-        }
+        let _open = self.open_still().await?;
         self.server.command(name, command)
     }
 
@@ -284,10 +288,7 @@ impl Desk for LocalDesk {
 
     async fn delete_task(&self, name: &str, by: String) -> Result<Deleted, Refusal> {
         self.touch().await;
-        let closing = self.closing.read().await;
-        if *closing {
-            return Err(refusal(CLOSING, "the server is about to end"));
-        }
+        let _open = self.open_still().await?;
         let server = Arc::clone(&self.server);
         let name = name.to_owned();
         let job = tokio::task::spawn_blocking(move || server.delete_task(&name, &by));
@@ -296,20 +297,12 @@ impl Desk for LocalDesk {
 
     async fn apply(&self, mut apply: Apply) -> Result<Applied, Refusal> {
         self.touch().await;
-        let closing = self.closing.read().await;
-        if *closing {
-            return Err(refusal(CLOSING, "the server is about to end"));
-        }
+        let _open = self.open_still().await?;
         for task in &mut apply.tasks {
             let Some(submit) = task.submit.take() else { continue };
             self.check_machine(&submit.order, submit.secret.is_some()).await?;
             let submit = Submit { name: Some(task.object.metadata.name.clone()), ..submit };
             task.submit = Some(self.settle(submit).await?);
-        }
-        for task in &mut apply.tasks {
-            if let Some(submit) = task.submit.take() {
-                task.submit = Some(self.settle(submit).await?);
-            }
         }
         let server = Arc::clone(&self.server);
         let job = tokio::task::spawn_blocking(move || server.apply(apply));

@@ -12,11 +12,12 @@ use midwatch_api::pipeline::shipped_names;
 use midwatch_api::repository::{AgentRepositorySpec, CheckSpec};
 use midwatch_core::id::TaskName;
 use midwatch_core::input::InvalidInput;
+use midwatch_publish::RepositoryUrl;
 
 use super::{Context, among};
 use crate::client::Client;
 use crate::discover::agent::{self, Chosen};
-use crate::discover::source::parse_url;
+use crate::discover::source::url_rules;
 use crate::discover::{Given, Wanted};
 use crate::environment::Environment;
 use crate::problem::Problem;
@@ -28,34 +29,26 @@ pub(super) struct Resolved {
 }
 
 /// Rules of URLs and hosts, which only the rooms that use them know.
-pub(super) fn hosts(environment: &Environment, documents: &[Document]) -> Vec<Fault> {
-    let url = |field: &str, url: &Option<String>| match url {
-        None => Ok(()),
-        Some(url) => {
-            parse_url(environment, url).map(drop).map_err(|problem| (field.to_owned(), problem))
-        }
+pub(super) fn hosts(
+    environment: &Environment,
+    documents: &[Document],
+) -> Result<Vec<Fault>, Problem> {
+    let url = |field: &str, url: &Option<String>| -> Result<Result<(), InvalidInput>, Problem> {
+        let Some(url) = url else { return Ok(Ok(())) };
+        let parsed = RepositoryUrl::parse(url, url_rules(environment)?);
+        Ok(parsed.map(drop).map_err(|error| error.of(field)))
     };
     let mut faults = Vec::new();
     for document in documents {
         let checked = match &document.object {
-            AnyObject::Task(task) => url("spec.repository.url", &task.spec.repository.url),
-            AnyObject::Repository(repository) => url("spec.url", &repository.spec.url),
-            AnyObject::Profile(profile) => {
-                faults.extend(
-                    agent::check_hosts(&profile.spec).err().map(|what| document.fault(what)),
-                );
-                Ok(())
-            }
+            AnyObject::Task(task) => url("spec.repository.url", &task.spec.repository.url)?,
+            AnyObject::Repository(repository) => url("spec.url", &repository.spec.url)?,
+            AnyObject::Profile(profile) => agent::check_hosts(&profile.spec),
             AnyObject::Pipeline(_) => Ok(()),
         };
-        if let Err((field, problem)) = checked {
-            // The sentence is whole already: only its field is put right.
-            let rule = problem.message.replacen("spec.repository.url ", "", 1);
-            let (rule, fix) = rule.rsplit_once("; ").unwrap_or((&rule, "give another URL"));
-            faults.push(document.fault(InvalidInput::unshown(&field, rule, fix)));
-        }
+        faults.extend(checked.err().map(|what| document.fault(what)));
     }
-    faults
+    Ok(faults)
 }
 
 /// Every task of the documents, in their order.

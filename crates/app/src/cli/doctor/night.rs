@@ -3,19 +3,21 @@
 
 use std::time::{Duration, SystemTime};
 
-use midwatch_api::control::{Asked, PAGE_MAX, Submit};
+use midwatch_api::control::{Asked, PAGE_MAX, TaskView};
 use midwatch_api::order::CustomAgent;
 use midwatch_api::profile::{CredentialSpec, ProfileSpec};
 use midwatch_api::view::Progress;
 use midwatch_core::agent::CredentialKind;
+use midwatch_core::evidence::CheckOutcome;
 use midwatch_core::id::TaskName;
+use midwatch_core::reason::HoldReason;
 use midwatch_local::folder::StateFolder;
-use secrecy::ExposeSecret as _;
 
+use super::super::beside;
 use super::super::decide::whoever;
 use super::super::run::suffix;
 use super::super::serve::limits;
-use super::{Context, Health, Row, beside};
+use super::{Context, Health, Row};
 use crate::client::Client;
 use crate::discover::agent::Chosen;
 use crate::discover::{self, Given, Wanted};
@@ -117,13 +119,12 @@ async fn waiting(client: &Client) -> Result<Waiting, Problem> {
     }
     let states = ["Queued", "Running", "Held"].map(ToOwned::to_owned).to_vec();
     let page = client.list(&Asked { limit: PAGE_MAX, after: None, states }).await?;
-    let held = |reason: &'static str| {
-        let of =
-            |task: &&midwatch_api::control::TaskView| task.result.reason.as_deref() == Some(reason);
+    let held = |reason: HoldReason| {
+        let of = |task: &&TaskView| task.result.reason.as_deref() == Some(reason.as_str());
         page.tasks.iter().filter(of).collect::<Vec<_>>()
     };
     let mut rows = Vec::new();
-    let limited = held("CredentialCoolingDown");
+    let limited = held(HoldReason::CredentialCoolingDown);
     match limited.first() {
         None => rows.extend(none.rows),
         Some(first) => {
@@ -132,9 +133,9 @@ async fn waiting(client: &Client) -> Result<Waiting, Problem> {
         }
     }
     for (reason, what) in [
-        ("Approval", "wait for your approval"),
-        ("Question", "wait for your answer"),
-        ("NeedsLogin", "wait for a login"),
+        (HoldReason::Approval, "wait for your approval"),
+        (HoldReason::Question, "wait for your answer"),
+        (HoldReason::NeedsLogin, "wait for a login"),
     ] {
         let held = held(reason);
         if let Some(first) = held.first() {
@@ -162,21 +163,14 @@ async fn checks(context: &Context, client: &Client) -> Result<Vec<Row>, Problem>
             return Ok(vec![row.with("run it in a repository, to have its checks tried")]);
         }
     };
-    let shown = |secret: secrecy::SecretString| secret.expose_secret().to_owned();
-    let submit = Submit {
-        name: Some(name.clone()),
-        order: found.order,
-        secret: found.secret.map(shown),
-        proxy: found.proxy.map(shown),
-        login: found.login.map(|login| login.handed_over()),
-    };
+    let submit = found.submit(&name);
     context.output.say("the checks are run on HEAD in the sandbox; this takes as long as they do");
     client.submit(&submit).await?;
     drop(submit);
     let mut rows = Vec::new();
     let result = client.follow(&name, 0, |line| {
         if let Progress::Check { on_base: true, check } = &line.progress {
-            let good = check.outcome == "Pass";
+            let good = check.outcome == CheckOutcome::Pass.as_str();
             let text = format!("{}: {}", check.command, verdict(check));
             let row = Row::new("check", if good { Health::Good } else { Health::Missing }, text);
             rows.push(if good {
@@ -223,30 +217,12 @@ fn wanted(environment: &crate::environment::Environment) -> Result<Wanted, Probl
         }),
         ..ProfileSpec::default()
     };
+    let goal = "try the checks of the base; change nothing".to_owned();
+    let profile = Some(Chosen { name: "doctor".to_owned(), spec });
     Ok(Wanted {
-        goal: "try the checks of the base; change nothing".to_owned(),
-        snapshot: name.clone(),
-        name,
         named: true,
-        agent: None,
-        profile: None,
-        model: None,
         pipeline: "quick".to_owned(),
-        base: None,
-        checks: vec![],
-        no_check: false,
-        known_failures: false,
-        setup: None,
-        branch: None,
-        push: false,
-        include_dirty: false,
-        egress: None,
-        wall_seconds: None,
-        accept_missing: vec![],
-        rehearsal: None,
-        given: Given {
-            profile: Some(Chosen { name: "doctor".to_owned(), spec }),
-            ..Given::default()
-        },
+        given: Given { profile, ..Given::default() },
+        ..Wanted::new(name, goal)
     })
 }

@@ -111,7 +111,7 @@ fn short(order: &TaskOrder) -> AgentTaskSpec {
 
 fn print(context: &Context, place: usize, value: &Value) -> Result<(), Problem> {
     let text = midwatch_api::document::write(value);
-    let text = text.map_err(|error| Problem::internal(error.clone()))?;
+    let text = text.map_err(Problem::internal)?;
     let mark = if place == 0 { "" } else { "---\n" };
     context.output.tell(&format!("{mark}{}", text.trim_end()));
     Ok(())

@@ -11,7 +11,7 @@ use std::process::{Output, Stdio};
 
 use serde_json::Value;
 
-use crate::house::{House, wait};
+use crate::house::{House, RESULT_KEYS, misleads, wait};
 
 mod files;
 mod flags;
@@ -21,24 +21,6 @@ mod places;
 const USAGE: i32 = 2;
 /// This machine or repository cannot.
 const CANNOT: i32 = 6;
-
-/// The keys that a result line has by the contract.
-const KEYS: [&str; 14] = [
-    "type",
-    "version",
-    "task",
-    "state",
-    "reason",
-    "hint",
-    "verified",
-    "branch",
-    "commit",
-    "base",
-    "checks",
-    "rescueRef",
-    "transcript",
-    "usage",
-];
 
 /// One bad input.
 struct Row {
@@ -157,7 +139,7 @@ impl Place {
         let words = row.says.iter().filter(|word| !said.contains(word.as_str()));
         faults.extend(words.map(|word| format!("'{word}' is not said")));
         let told = String::from_utf8_lossy(&json.stdout).into_owned();
-        if said.contains(hostile) || told.contains(hostile) {
+        if said.contains(misleads) || told.contains(misleads) {
             faults.push("something is not escaped".into());
         }
         if row.hides.is_some_and(|secret| said.contains(secret) || told.contains(secret)) {
@@ -182,17 +164,12 @@ impl Place {
     }
 }
 
-/// What may turn or move a terminal's text.
-fn hostile(c: char) -> bool {
-    c != '\n' && midwatch_core::input::is_invisible(c)
-}
-
 /// Every line is JSON, and the last one a whole result of no task.
 fn line_faults(told: &str) -> Vec<String> {
     let lines: Result<Vec<Value>, _> = told.lines().map(serde_json::from_str).collect();
     let Ok(lines) = lines else { return vec![format!("not JSON: {told}")] };
     let Some(result) = lines.last() else { return vec!["no result line".into()] };
-    let missing = KEYS.iter().filter(|key| result.get(**key).is_none());
+    let missing = RESULT_KEYS.iter().filter(|key| result.get(**key).is_none());
     let mut faults: Vec<String> = missing.map(|key| format!("no {key} in the result")).collect();
     if result["type"] != "result" || !result["state"].is_null() || result["verified"] != false {
         faults.push(format!("no refusal: {result}"));

@@ -7,9 +7,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::house::{House, LIMIT, PAUSE, Told, tell, until};
+use midwatch_api::order::{ORDER_FILE, Order, Work};
+
+use crate::house::{House, LIMIT, Told, tell, until};
 
 /// Fails wherever something but loopback is, or a way out is named.
 const NO_NETWORK: &str = "\
@@ -167,23 +168,23 @@ const GRADLE: Project = Project {
 const JAVA: &str = "public class Sample {\n    byte[] it = new \
                     org.apache.commons.codec.binary.Hex().encode(new byte[1]);\n}\n";
 
-/// Tells the layers that were there at any time.
-fn watched<T>(house: &House, work: impl FnOnce() -> T) -> (T, BTreeSet<String>) {
-    let (deps, over) = (house.state().join("deps"), AtomicBool::new(false));
-    std::thread::scope(|scope| {
-        let watch = scope.spawn(|| {
-            let mut seen = BTreeSet::new();
-            while !over.load(Ordering::Relaxed) {
-                seen.extend(layers(&deps));
-                // polls: a folder has no event
-                std::thread::sleep(PAUSE);
-            }
-            seen
-        });
-        let done = work();
-        over.store(true, Ordering::Relaxed);
-        (done, watch.join().unwrap())
-    })
+/// The layers that the runs of a task were told to make or to use.
+fn told_of(house: &House, task: &str) -> BTreeSet<String> {
+    let runs = std::fs::read_dir(house.state().join("runs")).unwrap().flatten();
+    let of_task =
+        |name: &str| name.strip_prefix(task).is_some_and(|rest| rest.matches('-').count() == 2);
+    let orders = runs.filter(|run| of_task(run.file_name().to_str().unwrap())).map(|run| {
+        let bytes = std::fs::read(run.path().join(ORDER_FILE)).unwrap();
+        serde_json::from_slice::<Order>(&bytes).unwrap()
+    });
+    let layers = orders.flat_map(|order| match order.work {
+        Work::Setup { deps, workspace, .. } => [vec![deps], workspace.deps].concat(),
+        Work::Agent { workspace, .. }
+        | Work::Check { workspace, .. }
+        | Work::Rescue { workspace } => workspace.deps,
+        Work::Checkout { .. } => vec![],
+    });
+    layers.map(|layer| layer.file_name().unwrap().to_str().unwrap().to_owned()).collect()
 }
 
 fn layers(deps: &Path) -> Vec<String> {
@@ -230,9 +231,10 @@ fn story(project: &Project) {
     assert!(base.len() == 1 && base[0].starts_with("base-"), "{base:?}");
 
     // The base's layer is there already; the commit's is its own and goes with the task.
-    let (second, seen) = watched(&house, || run(project.add));
+    let second = run(project.add);
     second.is_done();
     assert_eq!(setups(&house, &second), 1, "the commit's and no other: {}", second.stderr);
+    let seen = told_of(&house, second.task());
     let own = seen.iter().filter(|layer| layer.starts_with("task-")).count();
     assert_eq!(own, 1, "{seen:?}");
     let only_the_base = || layers(&house.state().join("deps")) == base;

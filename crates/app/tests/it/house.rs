@@ -11,10 +11,31 @@ use std::time::{Duration, Instant};
 use midwatch_testkit::scripted_agent;
 use serde_json::Value;
 
+pub(crate) mod terminal;
+
 /// The longest that one command of a test takes.
 pub(crate) const LIMIT: Duration = Duration::from_secs(400);
 /// Between two looks at a condition.
 pub(crate) const PAUSE: Duration = Duration::from_millis(20);
+
+/// The keys that a result line has by the contract.
+pub(crate) const RESULT_KEYS: [&str; 15] = [
+    "type",
+    "version",
+    "task",
+    "state",
+    "reason",
+    "hint",
+    "detail",
+    "verified",
+    "branch",
+    "commit",
+    "base",
+    "checks",
+    "rescueRef",
+    "transcript",
+    "usage",
+];
 
 /// A user.
 pub(crate) struct House {
@@ -259,6 +280,11 @@ pub(crate) fn wait(child: Child) -> Output {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// What may turn or move a terminal's text.
+pub(crate) fn misleads(c: char) -> bool {
+    c != '\n' && midwatch_core::input::is_invisible(c)
 }
 
 /// Reads what a command told.

@@ -3,33 +3,14 @@
 
 use serde_json::Value;
 
-use crate::house::{House, Told};
-
-/// Every key of a result line.
-const KEYS: [&str; 15] = [
-    "type",
-    "version",
-    "task",
-    "state",
-    "reason",
-    "hint",
-    "verified",
-    "branch",
-    "commit",
-    "base",
-    "checks",
-    "rescueRef",
-    "transcript",
-    "usage",
-    "detail",
-];
+use crate::house::{House, RESULT_KEYS, Told};
 
 /// A refusal as scripts see it.
 #[track_caller]
 fn refused(told: &Told, code: i32, word: &str, case: &str) {
     let line = &told.result;
     assert_eq!(told.code, Some(code), "{case}: {line}\n{}", told.stderr);
-    for key in KEYS {
+    for key in RESULT_KEYS {
         assert!(line.get(key).is_some(), "{case}: no {key} in {line}");
     }
     let detail = line["detail"].as_str().unwrap_or_default();

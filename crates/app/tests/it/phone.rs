@@ -1,40 +1,24 @@
 //! Logs, differences and lists on the terminal of a phone: 40 columns, nothing cut but tool calls.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 use std::process::Stdio;
 
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
-
+use crate::house::terminal::terminal;
 use crate::house::{House, wait};
 
 const COLUMNS: u16 = 40;
 
 /// What a command shows on a terminal of 40 columns, without colours.
 fn on_phone(house: &House, repository: &Path, words: &[&str]) -> (String, bool) {
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&master).unwrap();
-    unlockpt(&master).unwrap();
-    let size = Winsize { ws_row: 20, ws_col: COLUMNS, ws_xpixel: 0, ws_ypixel: 0 };
-    tcsetwinsize(&master, size).unwrap();
-    let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
-    let slave = File::options().read(true).write(true).open(name).unwrap();
+    let (ours, theirs) = terminal(COLUMNS);
     let mut command = house.command(env!("CARGO_BIN_EXE_midwatch"), repository);
     command.env("TERM", "xterm").args(words).stdin(Stdio::null()).stderr(Stdio::piped());
-    let child = command.stdout(slave).spawn().unwrap();
+    let child = command.stdout(theirs).spawn().unwrap();
     // The command holds the only other end: then reading ends with it.
     drop(command);
-    let mut shown = Vec::new();
-    let mut master = File::from(master);
-    let reader = std::thread::spawn(move || {
-        // An end that is closed is an error on Linux.
-        let _ = master.read_to_end(&mut shown);
-        shown
-    });
+    let shown = ours.read();
     let output = wait(child);
-    let shown = String::from_utf8(reader.join().unwrap()).unwrap().replace('\r', "");
+    let shown = shown.join().unwrap().replace('\r', "");
     assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
     let colour = shown.contains('\x1b');
     let mut plain = String::new();

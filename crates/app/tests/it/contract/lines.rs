@@ -5,25 +5,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::house::{House, Told, told, wait};
-
-/// Every key of a result line.
-pub(super) const KEYS: [&str; 14] = [
-    "type",
-    "version",
-    "task",
-    "state",
-    "reason",
-    "hint",
-    "verified",
-    "branch",
-    "commit",
-    "base",
-    "checks",
-    "rescueRef",
-    "transcript",
-    "usage",
-];
+use crate::house::{House, RESULT_KEYS, Told, told, wait};
 
 /// The page that says what the lines are.
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/cli.md");
@@ -42,7 +24,7 @@ pub(super) fn is_whole(told: &Told, case: &str) {
         assert!(line["seq"].is_u64() && line["type"] != "result", "{case}: {line}");
     }
     assert_eq!(told.result["type"], "result", "{case}: {}\n{}", told.stdout, told.stderr);
-    for key in KEYS {
+    for key in RESULT_KEYS {
         assert!(told.result.get(key).is_some(), "{case}: no {key} in {}", told.result);
         assert!(page.contains(&format!("`{key}`")), "{case}: {key} is not in the reference");
     }
@@ -88,10 +70,26 @@ fn every_command_ends_in_one_whole_result() {
     assert_eq!(retried.task(), "one-r2");
     house.midwatch(&repository, &["wait", "one-r2"]).is_done();
 
-    let nobody: [(&[&str], i32); 8] = [
+    for words in [&["get", "runs", "one"][..], &["delete", "one-r2"]] {
+        let told = house.midwatch(&repository, words);
+        is_whole(&told, &words.join(" "));
+        assert_eq!(told.code, Some(0), "{words:?}: {}", told.stderr);
+    }
+    let nobody: [(&[&str], i32); 19] = [
         (&["get"], 0),
         (&["get", "--limit", "1"], 0),
         (&["get", "--limit", "0"], 2),
+        (&["get", "profiles"], 0),
+        (&["get", "profile", "nobody"], 2),
+        (&["brief"], 0),
+        (&["gc", "--dry-run"], 0),
+        (&["pause", "--all"], 0),
+        (&["resume", "--all"], 0),
+        (&["completions", "bash"], 0),
+        (&["completions", "names"], 0),
+        (&["install-service", "--print"], 0),
+        (&["install-service", "--user"], 0),
+        (&["delete", "profile", "nobody"], 2),
         (&["--help"], 0),
         (&["run", "--help"], 0),
         (&["--version"], 0),

@@ -1,10 +1,10 @@
 //! Where a command is given: folders of any name and length, and repositories in any state.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use super::lines::is_whole;
+use crate::house::terminal::terminal;
 use crate::house::{House, Told, told, wait};
 
 const RUN: [&str; 6] =
@@ -167,35 +167,13 @@ fn terminals_may_be_narrow_or_dumb() {
         command.stdout(theirs.try_clone().unwrap()).stderr(theirs);
         let child = command.spawn().unwrap();
         drop(command);
-        let reading = std::thread::spawn(move || {
-            let mut seen = Vec::new();
-            let mut part = [0; 4096];
-            let mut ours = std::fs::File::from(ours);
-            // The last one to close its end makes this an error, which is the end.
-            while let Ok(count @ 1..) = ours.read(&mut part) {
-                seen.extend_from_slice(&part[..count]);
-            }
-            String::from_utf8_lossy(&seen).into_owned()
-        });
+        let shown = ours.read();
         let output = wait(child);
-        let seen = reading.join().unwrap();
+        let seen = shown.join().unwrap();
         assert_eq!(output.status.code(), Some(0), "{columns} {term}: {seen}");
         assert_eq!(seen.contains("\x1b[2K"), live, "{columns} {term}: {seen:?}");
         let coloured = seen.contains("\x1b[32m");
         assert_eq!(coloured, live && no_colour.is_empty(), "{columns} {term}: {seen:?}");
         assert!(seen.contains("verified"), "{seen}");
     }
-}
-
-/// A pseudo terminal of so many columns: our end, and the program's.
-fn terminal(columns: u16) -> (std::os::fd::OwnedFd, std::fs::File) {
-    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
-    grantpt(&ours).unwrap();
-    unlockpt(&ours).unwrap();
-    let name = ptsname(&ours, Vec::new()).unwrap().into_string().unwrap();
-    let size = rustix::termios::Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-    rustix::termios::tcsetwinsize(&ours, size).unwrap();
-    let theirs = std::fs::File::options().read(true).write(true).open(name).unwrap();
-    (ours, theirs)
 }

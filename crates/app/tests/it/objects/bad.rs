@@ -4,6 +4,7 @@
 //! A row's number is the requirement's; several values of one kind share it.
 
 use super::Place;
+use crate::house::misleads;
 
 /// One bad file.
 struct Row {
@@ -218,10 +219,6 @@ fn unknown_names(place: &Place) -> Vec<Row> {
     ]
 }
 
-fn hostile(c: char) -> bool {
-    c != '\n' && midwatch_core::input::is_invisible(c)
-}
-
 /// What is wrong with the answer to a row; empty when it is clear.
 fn faults(place: &Place, row: &Row) -> Vec<String> {
     let path = place.house.folder("files").join("f.yaml");
@@ -237,7 +234,7 @@ fn faults(place: &Place, row: &Row) -> Vec<String> {
         faults.extend(missing.map(|word| format!("'{word}' is not said in {what}")));
     }
     let all = format!("{}{}", told.stderr, told.stdout);
-    if all.contains(hostile) {
+    if all.contains(misleads) {
         faults.push("something is not escaped".into());
     }
     if row.hides.is_some_and(|secret| all.contains(secret)) {

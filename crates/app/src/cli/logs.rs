@@ -13,8 +13,9 @@ use crate::client::Client;
 use crate::output::{Ink, Output, escape, lines, narrow};
 use crate::problem::{Problem, exit};
 
-/// The end of each file that is shown, in bytes; the files themselves are named.
-const SHOWN: u64 = 256 << 10;
+/// The end of each file that is shown, in bytes; the files themselves are named. It is a little more
+/// than a runner keeps beyond the limit of output, so that the line before that is shown too.
+const SHOWN: u64 = (256 << 10) + 100;
 
 /// Shows what a task's runs printed and what its agents said
 ///

@@ -250,7 +250,8 @@ pub fn end_of(folder: &Path, name: &str, most: u64) -> io::Result<(Vec<u8>, u64)
     }
     let open = |number: u32| File::open(folder.join(segment_name(name, number)));
     // The last ones of a run's output take turns: one may get another's name in between.
-    let there = |file: &io::Result<File>| !matches!(file, Err(error) if error.kind() == io::ErrorKind::NotFound);
+    let gone = Some(io::ErrorKind::NotFound);
+    let there = |file: &io::Result<File>| file.as_ref().err().map(io::Error::kind) != gone;
     let files: Vec<File> = numbers.into_iter().map(open).filter(there).collect::<Result<_, _>>()?;
     let lengths: Vec<u64> =
         files.iter().map(|file| file.metadata().map(|m| m.len())).collect::<Result<_, _>>()?;

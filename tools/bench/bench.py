@@ -15,9 +15,11 @@ sys.dont_write_bytecode = True
 
 import exec_time
 import gateway
+import night
 import runner_memory
 import sandbox_start
 import store
+import streams
 import whole_run
 from measure import run
 from place import Place, build
@@ -30,6 +32,8 @@ FIGURES = {
     "gateway": (gateway.measure, 1),
     "memory": (runner_memory.measure, 3),
     "store": (store.measure, 30),
+    "night": (night.measure, 1),
+    "streams": (streams.measure, 1),
 }
 
 

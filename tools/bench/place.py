@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 
-from measure import run
+from measure import run, tell
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -56,8 +56,11 @@ class Place:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
-        shutil.rmtree(self.path, ignore_errors=True)
+    def __exit__(self, kind, *_):
+        if kind is None:
+            shutil.rmtree(self.path, ignore_errors=True)
+        else:
+            tell(f"left to be looked at: {self.path}")
 
     def repository(self, name, files):
         """A repository with `files` files of 1 to 8 KiB, a check and one commit."""

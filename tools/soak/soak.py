@@ -7,8 +7,10 @@ decides the moments and the victims; what a moment hits depends on the machine.
 """
 
 import argparse
+import json
 import pathlib
 import random
+import re
 import sys
 import time
 
@@ -20,7 +22,7 @@ import audit
 import chaos
 from bench import machine
 from measure import p50, p99, tell
-from place import Place, build, git, programs
+from place import ROOT, Place, build, git, programs
 
 REPOSITORIES = 8
 FILES = 20
@@ -88,6 +90,33 @@ def measure(place, tasks, kills, seed, minutes):
     return findings, killer, ended, taken
 
 
+def versions():
+    """What the outcome holds for: `cargo xtask tidy` asks for a new soak when one of them changes."""
+    manifest = (ROOT / "Cargo.toml").read_text()
+    schema = (ROOT / "crates/local/src/store/schema.rs").read_text()
+    return {
+        "program": re.search(r'^version = "([^"]+)"', manifest, re.M)[1],
+        "schema": int(re.search(r"pub const VERSION: u32 = (\d+);", schema)[1]),
+    }
+
+
+def keep(path, chosen, findings, killer, ended, taken):
+    """The outcome as a file that a test reads."""
+    outcome = {
+        **versions(),
+        "tasks": chosen.tasks,
+        "ended": ended,
+        "killsOfTheServer": len(killer.recoveries),
+        "killsOfRuns": killer.runs_killed,
+        "seed": chosen.seed,
+        **{kind: getattr(findings, kind) for kind in ("lost", "failed", "doubled", "stuck", "left")},
+        "seconds": round(taken),
+        "recoveryP50Ms": round(p50(killer.recoveries or [0]) * 1000),
+        "recoveryP99Ms": round(p99(killer.recoveries or [0]) * 1000),
+    }
+    pathlib.Path(path).write_text(json.dumps(outcome, indent=2) + "\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", type=int, default=2000)
@@ -96,6 +125,7 @@ def main():
     parser.add_argument("--minutes", type=int, default=60, help="after which it has failed")
     parser.add_argument("--no-build", action="store_true", help="the release binaries are new enough")
     parser.add_argument("--where", help="a folder for temporary files, on an ordinary file system")
+    parser.add_argument("--keep", metavar="FILE", help="write the outcome there, such as docs/soak.json")
     chosen = parser.parse_args()
     if not chosen.no_build:
         build()
@@ -116,6 +146,8 @@ def main():
             f"p50 {p50(recovery or [0]):.2f} s, p99 {p99(recovery or [0]):.2f} s",
             flush=True,
         )
+        if chosen.keep:
+            keep(chosen.keep, chosen, findings, killer, ended, taken)
         sys.exit(1 if findings.all else 0)
 
 

@@ -1,5 +1,6 @@
 //! A server's life: lock, store, self-tests, engine, socket, end.
 
+use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -63,11 +64,17 @@ pub(crate) fn lock(folder: &StateFolder) -> Result<Option<FolderLock>, Problem> 
     }
 }
 
-/// Whether somebody listens at the socket: then the lock will not become free soon.
+/// Whether somebody answers at the socket: then the lock will not become free soon. To be let in
+/// is not enough: what a killed server was just starting holds its lock and its socket until it
+/// becomes another program.
 fn answers(folder: &StateFolder) -> bool {
-    let connected = address_of(&folder.socket())
-        .and_then(|(address, _folder)| std::os::unix::net::UnixStream::connect(address));
-    connected.is_ok()
+    let asked = address_of(&folder.socket()).and_then(|(address, _folder)| {
+        let mut server = std::os::unix::net::UnixStream::connect(address)?;
+        server.set_read_timeout(Some(LOOK))?;
+        server.write_all(b"GET /v1/server HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
+        server.read(&mut [0])
+    });
+    asked.is_ok_and(|read| read > 0)
 }
 
 /// Runs a server until its end. Whoever calls this holds the lock.
@@ -177,5 +184,31 @@ async fn leave_when_idle(desk: &LocalDesk, exit: Exit) {
         if desk.server.busy_tasks() == 0 && desk.idle().await >= idle && desk.close().await {
             return std::future::pending().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn who_only_lets_in_does_not_answer() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = StateFolder::new(place.path().to_owned());
+        assert!(!answers(&folder), "nobody is there");
+        // As a child of a killed server has it: the kernel lets callers in.
+        let socket = UnixListener::bind(folder.socket()).unwrap();
+        assert!(!answers(&folder));
+        // The control.
+        let server = std::thread::spawn(move || {
+            for caller in socket.incoming().take(2) {
+                // The first is the one from before, who has gone.
+                let _ = caller.unwrap().write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+            }
+        });
+        assert!(answers(&folder));
+        server.join().unwrap();
     }
 }

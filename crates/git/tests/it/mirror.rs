@@ -1,5 +1,8 @@
 //! Facts about a checkout, and fetching from it, with the checkout untouched.
 
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
 use midwatch_core::id::CommitId;
 use midwatch_git::inspect::{Change, Head, InspectError};
 use midwatch_git::{Checkout, Mirror};
@@ -39,6 +42,30 @@ fn a_checkout_is_known_and_fetched_without_a_trace() {
     assert!(mirror.has_upstream(&head).unwrap() && mirror.has(&head).unwrap());
 
     assert_eq!(photograph(&world.repo(), &|_| false), before);
+}
+
+/// Git renames a pack into its place, which ends at the border of a file system.
+#[test]
+fn a_repository_on_another_file_system_is_fetched_without_a_trace() {
+    let world = World::new();
+    let device = |path: &Path| path.metadata().map(|metadata| metadata.dev()).ok();
+    let elsewhere = tempfile::tempdir_in("/dev/shm").ok();
+    let elsewhere = elsewhere.filter(|folder| device(folder.path()) != device(world.path()));
+    let Some(elsewhere) = elsewhere else {
+        println!("NOT RUN: /dev/shm is no other file system here");
+        return;
+    };
+    let before = photograph(&world.repo(), &|_| false);
+    let head = world.head(&world.repo());
+    let mirror = Mirror::open(&world.git, &elsewhere.path().join("mirror"), false).unwrap();
+    mirror.fetch_local(&world.checkout(), &head).unwrap();
+    assert!(mirror.has_upstream(&head).unwrap());
+    assert_eq!(photograph(&world.repo(), &|_| false), before);
+    // The control: git's own way, with the user's objects, does not get there.
+    let pack = elsewhere.path().join("pack");
+    let words = ["pack-objects", "--all", "-q", pack.to_str().unwrap()];
+    let naive = world.naive(&world.repo(), &words);
+    assert!(!naive.status.success(), "{naive:?}");
 }
 
 #[test]

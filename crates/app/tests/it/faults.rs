@@ -13,6 +13,7 @@ mod gateway;
 mod ground;
 mod limits;
 mod lock;
+mod login;
 mod sandbox;
 mod snapshot;
 mod target;

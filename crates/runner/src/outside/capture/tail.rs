@@ -14,6 +14,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::FileExt as _;
 
 use midwatch_api::segment::segment_name;
 
@@ -35,6 +36,8 @@ const NEWER: u32 = 3;
 pub(super) struct Tail {
     door: Door,
     stream: &'static str,
+    /// Its number only grows, so it is written over.
+    left_out: File,
     older: Option<File>,
     newer: File,
     /// Bytes in the newest file.
@@ -46,12 +49,10 @@ pub(super) struct Tail {
 impl Tail {
     /// Begins the end of a stream whose head is full.
     pub(super) fn begin(door: &Door, stream: &'static str) -> io::Result<Self> {
-        // Readers stop at the first number that is not there.
-        for number in [LEFT_OUT, OLDER] {
-            door.create(&segment_name(stream, number))?;
-        }
-        let newer = door.create(&segment_name(stream, NEWER))?;
-        Ok(Self { door: door.another()?, stream, older: None, newer, filled: 0, came: 0 })
+        let file = |number| door.create(&segment_name(stream, number));
+        let (left_out, newer) = (file(LEFT_OUT)?, file(NEWER)?);
+        let door = door.another()?;
+        Ok(Self { door, stream, left_out, older: None, newer, filled: 0, came: 0 })
     }
 
     /// Takes the stream's next bytes.
@@ -75,7 +76,10 @@ impl Tail {
         let name = |number| segment_name(self.stream, number);
         if self.older.is_some() {
             let left_out = marker(self.came - TAIL_BYTES as u64);
-            self.door.write_for_this_boot(&name(LEFT_OUT), left_out.as_bytes())?;
+            self.left_out.write_all_at(left_out.as_bytes(), 0)?;
+            // Not by the renaming: what takes another file's place is brought to the disk by some
+            // file systems, and all of a flood with it.
+            self.door.remove(&name(OLDER))?;
         }
         self.door.rename(&name(NEWER), &name(OLDER))?;
         let fresh = self.door.create(&name(NEWER))?;

@@ -1,9 +1,11 @@
 //! Ends from outside: asked for, insisted on, and by the runner's own death.
 
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use midwatch_api::report::{Ending, REPORT_FILE, STOP_FILE};
+use midwatch_api::segment::segment_name;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::world::{Started, World, as_everyone, open_up, process, read, wait_gone};
@@ -104,6 +106,31 @@ fn a_killed_runner_leaves_no_process_and_no_mount() {
         assert!(read(&started.folder, "stdout.log").contains("begun"));
         open_up(&started.folder);
         fs::remove_dir_all(&started.folder).unwrap();
+    });
+}
+
+/// Where failures are: at the end.
+#[test]
+fn the_end_of_a_long_output_outlives_its_runner() {
+    as_everyone(|persona| {
+        let world = World::new(persona);
+        let workspace = world.workspace(&world.commit(&[("a", "1\n")]));
+        let command =
+            "echo first; head -c 900000 /dev/zero | tr '\\0' x; echo; echo last; exec sleep 5353";
+        let mut started =
+            world.check(&workspace, command).limits(|limits| limits.output_bytes = 100_000).start();
+        let whole = |folder: &Path| {
+            (0..4).map(|n| read(folder, &segment_name("stdout.log", n))).collect::<String>()
+        };
+        started.until("the end", |folder| whole(folder).ends_with("x\nlast\n"));
+        started.child.kill().unwrap();
+        started.child.wait().unwrap();
+        wait_gone("sleep 5353");
+        let text = whole(&started.folder);
+        assert!(text.starts_with("first\nxxx") && text.ends_with("x\nlast\n"));
+        assert!(text.contains("\n[midwatch: ") && text.contains(" bytes dropped here]\n"));
+        // The control: what is in the one file that there would be.
+        assert!(!read(&started.folder, "stdout.log").contains("last"));
     });
 }
 

@@ -195,7 +195,7 @@ fn a_summary_that_is_lost_or_late_is_written_anew() {
              UPDATE summary SET shape = 0, view = 'x' WHERE task = 'c';",
         )
         .unwrap();
-    assert!(store.page(&all).is_err(), "the control: a summary really was broken");
+    assert_ne!(store.page(&all).unwrap(), before, "the control: a summary really was broken");
     drop(store);
     assert_eq!(SqliteStore::open(&path).unwrap().page(&all).unwrap(), before);
 }

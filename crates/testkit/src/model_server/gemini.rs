@@ -92,8 +92,7 @@ fn texts(content: &Value) -> String {
     parts.filter_map(|part| part["text"].as_str()).collect::<Vec<_>>().join("\n")
 }
 
-/// The whole answer. A side call asks for JSON by a schema, and gets an object that names the
-/// model's choice, which is what the CLI's router wants.
+/// The whole answer.
 pub(crate) fn whole(conversation: &Conversation, reply: &Reply) -> Value {
     let mut parts = Vec::new();
     if !reply.say.is_empty() || reply.call.is_none() {

@@ -22,6 +22,7 @@ mod demo;
 mod describe;
 mod diff;
 mod doctor;
+mod explain;
 mod follow;
 mod gc;
 mod get;
@@ -63,7 +64,7 @@ enum Verb {
     Get(get::Get),
     Brief(brief::Brief),
     Describe(describe::Describe),
-    Explain(describe::Explain),
+    Explain(explain::Explain),
     Wait(follow::Wait),
     Logs(logs::Logs),
     Diff(diff::Diff),
@@ -232,7 +233,7 @@ impl Verb {
             Self::Run(run) => run.name.as_deref(),
             Self::Get(get) => get.task(),
             Self::Describe(describe) => describe.task(),
-            Self::Explain(explain) => Some(&explain.name),
+            Self::Explain(explain) => explain.task(),
             Self::Wait(wait) => Some(&wait.name),
             Self::Logs(logs) => Some(&logs.name),
             Self::Diff(diff) => Some(&diff.name),

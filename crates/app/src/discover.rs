@@ -179,7 +179,10 @@ pub(crate) fn order(environment: &Environment, wanted: &Wanted) -> Result<Discov
         None => pipeline::find(environment, &wanted.pipeline)?,
     };
     let chosen = match &wanted.given.profile {
-        Some(chosen) => chosen.clone(),
+        Some(chosen) => {
+            agent::agrees(chosen, wanted.agent.as_deref(), wanted.profile.as_deref())?;
+            chosen.clone()
+        }
         None => agent::choose(environment, wanted.agent.as_deref(), wanted.profile.as_deref())?,
     };
     let model = agent::model(&chosen, wanted.model.as_deref())?;
@@ -218,6 +221,7 @@ pub(crate) fn order(environment: &Environment, wanted: &Wanted) -> Result<Discov
         repository.include_dirty(environment, wanted)?;
         let mut findings = repository.findings();
         findings.push(program.finding(&chosen, model.as_deref()));
+        findings.extend(wanted.given.profile.as_ref().map(agent::stored_finding));
         findings.push(login.finding(&chosen));
         findings.extend(told.finding);
         findings.extend(checks.findings());

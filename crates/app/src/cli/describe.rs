@@ -1,5 +1,4 @@
-//! `midwatch describe` and `midwatch explain`: all about one task, or one sentence and what its
-//! sandbox would be.
+//! `midwatch describe`: all about one task.
 
 use midwatch_api::control::TaskView;
 use midwatch_api::kind::Kind;
@@ -22,15 +21,6 @@ pub(crate) struct Describe {
     /// A task; or a kind (task, profile, pipeline, repository) and a name
     #[arg(value_name = "[KIND] NAME", num_args = 1..=2, required = true)]
     words: Vec<String>,
-}
-
-/// Says why a task waits or what it does, and what its sandbox may reach
-#[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  midwatch explain fix-login")]
-pub(crate) struct Explain {
-    /// The task
-    #[arg(value_name = "TASK")]
-    pub(super) name: String,
 }
 
 impl Describe {
@@ -56,27 +46,6 @@ impl Describe {
             context.output.json(&view.result);
         } else {
             describe(context.output, name, &view, &order);
-        }
-        Ok(exit::FINE)
-    }
-}
-
-impl Explain {
-    pub(super) async fn carry_out(self, context: &Context) -> Result<u8, Problem> {
-        let client = Client::new(&context.environment);
-        let (view, order) = (client.get(&self.name).await?, client.order(&self.name).await?);
-        let sandbox = sandbox(&order);
-        if context.output.is_json() {
-            let lines: Vec<String> = sandbox.iter().map(|(k, v)| format!("{k}: {v}")).collect();
-            context.output.json(&serde_json::json!({
-                "type": "explain", "version": LINE_VERSION, "task": self.name, "seq": 0,
-                "explain": view.explain, "plan": view.plan, "sandbox": lines,
-            }));
-            context.output.json(&view.result);
-        } else {
-            context.output.tell(&format!("{} {}", self.name, view.explain));
-            plan(context.output, &view);
-            rows(context.output, &sandbox);
         }
         Ok(exit::FINE)
     }
@@ -118,14 +87,14 @@ fn describe(output: Output, name: &str, view: &TaskView, order: &TaskOrder) {
 }
 
 /// The plan that waits for an approval, apart from what is ours.
-fn plan(output: Output, view: &TaskView) {
+pub(super) fn plan(output: Output, view: &TaskView) {
     for line in view.plan.iter().flat_map(|plan| plan.lines()) {
         output.tell(&format!("  | {line}"));
     }
 }
 
 /// What the sandbox of a task is.
-fn sandbox(order: &TaskOrder) -> Vec<(&'static str, String)> {
+pub(super) fn sandbox(order: &TaskOrder) -> Vec<(&'static str, String)> {
     let limits = &order.limits;
     let egress = match order.egress {
         Egress::None => "the model gateway only".to_owned(),
@@ -170,7 +139,7 @@ fn joined(items: &[String]) -> String {
     if items.is_empty() { "none".to_owned() } else { items.join(", ") }
 }
 
-fn rows(output: Output, rows: &[(&str, String)]) {
+pub(super) fn rows(output: Output, rows: &[(&str, String)]) {
     for (name, value) in rows {
         let mut lines = value.lines();
         output.tell(&format!("  {name:<13}{}", lines.next().unwrap_or_default()));

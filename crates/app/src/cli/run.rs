@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use midwatch_api::duration;
+use midwatch_api::kind::{AnyObject, Kind};
 use midwatch_api::task::Egress;
 use midwatch_api::view::LINE_VERSION;
 use midwatch_core::id::TaskName;
@@ -11,6 +12,7 @@ use midwatch_core::id::TaskName;
 use super::follow::{Interrupt, Told, watch};
 use super::{Context, beside, goal};
 use crate::client::Client;
+use crate::discover::agent::{self, Chosen};
 use crate::discover::{self, Finding, Given, Wanted};
 use crate::output::Ink;
 use crate::problem::{Problem, exit};
@@ -43,7 +45,7 @@ pub(super) struct Run {
     #[arg(long, value_name = "NAME")]
     agent: Option<String>,
 
-    /// A profile by name or file
+    /// A profile by name or file: of your profiles folder, else one that was applied
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
 
@@ -51,7 +53,7 @@ pub(super) struct Run {
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
 
-    /// The steps: change, quick, or a YAML file
+    /// The steps: change, quick, approved-change, answer, or a YAML file
     #[arg(long, value_name = "NAME", default_value = "change")]
     pipeline: String,
 
@@ -144,6 +146,11 @@ impl Run {
         let wall_seconds = self.timeout.as_deref().map(|text| duration::parse("--timeout", text));
         let wall_seconds = wall_seconds.transpose()?;
         let accept_missing = wire::accepted(&self.accept_missing)?;
+        let (agent, profile) = (self.agent.as_deref(), self.profile.as_deref());
+        let profile = match agent::stored_name(&context.environment, agent, profile) {
+            Some(name) => stored(client, name).await?,
+            None => None,
+        };
         let name = match &self.name {
             Some(name) => TaskName::parse(name).map_err(|error| error.of("--name"))?,
             None => TaskName::from_goal(&goal, &suffix()?),
@@ -173,8 +180,20 @@ impl Run {
             accept_missing,
             snapshot,
             rehearsal: None,
-            given: Given::default(),
+            given: Given { profile, ..Given::default() },
         })
+    }
+}
+
+/// A profile that was applied.
+async fn stored(client: &Client, name: &str) -> Result<Option<Chosen>, Problem> {
+    let Some(view) = client.stored(Kind::Profile, name).await? else { return Ok(None) };
+    match AnyObject::try_from(view.object)? {
+        AnyObject::Profile(found) => {
+            agent::check_hosts(&found.spec)?;
+            Ok(Some(Chosen { name: found.metadata.name, spec: found.spec }))
+        }
+        AnyObject::Task(_) | AnyObject::Pipeline(_) | AnyObject::Repository(_) => Ok(None),
     }
 }
 

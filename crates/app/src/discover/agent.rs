@@ -9,8 +9,8 @@ use midwatch_core::agent::{AgentKind, CredentialKind};
 use midwatch_core::input::InvalidInput;
 
 use super::credential::{Login, OPENROUTER};
-use super::names_file;
 use super::nearest::known;
+use super::{Finding, names_file};
 use crate::environment::Environment;
 use crate::problem::Problem;
 
@@ -79,6 +79,39 @@ pub(crate) fn choose(
         (None, Some(agent)) => named(environment, "--agent", agent)?,
         (None, None) => named(environment, "--agent", AgentKind::ClaudeCode.as_str())?,
     };
+    agrees(&chosen, agent, profile)?;
+    Ok(chosen)
+}
+
+/// The name to look for among stored profiles before the flags are followed: one that no file of
+/// the user's has. A built-in agent that `--agent` names is meant as it is.
+pub(crate) fn stored_name<'a>(
+    environment: &Environment,
+    agent: Option<&'a str>,
+    profile: Option<&'a str>,
+) -> Option<&'a str> {
+    let built_in = |name: &&str| AgentKind::built_in().any(|kind| kind.as_str() == *name);
+    let name = profile.or_else(|| agent.filter(|name| !built_in(name)))?;
+    (!names_file(name) && !has_file(environment, name)).then_some(name)
+}
+
+/// Says that a profile is an object.
+pub(super) fn stored_finding(chosen: &Chosen) -> Finding {
+    Finding::new("profile", format!("AgentProfile {}, as it was applied", chosen.name))
+}
+
+/// Whether the user has a profile of this name in a file.
+pub(crate) fn has_file(environment: &Environment, name: &str) -> bool {
+    let files = files(&environment.profiles_folder());
+    files.iter().any(|file| file.file_stem().is_some_and(|stem| stem == name))
+}
+
+/// Refuses two flags that name different agents.
+pub(super) fn agrees(
+    chosen: &Chosen,
+    agent: Option<&str>,
+    profile: Option<&str>,
+) -> Result<(), Problem> {
     if let (Some(_), Some(agent)) = (profile, agent)
         && agent != chosen.kind().as_str()
         && agent != chosen.name
@@ -90,7 +123,7 @@ pub(crate) fn choose(
         );
         return Err(Problem::usage("--agent", agent, &rule, "leave one of the two away"));
     }
-    Ok(chosen)
+    Ok(())
 }
 
 /// A profile by name or path; a user's own goes before a built-in of the same name.
@@ -111,7 +144,8 @@ fn named(environment: &Environment, flag: &str, name: &str) -> Result<Chosen, Pr
     }
     let names = names(environment);
     let folder = environment.profiles_folder();
-    let fix = format!("{}; profiles are files in {}", known(name, &names), folder.display());
+    let known = known(name, &names);
+    let fix = format!("{known}; profiles are files in {}, or were applied", folder.display());
     Err(Problem::usage(flag, name, "is unknown", &fix))
 }
 

@@ -192,6 +192,50 @@ fn deletes(place: &Place) {
     }
 }
 
+/// A profile that was applied is found by its name, and a file of that name goes before it.
+#[test]
+fn an_applied_profile_is_run_with_and_explained() {
+    let place = Place::new();
+    let run = |name: &str| {
+        let words = ["run", "do: append package.json  ", "--profile", "scripted", "--name", name];
+        let more = ["--pipeline", "quick", "--check", "test -e package.json"];
+        place.midwatch(&[&words[..], &more].concat())
+    };
+    let unknown = run("two");
+    assert_eq!(unknown.code, Some(2), "the control: {}", unknown.stderr);
+    assert!(unknown.stderr.contains("--profile 'scripted' is unknown"), "{}", unknown.stderr);
+    assert_eq!(place.apply(&place.file("all.yaml", &["one"])).code, Some(0));
+    place.midwatch(&["wait", "one"]).is_done();
+    let ran = run("two");
+    ran.is_done();
+    assert_eq!(ran.found("profile"), "AgentProfile scripted, as it was applied");
+
+    let told = place.midwatch(&["explain", "profile", "scripted"]);
+    let line = told.of("explain")[0];
+    let mut used: Vec<&str> =
+        line["usedBy"].as_array().unwrap().iter().filter_map(|name| name.as_str()).collect();
+    used.sort_unstable();
+    assert_eq!((used, &line["spec"]["egress"]), (vec!["one", "two"], &"none".into()), "{line}");
+    let (_, text) = place.text(&["explain", "repository", "repo"], "");
+    assert!(text.contains("AgentRepository repo: 1 task was made with it"), "{text}");
+    assert!(text.contains("test -e package.json"), "{text}");
+    let (code, _) = place.text(&["explain", "one"], "");
+    assert_eq!(code, Some(0));
+    let odd = place.midwatch(&["explain", "pods", "x"]);
+    assert_eq!(odd.code, Some(2), "{}", odd.stderr);
+    assert!(odd.stderr.contains("KIND 'pods'") && odd.stderr.contains("profiles"));
+
+    let file = place.house.profile("scripted", "{agent: custom, custom: {argv: [no-such-agent]}}");
+    let folder = place.house.home().join(".config/midwatch/profiles");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::copy(file, folder.join("scripted.yaml")).unwrap();
+    let other = run("three");
+    assert_eq!(other.code, Some(6), "{}", other.stderr);
+    assert!(other.stderr.contains("no-such-agent"), "{}", other.stderr);
+    let (_, text) = place.text(&["explain", "profile", "scripted"], "");
+    assert!(text.contains("takes the file of that name"), "{text}");
+}
+
 /// Everything is stored or nothing: one task that cannot be taken keeps the others out.
 #[test]
 fn one_task_that_cannot_be_taken_keeps_all_out() {

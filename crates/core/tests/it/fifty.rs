@@ -15,7 +15,9 @@ use crate::world::spec;
 /// Fifty tasks of one credential, driven as an engine does, without one.
 pub(crate) struct Fifty {
     pub(crate) tasks: Vec<Task>,
-    pub(crate) credentials: Credentials,
+    credentials: Credentials,
+    /// The same, from those events alone that a restart looks at.
+    heard: Credentials,
     pub(crate) now: Time,
     /// Agents that were started.
     pub(crate) starts: usize,
@@ -31,14 +33,24 @@ impl Fifty {
             spec.branch = midwatch_core::id::BranchName::parse(&format!("b{n}")).unwrap();
             Task::new(spec)
         });
-        let credentials = Credentials::default();
-        Self { tasks: tasks.collect(), credentials, now: Time::from_seconds(1_000), starts: 0 }
+        let (credentials, heard) = (Credentials::default(), Credentials::default());
+        let now = Time::from_seconds(1_000);
+        Self { tasks: tasks.collect(), credentials, heard, now, starts: 0 }
     }
 
     pub(crate) fn take(&mut self, at: usize, event: &Event) {
         let before = self.tasks[at].clone();
         self.tasks[at].apply(event).unwrap();
         self.credentials.learn(&before, event, &self.tasks[at]);
+        if Credentials::hears(event) {
+            self.heard.learn(&before, event, &self.tasks[at]);
+        }
+        assert_eq!(self.heard, self.credentials, "{event:?} is not looked at after a restart");
+    }
+
+    /// Nothing is known of credentials any more.
+    fn forget(&mut self) {
+        (self.credentials, self.heard) = (Credentials::default(), Credentials::default());
     }
 
     /// One turn: what was learnt is told, decided, admitted. Everything but agents is done.
@@ -151,7 +163,7 @@ fn fifty_tasks_on_one_limit_make_one_wait_and_one_probe() {
     assert_eq!(world.held(cooling), vec![reset; 50], "all wait for the same reset");
     assert_eq!(world.starts, 4, "no run is started to learn the same");
     // A restart in between: all of it is in the events.
-    world.credentials = Credentials::default();
+    world.forget();
 
     world.now = Time::from_seconds(5_060);
     world.turn();

@@ -148,7 +148,8 @@ def main():
         )
         if chosen.keep:
             keep(chosen.keep, chosen, findings, killer, ended, taken)
-        sys.exit(1 if findings.all else 0)
+        if findings.all:
+            raise SystemExit(1)
 
 
 if __name__ == "__main__":

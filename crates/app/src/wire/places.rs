@@ -17,8 +17,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::credential::stored;
 use super::proxy;
 
-/// The shortest password of a login that commits are searched for, in bytes.
-const PASSWORD_MIN: usize = 8;
+/// The shortest password that commits are searched for, in bytes.
+pub(super) const PASSWORD_MIN: usize = 8;
 
 /// Looked up in the stored order, anew for each action.
 pub(crate) struct StoredPlaces {

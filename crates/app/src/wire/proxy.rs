@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 use super::credential::stored;
+use super::places::PASSWORD_MIN;
 
 /// What the variables say, as one text. No `Debug`, so that it cannot be printed.
 #[derive(Serialize, Deserialize)]
@@ -81,9 +82,6 @@ pub(super) fn secrets(folder: &StateFolder, id: &str) -> Vec<KnownSecret> {
     let name = "the proxy's password";
     users.map(|value| KnownSecret { name: name.to_owned(), value }).collect()
 }
-
-/// The shortest password that a commit is searched for, in bytes.
-const PASSWORD_MIN: usize = 8;
 
 /// Why a text is not read, and what to do.
 const NOT_UNDERSTOOD: &str = "is in a form that is not understood";

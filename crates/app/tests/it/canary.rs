@@ -20,7 +20,7 @@ use midwatch_testkit::model_server::{Credential, ModelServer};
 use midwatch_testkit::script::Script;
 use serde_json::json;
 
-use crate::house::{House, PAUSE, Told, pids, tell, told, wait};
+use crate::house::{House, PAUSE, Told, holds, pids, tell, told, wait};
 
 mod search;
 
@@ -303,7 +303,7 @@ fn secrets_of_a_user_are_nowhere_but_where_they_were() {
         assert_eq!(shown, BTreeSet::from([real.clone()]), "{}", round.login);
         let saw = dump(&house, &repository, &told, &name);
         for part in ["ENVIRONMENT", "PROCESSES", "HOST", "FILES", "HOME=/"] {
-            assert!(search::holds(&saw, part.as_bytes()), "the agent saw no {part}");
+            assert!(holds(&saw, part.as_bytes()), "the agent saw no {part}");
         }
         let token = run_token(&saw, round.cli);
         assert_ne!(*real, token, "{}", round.login);

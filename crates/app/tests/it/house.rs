@@ -199,8 +199,7 @@ impl House {
         let ours = |pid: &u32| {
             let read =
                 |name: &str| std::fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
-            let has = |bytes: &[u8], part: &[u8]| bytes.windows(part.len()).any(|w| w == part);
-            has(&read("environ"), &mark) || has(&read("cmdline"), folder.as_encoded_bytes())
+            holds(&read("environ"), &mark) || holds(&read("cmdline"), folder.as_encoded_bytes())
         };
         pids().into_iter().filter(|pid| *pid != std::process::id()).filter(ours).collect()
     }
@@ -280,6 +279,31 @@ pub(crate) fn wait(child: Child) -> Output {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Whether bytes hold others.
+pub(crate) fn holds(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+/// Files below a folder that hold a text; links are not followed.
+pub(crate) fn holding(folder: &Path, text: &str) -> Vec<PathBuf> {
+    let (mut open, mut found) = (vec![folder.to_owned()], Vec::new());
+    while let Some(folder) = open.pop() {
+        // What goes meanwhile holds nothing.
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let Ok(kind) = entry.file_type() else { continue };
+            if kind.is_dir() {
+                open.push(path);
+            } else if kind.is_file()
+                && holds(&std::fs::read(&path).unwrap_or_default(), text.as_bytes())
+            {
+                found.push(path);
+            }
+        }
+    }
+    found
 }
 
 /// What may turn or move a terminal's text.

@@ -10,7 +10,7 @@ use midwatch_testkit::agent_clis::{Cli, cache};
 use midwatch_testkit::model_server::{Credential, Failure, ModelServer};
 use midwatch_testkit::script::Script;
 
-use crate::house::{House, PAUSE, Told, pids, tell, told, wait};
+use crate::house::{House, PAUSE, Told, holding, holds, pids, tell, told, wait};
 
 /// Stands for a user's key: 24 letters that are nowhere else on this machine.
 const CANARY: &str = "canary-zvqkxwjpyfbgmhd-7";
@@ -185,13 +185,13 @@ fn login_files_are_read_where_they_are_and_expired_ones_refused() {
 
 /// Processes whose environment or arguments hold the canary, `but` aside.
 fn telling(but: &[u32]) -> Vec<String> {
-    let holds = |pid: u32, name: &str| {
+    let has = |pid: u32, name: &str| {
         let bytes = std::fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
         contains(&bytes)
     };
     pids()
         .into_iter()
-        .filter(|pid| !but.contains(pid) && (holds(*pid, "environ") || holds(*pid, "cmdline")))
+        .filter(|pid| !but.contains(pid) && (has(*pid, "environ") || has(*pid, "cmdline")))
         .map(|pid| {
             let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
             format!("{pid} {}", name.trim())
@@ -200,22 +200,7 @@ fn telling(but: &[u32]) -> Vec<String> {
 }
 
 fn contains(bytes: &[u8]) -> bool {
-    bytes.windows(CANARY.len()).any(|window| window == CANARY.as_bytes())
-}
-
-/// Files below a folder that hold the canary; links are not followed.
-fn holding(folder: &Path, found: &mut Vec<PathBuf>) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        let path = entry.path();
-        match entry.file_type() {
-            Ok(kind) if kind.is_dir() => holding(&path, found),
-            Ok(kind) if kind.is_file() && contains(&std::fs::read(&path).unwrap_or_default()) => {
-                found.push(path);
-            }
-            Ok(_) | Err(_) => {}
-        }
-    }
+    holds(bytes, CANARY.as_bytes())
 }
 
 #[test]
@@ -262,11 +247,8 @@ fn a_key_is_seen_by_the_provider_and_nobody_else() {
     assert_eq!(talked, 0, "the agent found it and told the model");
     // The server forgets the key with the last task that names it.
     let search = || {
-        let mut found = Vec::new();
-        for folder in [house.state(), house.home(), repository.clone()] {
-            holding(&folder, &mut found);
-        }
-        found
+        let folders = [house.state(), house.home(), repository.clone()];
+        folders.map(|folder| holding(&folder, CANARY)).concat()
     };
     let gone = crate::house::until(Duration::from_secs(30), || search().is_empty());
     assert!(gone, "files with the key: {:?}", search());

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use midwatch_testkit::company::Company;
 
-use crate::house::{House, Told, tell};
+use crate::house::{House, Told, holding, tell};
 
 mod site;
 
@@ -88,11 +88,11 @@ fn curl_and_git_reach_the_outside_through_the_companys_proxy() {
         assert!(!said.contains(PASSWORD), "{said}");
     }
     let gone = crate::house::until(crate::house::LIMIT, || {
-        holding(&house.state()).is_empty() && holding(&repository).is_empty()
+        holding(&house.state(), PASSWORD).is_empty() && holding(&repository, PASSWORD).is_empty()
     });
-    assert!(gone, "{:?}", holding(&house.state()));
+    assert!(gone, "{:?}", holding(&house.state(), PASSWORD));
     std::fs::write(house.state().join("planted"), format!("x{PASSWORD}y")).unwrap();
-    assert_eq!(holding(&house.state()), [house.state().join("planted")], "the control");
+    assert_eq!(holding(&house.state(), PASSWORD), [house.state().join("planted")], "the control");
 }
 
 #[test]
@@ -196,24 +196,4 @@ fn a_proxy_that_cannot_be_used_is_said_before_anything_begins() {
         assert!(!told.stderr.contains("canary") && !told.stdout.contains("canary"));
     }
     drop(house);
-}
-
-/// Files below a folder that hold the password; links are not followed.
-fn holding(folder: &Path) -> Vec<PathBuf> {
-    let (mut open, mut found) = (vec![folder.to_owned()], Vec::new());
-    while let Some(folder) = open.pop() {
-        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
-            let path = entry.path();
-            let Ok(kind) = entry.file_type() else { continue };
-            if kind.is_dir() {
-                open.push(path);
-            } else if kind.is_file() {
-                let bytes = std::fs::read(&path).unwrap_or_default();
-                if bytes.windows(PASSWORD.len()).any(|window| window == PASSWORD.as_bytes()) {
-                    found.push(path);
-                }
-            }
-        }
-    }
-    found
 }

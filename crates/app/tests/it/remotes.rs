@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use midwatch_testkit::forge::{Forge, Manner};
 use serde_json::{Value, json};
 
-use crate::house::{House, tell};
+use crate::house::{House, holding, tell};
 
 mod proxied;
 
@@ -65,21 +65,7 @@ impl Place {
 
     /// Files of the state folder that hold the password.
     fn leaks(&self) -> Vec<PathBuf> {
-        let (mut open, mut found) = (vec![self.house.state()], Vec::new());
-        while let Some(folder) = open.pop() {
-            for entry in std::fs::read_dir(folder).unwrap().flatten() {
-                let kind = entry.file_type().unwrap();
-                if kind.is_dir() {
-                    open.push(entry.path());
-                } else if kind.is_file() {
-                    let bytes = std::fs::read(entry.path()).unwrap_or_default();
-                    if bytes.windows(PASSWORD.len()).any(|part| part == PASSWORD.as_bytes()) {
-                        found.push(entry.path());
-                    }
-                }
-            }
-        }
-        found
+        holding(&self.house.state(), PASSWORD)
     }
 
     /// One request on the control socket; status and body.

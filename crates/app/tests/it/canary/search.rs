@@ -32,11 +32,6 @@ impl Search {
     }
 }
 
-/// Whether bytes hold others.
-pub(super) fn holds(bytes: &[u8], part: &[u8]) -> bool {
-    bytes.windows(part.len()).any(|window| window == part)
-}
-
 /// Lower-case hex.
 pub(super) fn hex(bytes: &[u8]) -> String {
     let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);

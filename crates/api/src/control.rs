@@ -29,6 +29,10 @@ pub struct Submit {
     /// The credential, when it came from the environment; goes to `credentials/<id>` and
     /// nowhere else. No `Debug` here, so that it cannot be printed.
     pub secret: Option<String>,
+    /// The same for each of the order's fallbacks, in their order; none for one that has no key of
+    /// its own from the environment.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallback_secrets: Vec<Option<String>>,
     /// The operator's own HTTP proxy, whose address may hold a password; kept like the credential.
     #[serde(default)]
     pub proxy: Option<String>,

@@ -146,6 +146,8 @@ pub(crate) struct Discovery {
     pub(crate) order: TaskOrder,
     /// The credential, when it came from the environment.
     pub(crate) secret: Option<SecretString>,
+    /// The same of each fallback that has a key of its own.
+    pub(crate) fallback_secrets: Vec<Option<SecretString>>,
     /// The operator's own proxy.
     pub(crate) proxy: Option<SecretString>,
     /// The login at the server that is pushed to.
@@ -158,12 +160,13 @@ pub(crate) struct Discovery {
 impl Discovery {
     /// What is handed over for a task of this name.
     pub(crate) fn submit(self, name: &str) -> Submit {
-        let Self { order, secret, proxy, login, findings: _, taken: _ } = self;
+        let Self { order, secret, fallback_secrets, proxy, login, findings: _, taken: _ } = self;
         let shown = |secret: SecretString| secret.expose_secret().to_owned();
         Submit {
             name: Some(name.to_owned()),
             order,
             secret: secret.map(shown),
+            fallback_secrets: fallback_secrets.into_iter().map(|one| one.map(shown)).collect(),
             proxy: proxy.map(shown),
             login: login.map(|login| login.handed_over()),
         }
@@ -247,10 +250,11 @@ pub(crate) fn order(environment: &Environment, wanted: &Wanted) -> Result<Discov
             rehearsal: wanted.rehearsal.is_some(),
         };
         let mut toolchains = toolchains;
-        let fallbacks =
+        let found =
             fallbacks::find(environment, &chosen, &first, &mut toolchains, |other, program| {
                 toolchains::find(environment, repository.top(), &other.spec.toolchains, program)
             })?;
+        let (fallbacks, fallback_secrets) = found.into_iter().unzip();
         let order = TaskOrder {
             goal: wanted.goal.clone(),
             repository: repository.reference(environment),
@@ -287,7 +291,7 @@ pub(crate) fn order(environment: &Environment, wanted: &Wanted) -> Result<Discov
         let taken = repository.check_branch(&spec.branch, &mut findings)?;
         let proxy = proxy.map(|found| found.secret);
         let (secret, login) = (login.secret, repository.login());
-        Ok(Discovery { order, secret, proxy, login, findings, taken })
+        Ok(Discovery { order, secret, fallback_secrets, proxy, login, findings, taken })
     })
 }
 

@@ -145,7 +145,8 @@ async fn renew_login(
     if let Some(login) = found {
         // The same order under the same name attaches, and what it brings is kept.
         let (name, login) = (Some(name.to_owned()), Some(login.handed_over()));
-        let submit = Submit { name, order, secret: None, proxy: None, login };
+        let (secret, fallback_secrets, proxy) = (None, vec![], None);
+        let submit = Submit { name, order, secret, fallback_secrets, proxy, login };
         client.submit(&submit).await?;
     }
     Ok(())

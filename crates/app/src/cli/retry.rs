@@ -113,20 +113,25 @@ fn renewed(
     environment: &Environment,
     mut order: TaskOrder,
 ) -> Result<(Discovery, Option<Problem>), Problem> {
-    let (secret, missing) = match credential::again(environment, &order.agent) {
-        Ok(login) => {
-            login.kind.as_str().clone_into(&mut order.agent.credential_kind);
-            order.agent.credential = login.reference;
-            order.agent.upstream = login.upstream;
-            (login.secret, None)
-        }
+    let renew = |agent: &mut AgentRef| {
+        let login = credential::again(environment, agent)?;
+        login.kind.as_str().clone_into(&mut agent.credential_kind);
+        agent.credential = login.reference;
+        agent.upstream = login.upstream;
+        Ok::<_, Problem>(login.secret)
+    };
+    let (secret, missing) = match renew(&mut order.agent) {
+        Ok(secret) => (secret, None),
         Err(problem) => (None, Some(problem)),
     };
+    let fallbacks = order.fallbacks.iter_mut();
+    let fallback_secrets = fallbacks.map(|agent| renew(agent).ok().flatten()).collect();
     // The network that this machine is in now, which may be another than it was.
     let network = proxy::find(environment)?;
     order.proxy = network.as_ref().map(|found| found.reference.clone());
     let proxy = network.map(|found| found.secret);
     let login = server_login::again(environment, &order.repository);
-    let found = Discovery { order, secret, proxy, login, findings: vec![], taken: None };
+    let (findings, taken) = (vec![], None);
+    let found = Discovery { order, secret, fallback_secrets, proxy, login, findings, taken };
     Ok((found, missing))
 }

@@ -72,24 +72,44 @@ impl Collected<'_> {
             return;
         }
         let toolchain = Toolchain {
-            name: self.free(name),
+            name: free(&self.toolchains, name),
             folder,
             path: path.map(Path::to_owned).into_iter().collect(),
             env: variables.collect(),
         };
         self.toolchains.push(toolchain);
     }
+}
 
-    fn free(&self, name: &str) -> String {
-        let taken = |name: &str| self.toolchains.iter().any(|t| t.name == name);
-        if !taken(name) {
-            return name.to_owned();
+fn free(toolchains: &[Toolchain], name: &str) -> String {
+    let taken = |name: &str| toolchains.iter().any(|t| t.name == name);
+    if !taken(name) {
+        return name.to_owned();
+    }
+    // One more than there are is always free.
+    (2..=toolchains.len() + 2)
+        .map(|n| format!("{name}-{n}"))
+        .find(|name| !taken(name))
+        .unwrap_or_default()
+}
+
+/// What the program of another agent needs, beside what is there: each folder is shown once, and
+/// no two at one place.
+pub(super) fn join(all: &mut Vec<Toolchain>, more: Vec<Toolchain>) {
+    for one in more {
+        if let Some(same) = all.iter_mut().find(|taken| taken.folder == one.folder) {
+            for path in one.path {
+                if !same.path.contains(&path) {
+                    same.path.push(path);
+                }
+            }
+            for (name, value) in one.env {
+                same.env.entry(name).or_insert(value);
+            }
+        } else {
+            let name = free(all, &one.name);
+            all.push(Toolchain { name, ..one });
         }
-        // One more than there are is always free.
-        (2..=self.toolchains.len() + 2)
-            .map(|n| format!("{name}-{n}"))
-            .find(|name| !taken(name))
-            .unwrap_or_default()
     }
 }
 
@@ -173,7 +193,7 @@ fn declare(collected: &mut Collected<'_>, spec: &ToolchainSpec) -> Result<(), Pr
             "name a folder of its own",
         ));
     }
-    let name = collected.free(name);
+    let name = free(&collected.toolchains, name);
     let toolchain = Toolchain { name, folder: real, path: path.clone(), env: env.clone() };
     collected.toolchains.push(toolchain);
     Ok(())

@@ -48,19 +48,29 @@ impl Places for StoredPlaces {
 }
 
 impl StoredPlaces {
-    /// What no commit may hold: the credential of the task or its login file's tokens, and the
+    /// What no commit may hold: the credentials of the task's agents or their login files' tokens, and the
     /// password of the operator's proxy.
     fn secrets(&self, order: &TaskOrder) -> Vec<KnownSecret> {
         let known = |name: &str, value: SecretString| KnownSecret { name: name.to_owned(), value };
-        let mut secrets = match &order.agent.credential {
-            CredentialRef::None => vec![],
-            CredentialRef::Stored { id, .. } => stored(&self.folder, id)
-                .map(|value| vec![known("the model credential", value)])
-                .unwrap_or_default(),
-            CredentialRef::ClaudeLogin { path } | CredentialRef::CodexLogin { path } => {
-                std::fs::read_to_string(path).map(|text| tokens(&text)).unwrap_or_default()
+        let mut secrets = Vec::new();
+        let mut credentials: Vec<&CredentialRef> = Vec::new();
+        for worker in order.workers() {
+            if credentials.contains(&&worker.credential) {
+                continue;
             }
-        };
+            credentials.push(&worker.credential);
+            match &worker.credential {
+                CredentialRef::None => {}
+                CredentialRef::Stored { id, .. } => {
+                    let value = stored(&self.folder, id);
+                    secrets.extend(value.map(|value| known("the model credential", value)));
+                }
+                CredentialRef::ClaudeLogin { path } | CredentialRef::CodexLogin { path } => {
+                    let text = std::fs::read_to_string(path);
+                    secrets.extend(text.map(|text| tokens(&text)).unwrap_or_default());
+                }
+            }
+        }
         if let Some(kept) = &order.proxy {
             secrets.extend(proxy::secrets(&self.folder, &kept.id));
         }

@@ -103,6 +103,46 @@ fn a_usage_limit_holds_until_the_time_that_the_provider_named() {
     }
 }
 
+/// Another agent goes on where the first one's subscription is used up, with a key of its own that
+/// came from the environment. That the first one alone waits is the test above.
+#[test]
+fn a_fallback_works_with_its_own_key() {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let reset = i64::try_from(now.as_secs()).unwrap() + 2 * 24 * 3600;
+    let limited = ModelServer::builder().resets_at(reset).failure(Failure::UsageLimit);
+    let limited = limited.start().unwrap();
+    let script = Script::default().shell("echo more >> README").ends("It is done.");
+    let good = ModelServer::builder().script(script).start().unwrap();
+    let (Some((house, repository)), Ok(_)) =
+        (house(Cli::ClaudeCode, &limited), Cli::Codex.modules())
+    else {
+        return;
+    };
+    let key = "sk-proj-a-key-of-nobody";
+    let house =
+        house.with("OPENAI_API_KEY", key).with("OPENAI_BASE_URL", format!("{}/v1", good.url()));
+    let profile =
+        house.profile("both", "{agent: claude-code, egress: none, fallback: [{profile: codex}]}");
+    let check = "grep -q more README";
+    let words = ["run", "change the README", "--pipeline", "quick", "--check", check, "--profile"];
+    let told = house.midwatch(&repository, &[&words[..], &[profile.to_str().unwrap()]].concat());
+    told.is_done();
+    assert_eq!(told.runs("Agent").len(), 2, "one for each: {}", told.stderr);
+    let given = good.requests();
+    let bearer = format!("Bearer {key}");
+    assert!(
+        !given.is_empty() && given.iter().all(|one| one.header("authorization") == Some(&bearer))
+    );
+    // Kept as long as the task was open, and not in its order.
+    let listed = house.midwatch(&repository, &["describe", told.task()]);
+    assert!(!format!("{}{}", listed.stdout, told.stdout).contains(key));
+    // The control: without the key there is nobody to fall back on, and that is said.
+    let house = house.with("OPENAI_API_KEY", "");
+    let without = house.midwatch(&repository, &[&words[..], &[profile.to_str().unwrap()]].concat());
+    assert_ne!(without.code, Some(0), "{}", without.stderr);
+    assert!(without.stderr.contains("OPENAI_API_KEY"), "{}", without.stderr);
+}
+
 /// How many prompts each request for a round brought along.
 type Seen = Arc<Mutex<Vec<(u32, usize)>>>;
 

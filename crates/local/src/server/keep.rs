@@ -18,21 +18,25 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
     /// kept when the order is refused.
     pub(super) fn keep(&self, submit: &Submit) -> Result<TaskOrder, Refusal> {
         let mut order = submit.order.clone();
-        if let Some(secret) = &submit.secret {
-            let id = self.folder.keep_credential(secret).map_err(|e| internal(&e))?;
-            let before = order.agent.credential.clone();
-            let variable = match order.agent.credential.clone() {
-                CredentialRef::Stored { variable, .. } => variable,
-                CredentialRef::None
-                | CredentialRef::ClaudeLogin { .. }
-                | CredentialRef::CodexLogin { .. } => None,
-            };
-            order.agent.credential = CredentialRef::Stored { id, variable };
-            // Another model, or another agent with the same key.
-            for fallback in &mut order.fallbacks {
-                if fallback.credential == before {
-                    fallback.credential.clone_from(&order.agent.credential);
-                }
+        let fallbacks = submit.fallback_secrets.iter().map(Option::as_ref);
+        let secrets = std::iter::once(submit.secret.as_ref()).chain(fallbacks);
+        let mut secrets = secrets.chain(std::iter::repeat(None));
+        // What a client named, and what it is kept as: agents may share a key.
+        let mut kept: Vec<(CredentialRef, CredentialRef)> = Vec::new();
+        for worker in std::iter::once(&mut order.agent).chain(&mut order.fallbacks) {
+            let secret = secrets.next().flatten();
+            if let Some((_, known)) = kept.iter().find(|(named, _)| *named == worker.credential) {
+                worker.credential = known.clone();
+            } else if let Some(secret) = secret {
+                let id = self.folder.keep_credential(secret).map_err(|e| internal(&e))?;
+                let variable = match &worker.credential {
+                    CredentialRef::Stored { variable, .. } => variable.clone(),
+                    CredentialRef::None
+                    | CredentialRef::ClaudeLogin { .. }
+                    | CredentialRef::CodexLogin { .. } => None,
+                };
+                let now = CredentialRef::Stored { id, variable };
+                kept.push((std::mem::replace(&mut worker.credential, now.clone()), now));
             }
         }
         if let (Some(text), Some(proxy)) = (&submit.proxy, &mut order.proxy) {

@@ -92,8 +92,10 @@ fn attach(row: &TaskRow, order: &TaskOrder) -> Result<Submitted, Refusal> {
     // The same key from another variable is the same key.
     let compared = |order: &TaskOrder| {
         let mut order = order.clone();
-        if let CredentialRef::Stored { variable, .. } = &mut order.agent.credential {
-            *variable = None;
+        for worker in std::iter::once(&mut order.agent).chain(&mut order.fallbacks) {
+            if let CredentialRef::Stored { variable, .. } = &mut worker.credential {
+                *variable = None;
+            }
         }
         order
     };

@@ -4,6 +4,7 @@
 //! Killing never depends on it: who kills init kills the sandbox.
 
 mod group;
+mod leftover;
 mod place;
 mod polled;
 

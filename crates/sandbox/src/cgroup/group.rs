@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid};
 use rustix::process::{Pid, Signal};
 
 use super::place::{self, Place, Version};
-use super::{CgroupError, Limits, Sample};
+use super::{CgroupError, Limits, Sample, leftover};
 
 /// All our groups are below one of this name, so that leftovers are found.
 const PARENT: &str = "midwatch";
@@ -196,7 +196,7 @@ impl Leaf {
             rustix::fs::chown(&parent, Some(Uid::from_raw(owner)), Some(Gid::from_raw(owner)))
                 .map_err(|error| fault(&parent, error.into()))?;
         }
-        sweep(&parent);
+        leftover::sweep(&parent);
         let path = parent.join(name);
         std::fs::create_dir(&path).map_err(|error| fault(&path, error))?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -230,20 +230,6 @@ fn parent(place: &Place) -> Result<PathBuf, CgroupError> {
                 .map_err(|error| fault(&beside, error))?;
             let has = |name| given.split_whitespace().any(|word| word == name);
             if has("memory") && has("pids") { Ok(beside) } else { Err(CgroupError::NoControllers) }
-        }
-    }
-}
-
-/// Removes what killed runners left: groups named after a process that is gone.
-fn sweep(parent: &Path) {
-    for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let owner = name.to_str().and_then(|name| name.split_once('-')?.0.parse::<u32>().ok());
-        if let Some(pid) = owner
-            && !Path::new("/proc").join(pid.to_string()).exists()
-        {
-            // Refused by the kernel while anything is in it.
-            let _ = std::fs::remove_dir(entry.path());
         }
     }
 }

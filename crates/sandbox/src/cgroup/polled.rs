@@ -16,8 +16,8 @@ pub struct Polled {
 
 /// What /proc/PID/stat says of one process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Process {
-    parent: u32,
+pub(super) struct Process {
+    pub(super) parent: u32,
     resident_pages: u64,
 }
 
@@ -86,7 +86,7 @@ fn table() -> io::Result<BTreeMap<u32, Process>> {
 }
 
 /// The name in the second field is hostile: it may hold spaces and brackets.
-fn parse_stat(stat: &str) -> Option<Process> {
+pub(super) fn parse_stat(stat: &str) -> Option<Process> {
     let (_, rest) = stat.rsplit_once(") ")?;
     let mut fields = rest.split(' ');
     let parent = fields.nth(1)?.parse().ok()?;

@@ -36,6 +36,7 @@ mod readable;
 mod rescue;
 mod self_test;
 mod side;
+mod special;
 
 use execute::Exit;
 use forward::Forwarder;

@@ -80,3 +80,51 @@ fn an_agent_that_locks_every_door_behind_it_loses_nothing() {
     let told = house.run(&repository, goal, &["--check", "python3 -m unittest"]);
     told.is_done();
 }
+
+#[test]
+fn files_that_git_cannot_take_do_not_cost_the_work() {
+    let house = House::new();
+    let repository = repository(&house);
+    let change = "sed -i s/-/+/ calc.py; git commit -qam mended";
+    for (attack, left) in [
+        // git ends at the first file that is not in the encoding which an attribute names.
+        (
+            "mkdir docs; echo '*.txt text working-tree-encoding=UTF-16' > docs/.gitattributes; \
+             echo plain > docs/a.txt",
+            Some("docs/a.txt"),
+        ),
+        // git waits for ever for somebody to write.
+        ("mkfifo .gitignore", None),
+        ("mkfifo .git/objects/ab .git/info/attributes .git/refs/heads/zz", None),
+    ] {
+        let goal = format!("do: run {change}; {attack}");
+        let more = ["--check", "python3 -m unittest", "--timeout", "60s"];
+        let mut told = house.run(&repository, &goal, &more);
+        if left.is_some() {
+            // Attributes are a protected path.
+            told.is("Held", Some("Approval"), 5);
+            let task = told.task().to_owned();
+            assert_eq!(house.midwatch(&repository, &["approve", &task]).code, Some(0));
+            told = house.midwatch(&repository, &["wait", &task]);
+        }
+        told.is_done();
+        let branch = told.result["branch"].as_str().unwrap();
+        assert!(house.git(&repository, &["show", &format!("{branch}:calc.py")]).contains("a + b"));
+        if let Some(left) = left {
+            assert_eq!(house.git(&repository, &["show", &format!("{branch}:{left}")]), "plain");
+        }
+    }
+    // The control: git itself ends, or waits until it is ended.
+    let folder = house.folder("control");
+    let git = |script: &str| {
+        let begin = "git init -q . && cp /etc/hostname x";
+        let mut command = house.command("sh", &folder);
+        command.args(["-c", &format!("{begin} && {script}; timeout 3 git add -A")]);
+        command.output().unwrap().status.code()
+    };
+    let attributes = "printf '*.txt text working-tree-encoding=UTF-16\\n' > .gitattributes; \
+                      echo plain > a.txt";
+    assert_eq!(git(attributes), Some(128));
+    std::fs::remove_file(folder.join("a.txt")).unwrap();
+    assert_eq!(git("mkfifo .gitignore"), Some(124));
+}

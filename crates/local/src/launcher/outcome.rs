@@ -169,6 +169,11 @@ fn agent_outcome(report: &Report, said: Option<&AgentReport>) -> AgentOutcome {
                 return fail(FailReason::InvalidInput, detail, None);
             }
             if agent.completed {
+                // What could not be committed is no empty change: it is saved by a rescue.
+                if let Some(error) = report.claim.as_ref().and_then(|it| it.error.as_ref()) {
+                    let detail = format!("its work could not be committed: {error}");
+                    return fail(FailReason::AgentFailed, detail, None);
+                }
                 return match blocked(agent) {
                     Some(why) => fail(
                         FailReason::InvalidInput,

@@ -20,7 +20,7 @@ use super::leave::{self, Phase};
 use super::names::pattern;
 use super::readable;
 use super::side::{LITTER, Side};
-use super::{InsideError, Places, rescue as rescuing, self_test, stopped};
+use super::{InsideError, Places, rescue as rescuing, self_test, special, stopped};
 use crate::inside_order::{AgentJob, INSIDE_CODE, SELF_TEST_CODE, left};
 
 /// Our git directory for the work, below `out`.
@@ -63,6 +63,7 @@ pub(super) fn carry_out(
         let _outside_sees_the_code = leave::json(&places.out, left::AGENT_EXIT, exit);
     }
     if let Some(start) = start {
+        special::remove_all(&places.workspace);
         let claim =
             save(&start, &job.exclude, began, places).unwrap_or_else(|error| failed(&error));
         left_claim(places, &claim)?;
@@ -171,6 +172,7 @@ pub(super) fn rescue(
     exclude: &[String],
     places: &Places,
 ) -> Result<i32, InsideError> {
+    special::remove_all(&places.workspace);
     let foreign = opened(&places.workspace);
     let dir = places.out.join(SIDE);
     let done = Side::make(&dir, &places.workspace, &foreign, base, exclude).and_then(|mut side| {

@@ -12,6 +12,9 @@ use crate::inside::foreign::Foreign;
 use crate::inside::git::GitError;
 use crate::inside::{leave, readable};
 
+/// Attributes that stand above those of the tree: no file is taken for another encoding.
+const PLAIN: &str = "* !working-tree-encoding\n";
+
 impl Side {
     /// Begins the index: the agent's own where it can be read, because it knows which files are
     /// unchanged; else the tree of `fallback`; else nothing.
@@ -109,6 +112,19 @@ impl Side {
             Some(0) => Ok(None),
             // 1: everything else was added.
             Some(1) => Ok(Some(answer.story())),
+            _ => self.add_plainly(&answer.story()),
+        }
+    }
+
+    /// Adds files as their bytes are: git ends at the first one that is not in the encoding that
+    /// an attribute names.
+    fn add_plainly(&self, story: &str) -> Result<Option<String>, GitError> {
+        let attributes = self.git.dir().join("info/attributes");
+        std::fs::write(&attributes, PLAIN).map_err(told("info/attributes"))?;
+        leave::remove(&self.git.dir().join("index.lock")).map_err(told("index.lock"))?;
+        let answer = self.git.call(["add", "-A", "--ignore-errors", "--", "."]).answer()?;
+        match answer.code() {
+            Some(0 | 1) => Ok(Some(format!("as their attributes say: {story}"))),
             _ => Err(GitError::Failed { what: "add".to_owned(), story: answer.story() }),
         }
     }

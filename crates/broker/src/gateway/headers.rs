@@ -11,18 +11,26 @@ use crate::hop::without_hop;
 use crate::meter::LimitState;
 
 /// Headers of a request that are ours to set, or tell of proxies before us.
-const OURS: [HeaderName; 10] = [
+const OURS: [HeaderName; 7] = [
     HOST,
     EXPECT,
     ACCEPT_ENCODING,
     CONTENT_LENGTH,
     FORWARDED,
     VIA,
-    HeaderName::from_static("x-forwarded-for"),
-    HeaderName::from_static("x-forwarded-host"),
-    HeaderName::from_static("x-forwarded-proto"),
     HeaderName::from_static("x-real-ip"),
 ];
+
+/// Whether a header can make somebody upstream see another path, method, host or sender than
+/// those that were checked here. What frameworks and proxies honour: Rack, Symfony, ASP.NET, IIS,
+/// nginx.
+fn overrides(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    let begins = ["x-forwarded", "x-original-", "x-rewrite-", "x-override-", "x-envoy-", "x-host"];
+    begins.iter().any(|begin| name.starts_with(begin))
+        || name.contains("method-override")
+        || name == "x-http-method"
+}
 
 /// The headers that hold a bare key.
 const KEYS: [HeaderName; 2] =
@@ -46,6 +54,11 @@ pub(super) fn shown_tokens(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
 pub(super) fn for_upstream(headers: &HeaderMap) -> HeaderMap {
     let mut passed = without_hop(headers);
     for name in OURS.iter().chain(&CREDENTIAL_HEADERS) {
+        passed.remove(name);
+    }
+    let overriding: Vec<HeaderName> =
+        passed.keys().filter(|name| overrides(name)).cloned().collect();
+    for name in overriding {
         passed.remove(name);
     }
     // Compressed answers could neither be counted nor searched for the credential.
@@ -115,6 +128,12 @@ mod tests {
             ("host", "x"),
             ("expect", "100-continue"),
             ("x-forwarded-for", "x"),
+            ("x-forwarded-prefix", "x"),
+            ("x-original-url", "/v1/files"),
+            ("x-rewrite-url", "/admin"),
+            ("x-http-method-override", "DELETE"),
+            ("x-method-override", "DELETE"),
+            ("x-http-method", "DELETE"),
             ("accept-encoding", "zstd"),
             ("anthropic-version", "1"),
         ]);

@@ -5,7 +5,7 @@ use crate::event::{Action, ActionKey, Event, LandAction, RunWork};
 use crate::landing::{Imported, saved_import};
 use crate::pipeline::{Step, StepKind};
 use crate::reason::{FailReason, HoldReason};
-use crate::task::{Failure, Said, Stage, Task, TaskSpec, Unavailable};
+use crate::task::{Failure, Said, Stage, State, Task, TaskSpec, Unavailable};
 use crate::time::Time;
 
 mod agent;
@@ -162,9 +162,12 @@ impl Task {
             }
             Event::Released => self.retry_at = None,
             Event::Resumed { .. } => {
-                self.retry_at = None;
                 self.paused = None;
-                self.unavailable.clear();
+                // What is still at work learnt these in this very run.
+                if !matches!(self.state, State::Running(_)) {
+                    self.retry_at = None;
+                    self.unavailable.clear();
+                }
             }
             Event::EndingChosen(ending) => {
                 self.failure = None;

@@ -45,6 +45,9 @@ pub struct FollowsRef {
     /// Its newest commit: imported, else saved.
     #[serde(default)]
     pub start: Option<String>,
+    /// What the chain landed last: new work is committed on top of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub onto: Option<String>,
     /// Its conversations.
     #[serde(default)]
     pub sessions: BTreeMap<String, String>,
@@ -61,6 +64,7 @@ impl FollowsRef {
             task: task.to_owned(),
             goal: String::new(),
             start: None,
+            onto: None,
             sessions: BTreeMap::new(),
             chain: vec![],
         }
@@ -74,10 +78,12 @@ impl TryFrom<&FollowsRef> for Follows {
         let chain = wanted.chain.iter().map(|task| TaskName::parse(task));
         let chain = chain.collect::<Result<_, _>>().map_err(|e| e.of("follows.chain"))?;
         let start = wanted.start.as_deref().map(CommitId::parse).transpose();
+        let onto = wanted.onto.as_deref().map(CommitId::parse).transpose();
         Ok(Self {
             task: TaskName::parse(&wanted.task).map_err(|error| error.of("follows.task"))?,
             goal: wanted.goal.clone(),
             start: start.map_err(|error| error.of("follows.start"))?,
+            onto: onto.map_err(|error| error.of("follows.onto"))?,
             chain,
             sessions: wanted.sessions.clone(),
         })

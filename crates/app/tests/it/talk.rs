@@ -78,6 +78,50 @@ fn a_follow_up_goes_on_from_the_work_on_the_same_branch_and_the_task_before_stay
     let first = house.midwatch(&repository, &["wait", "t"]);
     first.is_done();
     assert_eq!(first.result["commit"], before.as_str(), "what is over stays as it is");
+    let after = told.result["commit"].as_str().unwrap();
+    let parent = house.git(&repository, &["rev-parse", &format!("{after}^")]);
+    assert_eq!(parent, before, "the branch only grows");
+    // Said to the first one again, it goes on from the newest, on top of that.
+    let said = house.midwatch(&repository, &["message", "t", "do: append b.txt three"]);
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    let third = house.midwatch(&repository, &["wait", "t-f3"]);
+    third.is_done();
+    let parent = third.result["commit"].as_str().unwrap();
+    assert_eq!(house.git(&repository, &["rev-parse", &format!("{parent}^")]), after);
+    // Nothing done is no work, whatever was there before.
+    let said = house.midwatch(&repository, &["message", "t", "do: run true"]);
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    house.midwatch(&repository, &["wait", "t-f4"]).is("Failed", Some("EmptyDiff"), 3);
+    assert_eq!(house.git(&repository, &["rev-parse", "midwatch/t"]), parent);
+}
+
+#[test]
+fn a_task_that_is_being_paused_may_be_resumed_at_once() {
+    let house = House::new();
+    let repository = repository(&house);
+    for words in [&["t"][..], &["--all"]] {
+        let marker = house.folder("marker").join(words[0].trim_start_matches('-'));
+        // Hears no TERM at once: between the two commands it is still being stopped.
+        let goal = format!(
+            "do@implement/1: run trap '' TERM; echo > {0}; sleep 3\ndo: write {0}.txt one",
+            words[0].trim_start_matches('-')
+        );
+        drop(marker);
+        let name = format!("t{}", words[0].len());
+        let more = [&CHECK[..], &["--name", &name, "--detach"]].concat();
+        assert_eq!(house.run(&repository, &goal, &more).code, Some(0));
+        let works = || {
+            let shown = house.midwatch(&repository, &["describe", &name]);
+            shown.stdout.contains("Agent")
+        };
+        assert!(crate::house::until(crate::house::LIMIT, works));
+        let words: Vec<&str> =
+            words.iter().map(|word| if *word == "t" { &*name } else { word }).collect();
+        assert_eq!(house.midwatch(&repository, &[&["pause"], &words[..]].concat()).code, Some(0));
+        let resumed = house.midwatch(&repository, &[&["resume"], &words[..]].concat());
+        assert_eq!(resumed.code, Some(0), "{}", resumed.stderr);
+        house.midwatch(&repository, &["wait", &name]).is_done();
+    }
 }
 
 #[test]

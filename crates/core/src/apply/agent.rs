@@ -26,7 +26,7 @@ impl Task {
         if let AgentOutcome::Failed { reason, detail, resets_at } = &agent.outcome {
             self.keep_unsaved(order, &order.work);
             // We stopped it for somebody: nothing is anybody's fault, and nothing is charged.
-            if stopped && self.paused.is_some() && !self.cancel {
+            if stopped && !self.cancel {
                 self.interrupt("somebody paused the task", agent);
                 return;
             }

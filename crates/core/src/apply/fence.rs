@@ -3,7 +3,7 @@
 use crate::event::{Action, ActionKey, Event, LandAction};
 use crate::id::{Epoch, RunName};
 use crate::landing::Imported;
-use crate::task::Task;
+use crate::task::{State, Task};
 
 /// Messages that wait for a prompt at most.
 const MAX_MESSAGES: usize = 50;
@@ -64,6 +64,9 @@ impl Task {
                 return asked.is_some_and(|asked| asked.takes(choice));
             }
             Event::Messaged { text, .. } => return self.takes_message(text),
+            Event::Resumed { .. } => {
+                return self.paused.is_some() || matches!(self.state, State::Held(_));
+            }
             Event::AgentUnavailable { agent, .. } => return *agent < self.spec.agents(),
             Event::CredentialLearnt { credential, .. } => {
                 let mut keys = (0..self.spec.agents()).map(|agent| self.spec.credential_of(agent));
@@ -93,7 +96,6 @@ impl Task {
             | Event::CancelRequested { .. }
             | Event::Approved { .. }
             | Event::Rejected { .. }
-            | Event::Resumed { .. }
             | Event::PauseRequested { .. }
             | Event::FollowedUp { .. } => return true,
         };

@@ -83,6 +83,8 @@ impl State {
                 Self::Queued | Self::Running(_) | Self::Held(_),
                 Event::CancelRequested { .. }
                 | Event::PauseRequested { .. }
+                // Paused, and not at rest yet: it goes on when what is being stopped has ended.
+                | Event::Resumed { .. }
                 | Event::CredentialLearnt { .. }
                 | Event::Messaged { .. },
             )

@@ -114,9 +114,12 @@ impl Task {
         Err(Hold { reason: gone.reason, detail: gone.detail, until: gone.until })
     }
 
-    /// The commit that new work starts from: the newest imported one, else the base.
+    /// The commit that new work starts from: the newest imported one, else what the task before
+    /// has landed, else the base.
     pub fn head(&self) -> &CommitId {
-        self.imported.as_ref().map_or(&self.spec.base, Imported::commit)
+        let landed = self.spec.follows.as_ref().and_then(|follows| follows.onto.as_ref());
+        let before = landed.unwrap_or(&self.spec.base);
+        self.imported.as_ref().map_or(before, Imported::commit)
     }
 
     /// Evidence for the newest imported commit, if any.

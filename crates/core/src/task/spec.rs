@@ -80,6 +80,9 @@ pub struct Follows {
     pub goal: String,
     /// Its newest commit: imported, else saved. Work begins there.
     pub start: Option<CommitId>,
+    /// What the chain landed last, if it landed: new work is committed on top of it, and the branch
+    /// only ever grows.
+    pub onto: Option<CommitId>,
     /// Every task of the chain, the first one first, that one last. What they made is ours, too.
     pub chain: Vec<TaskName>,
     /// Its conversations, as [`TaskSpec::session_key`] names them.

@@ -188,6 +188,7 @@ fn a_follow_up_goes_on_from_the_work_before_in_its_conversation() {
         task: midwatch_core::id::TaskName::parse("before").unwrap(),
         goal: "the first goal".to_owned(),
         start: Some(commit(500)),
+        onto: None,
         chain: vec![],
         sessions: [("implement".to_owned(), "earlier".to_owned())].into(),
     };
@@ -204,6 +205,12 @@ fn a_follow_up_goes_on_from_the_work_before_in_its_conversation() {
     let mut forgetful = Story::new(TaskSpec { resumes: false, ..ordered.clone() });
     let agent = forgetful.until("Agent");
     assert!(agent_run(&agent).prompt.contains("the first goal"));
+
+    // What has landed is built upon: nothing on the branch is made anew.
+    let mut landed = ordered.clone();
+    landed.follows.as_mut().unwrap().onto = Some(commit(500));
+    let agent = Story::new(landed).until("Agent");
+    assert_eq!(agent_run(&agent).onto, commit(500));
 
     let mut idle = Story::new(ordered);
     idle.import(|facts| facts.commit = commit(500));

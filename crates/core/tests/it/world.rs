@@ -108,7 +108,8 @@ pub(crate) fn any_spec(choose: &mut impl Choose) -> TaskSpec {
         let sessions = [("implement".to_owned(), "earlier".to_owned())].into();
         let goal = "what was before".to_owned();
         let chain = vec![task.clone()];
-        spec.follows = Some(Box::new(Follows { task, goal, start, chain, sessions }));
+        let onto = start.clone().filter(|_| choose.one_in(2));
+        spec.follows = Some(Box::new(Follows { task, goal, start, onto, chain, sessions }));
     }
     spec
 }

@@ -42,13 +42,19 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         let imported = task.imported.as_ref().map(Imported::commit);
         // Saved work stands on what was imported, where there is both.
         let start = task.resume_from.as_ref().or(imported);
-        let mut chain = row.order.follows.map(|before| before.chain).unwrap_or_default();
+        let before = row.order.follows;
+        let onto = match (&task.read_back, imported) {
+            (Some(_), Some(commit)) => Some(commit.as_str().to_owned()),
+            (Some(_) | None, _) => before.as_ref().and_then(|before| before.onto.clone()),
+        };
+        let mut chain = before.map(|before| before.chain).unwrap_or_default();
         chain.push(row.name.clone());
         order.branch = Some(task.spec.branch.as_str().to_owned());
         order.follows = Some(Box::new(FollowsRef {
             task: row.name,
             goal: task.spec.goal.clone(),
             start: start.map(|commit| commit.as_str().to_owned()),
+            onto,
             sessions: task.sessions.clone(),
             chain,
         }));

@@ -47,7 +47,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             if switch.paused { (works, Decided::Pause) } else { (is_paused, Decided::Resume) };
         let mut tasks = Vec::new();
         for task in self.engine.open_tasks().iter().filter(|task| concerned(task)) {
-            // One that ended meanwhile, or is being stopped still, is left as it is.
+            // One that ended meanwhile is left as it is.
             if self.engine.command(&task.spec.name, decided.clone(), &switch.by).is_ok() {
                 tasks.push(task.spec.name.as_str().to_owned());
             }
@@ -61,6 +61,8 @@ fn works(task: &Task) -> bool {
     matches!(task.state, State::Running(_)) && task.paused.is_none()
 }
 
+/// Those that are being stopped still, too.
 fn is_paused(task: &Task) -> bool {
-    matches!(&task.state, State::Held(hold) if hold.reason == HoldReason::Paused)
+    let rests = matches!(&task.state, State::Held(hold) if hold.reason == HoldReason::Paused);
+    rests || task.paused.is_some()
 }

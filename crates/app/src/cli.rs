@@ -215,8 +215,8 @@ fn format_of(words: &[OsString]) -> Format {
     });
     while let Some(word) = words.next() {
         let json = match word.as_str() {
-            "--output" => words.next().as_deref() == Some("json"),
-            "--output=json" => true,
+            "--output" | "-o" => words.next().as_deref() == Some("json"),
+            "--output=json" | "-o=json" | "-ojson" => true,
             _ => false,
         };
         if json {
@@ -370,6 +370,10 @@ mod tests {
         for (text, expected) in [
             ("midwatch run --output json --wrong", Format::Json),
             ("midwatch --output=json", Format::Json),
+            ("midwatch pause -o json", Format::Json),
+            ("midwatch pause -ojson", Format::Json),
+            ("midwatch pause -o=json", Format::Json),
+            ("midwatch pause -o text json", Format::Text),
             ("midwatch run --output text", Format::Text),
             ("midwatch run -- --output=json", Format::Text),
             ("midwatch run --output", Format::Text),

@@ -97,27 +97,38 @@ impl Get {
                 object::show(context.output, context, &client, kind, name).await
             }
             Target::Runs(name) => {
-                let tasks = tasks(&client, name, &states, self.limit).await?;
+                let (tasks, older) = tasks(&client, name, &states, self.limit).await?;
                 table::runs(context.output, &tasks);
+                self.tell_older(context, older);
                 Ok(exit::FINE)
             }
             Target::Tasks(name) => {
-                let tasks = tasks(&client, name, &states, self.limit).await?;
-                show(context, &client, name, &tasks).await
+                let (tasks, older) = tasks(&client, name, &states, self.limit).await?;
+                let code = show(context, &client, name, &tasks).await?;
+                self.tell_older(context, older);
+                Ok(code)
             }
+        }
+    }
+
+    /// What is not shown is not silently left away.
+    fn tell_older(&self, context: &Context, older: bool) {
+        if older {
+            let shown = self.limit;
+            context.output.say(&format!("the newest {shown} are shown; --limit COUNT shows more"));
         }
     }
 }
 
-/// One task, or the newest of them, page by page.
+/// One task, or the newest of them, page by page; and whether there are older ones.
 async fn tasks(
     client: &Client,
     name: Option<&str>,
     states: &[String],
     limit: u32,
-) -> Result<Vec<TaskView>, Problem> {
+) -> Result<(Vec<TaskView>, bool), Problem> {
     if let Some(name) = name {
-        return Ok(vec![client.get(name).await?]);
+        return Ok((vec![client.get(name).await?], false));
     }
     let mut all = Vec::new();
     let mut asked = Asked { limit: limit.min(PAGE_MAX), after: None, states: states.to_vec() };
@@ -127,7 +138,7 @@ async fn tasks(
         all.extend(page.tasks);
         let left = limit.saturating_sub(u32::try_from(all.len()).unwrap_or(u32::MAX));
         if left == 0 || page.next.is_none() || last.is_none() {
-            return Ok(all);
+            return Ok((all, page.next.is_some()));
         }
         asked = Asked { limit: left.min(PAGE_MAX), after: last, states: states.to_vec() };
     }
@@ -172,7 +183,7 @@ async fn watch(
     let output = context.output;
     let mut seen: BTreeMap<String, String> = BTreeMap::new();
     loop {
-        let found = tasks(client, *name, states, limit).await?;
+        let (found, _) = tasks(client, *name, states, limit).await?;
         let mark = |task: &TaskView| {
             let result = &task.result;
             format!("{:?} {:?} {}", result.state, result.reason, task.explain)

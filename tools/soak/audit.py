@@ -75,17 +75,12 @@ def leftovers(findings, place, state, groups_before):
     """Processes, mounts, control groups, workspaces."""
     wanted = str(place.path)
     for entry in pathlib.Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        try:
-            if wanted.encode() in (entry / "cmdline").read_bytes():
-                findings.add("left", f"process {entry.name}")
-            elif wanted in (entry / "mountinfo").read_text():
-                findings.add("left", f"a mount of process {entry.name}")
-        except OSError:
-            pass
+        if entry.name.isdigit() and int(entry.name) != os.getpid() and (how := belongs(entry, wanted)):
+            findings.add("left", f"{how} {entry.name}")
     for group in groups() - groups_before:
-        findings.add("left", f"control group {group}")
+        # One in which somebody else's run works is theirs.
+        if not others(group, wanted):
+            findings.add("left", f"control group {group}")
     runs = state.folder / "state/runs"
     for upper in runs.glob("*/upper"):
         findings.add("left", f"a workspace: {upper}")
@@ -101,6 +96,27 @@ def leftovers(findings, place, state, groups_before):
         )
         if fsck.returncode:
             findings.add("lost", f"{store}: {fsck.stderr[:200]}")
+
+
+def belongs(entry, wanted):
+    """How a process is of this place, if it is."""
+    try:
+        if wanted.encode() in (entry / "cmdline").read_bytes():
+            return "process"
+        if wanted in (entry / "mountinfo").read_text():
+            return "a mount of process"
+    except OSError:
+        pass
+    return None
+
+
+def others(group, wanted):
+    """Whether processes are in a group, and none of them is of this place."""
+    try:
+        members = (pathlib.Path(group) / "cgroup.procs").read_text().split()
+    except OSError:
+        return True
+    return bool(members) and not any(belongs(pathlib.Path("/proc") / pid, wanted) for pid in members)
 
 
 def groups():

@@ -35,4 +35,4 @@ bench: ## take the figures of docs/BENCHMARKS.md, and the counts of the last mak
 	@tools/bench/counts.sh
 
 soak: ## 2,000 tasks while the server and runs are killed 100 times, then an audit; half an hour or more
-	@tools/soak/soak.py
+	@tools/soak/soak.py --keep docs/soak.json

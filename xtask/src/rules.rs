@@ -10,6 +10,7 @@ pub mod faults;
 pub mod manifests;
 pub mod modules;
 pub mod sizes;
+pub mod soak;
 pub mod tests_rule;
 pub mod texts;
 
@@ -59,6 +60,7 @@ pub const ALL: &[Rule] = &[
     ("only the client reads the environment", absences::environment),
     ("unsafe code stays in two rooms", absences::unsafe_code),
     ("no file is too long", sizes::no_long_file),
+    ("the soak belongs to these versions", soak::belongs),
     ("no catch-all file names and no mod.rs", modules::file_names),
     ("no forgotten source file", modules::no_orphan),
     ("one test binary per crate", tests_rule::one_binary),

@@ -8,108 +8,24 @@
 //!                                  the same with a planted leak ──► search ──► found
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use midwatch_testkit::agent_clis::{Cli, cache};
 use midwatch_testkit::model_server::{Credential, ModelServer};
 use midwatch_testkit::script::Script;
-use serde_json::json;
 
-use crate::house::{House, PAUSE, Told, holds, pids, tell, told, wait};
+use crate::house::{House, Told, holds, tell};
 
+mod planted;
 mod search;
+mod watch;
 
+use planted::{Planted, VARIABLES, plant};
 use search::Search;
-
-/// A secret: its name, and 32 hexadecimal digits that are nowhere else, with a form around them
-/// and signs that URL encoding changes.
-fn secret(name: &str) -> String {
-    let mut bytes = [0_u8; 16];
-    let mut random = std::fs::File::open("/dev/urandom").unwrap();
-    std::io::Read::read_exact(&mut random, &mut bytes).unwrap();
-    let digits = search::hex(&bytes);
-    match name {
-        "ANTHROPIC_API_KEY" => format!("sk-ant-api03-{digits}"),
-        "CLAUDE_CODE_OAUTH_TOKEN" | "claude login" => format!("sk-ant-oat01-{digits}"),
-        "OPENAI_API_KEY" | "CODEX_API_KEY" | "codex login" => format!("sk-proj-{digits}"),
-        "AWS_SECRET_ACCESS_KEY" => format!("{digits}/+{digits}="),
-        // One is part of an address, where other signs are written as %XX.
-        _ => digits,
-    }
-}
-
-/// Every secret of the user, by name.
-struct Planted {
-    secrets: BTreeMap<&'static str, String>,
-    /// Files that hold some, as an attacker would name them.
-    files: Vec<PathBuf>,
-}
-
-const VARIABLES: [&str; 11] = [
-    "ANTHROPIC_AUTH_TOKEN",
-    "ANTHROPIC_API_KEY",
-    "CLAUDE_CODE_OAUTH_TOKEN",
-    "OPENAI_API_KEY",
-    "CODEX_API_KEY",
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "GITHUB_TOKEN",
-    "NPM_TOKEN",
-    "DATABASE_PASSWORD",
-];
-
-const OTHERS: [&str; 12] = [
-    "proxy",
-    "claude login",
-    "claude refresh",
-    "codex login",
-    "git credentials",
-    "netrc",
-    "npmrc",
-    "aws file",
-    "ssh key",
-    "gh hosts",
-    "cargo credentials",
-    "secret file",
-];
-
-/// Plants everything; what a remote's URL holds comes with the repository.
-fn plant(house: &House) -> Planted {
-    let names = VARIABLES.into_iter().chain(OTHERS).chain(["remote"]);
-    let secrets: BTreeMap<_, _> = names.map(|name| (name, secret(name))).collect();
-    let of = |name: &str| secrets[name].as_str();
-    let claude = json!({"claudeAiOauth": {
-        "accessToken": of("claude login"), "refreshToken": of("claude refresh"),
-        "expiresAt": 4_102_444_800_000_u64, "scopes": ["user:inference"],
-        "subscriptionType": "max",
-    }});
-    let codex = json!({"auth_mode": "apikey", "OPENAI_API_KEY": of("codex login")});
-    let texts = [
-        (".claude/.credentials.json", claude.to_string()),
-        (".codex/auth.json", codex.to_string()),
-        (".git-credentials", format!("https://user:{}@example.com\n", of("git credentials"))),
-        (".netrc", format!("machine example.com login user password {}\n", of("netrc"))),
-        (".npmrc", format!("//example.com/:_authToken={}\n", of("npmrc"))),
-        (".aws/credentials", format!("[default]\naws_secret_access_key = {}\n", of("aws file"))),
-        (".ssh/id_ed25519", format!("-----BEGIN KEY-----\n{}\n", of("ssh key"))),
-        (".config/gh/hosts.yml", format!("github.com:\n  oauth_token: {}\n", of("gh hosts"))),
-        (".cargo/credentials.toml", format!("[registry]\ntoken = '{}'\n", of("cargo credentials"))),
-        ("secret.txt", of("secret file").to_owned()),
-    ];
-    let files = texts.map(|(path, text)| {
-        let path = house.home().join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, text).unwrap();
-        path
-    });
-    Planted { secrets, files: files.into() }
-}
+use watch::{Processes, watched};
 
 /// What the agent does with a shell: looks everywhere and commits what it saw. Packed, so that it
 /// is the search's business and no gate's.
@@ -177,56 +93,6 @@ const ROUNDS: [Round; 6] = [
         credential: Credential::OpenAiKey,
     },
 ];
-
-/// What was seen of processes: arguments and environments, each once.
-type Processes = Mutex<BTreeSet<Vec<u8>>>;
-
-/// Arguments and environment of every process below the server. The client and what it starts to
-/// ask package clients have the user's own environment; of them the arguments count.
-fn sample(house: &House, client: u32, seen: &Processes) {
-    let read =
-        |pid: u32, name: &str| std::fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
-    let parents: BTreeMap<u32, u32> = pids().into_iter().map(|pid| (pid, parent(pid))).collect();
-    let below = |pid: u32, of: u32| {
-        std::iter::successors(Some(pid), |at| parents.get(at).copied()).take(64).any(|at| at == of)
-    };
-    let ours = house.processes();
-    let servers: Vec<u32> = ours.into_iter().filter(|pid| !below(*pid, client)).collect();
-    let mut seen = seen.lock().unwrap();
-    for pid in parents.keys() {
-        if below(*pid, client) {
-            seen.insert(read(*pid, "cmdline"));
-        } else if servers.iter().any(|server| below(*pid, *server)) {
-            seen.insert(read(*pid, "cmdline"));
-            seen.insert(read(*pid, "environ"));
-        }
-    }
-}
-
-fn parent(pid: u32) -> u32 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The name in brackets may hold anything.
-    let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    rest.split_whitespace().nth(1).and_then(|pid| pid.parse().ok()).unwrap_or_default()
-}
-
-/// Runs it while processes are looked at.
-fn watched(house: &House, repository: &Path, arguments: &[&str], seen: &Processes) -> Told {
-    let child = house.start(repository, arguments);
-    let (client, over) = (child.id(), AtomicBool::new(false));
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !over.load(Ordering::Relaxed) {
-                sample(house, client, seen);
-                // polls: nothing tells that a process was started
-                std::thread::sleep(PAUSE);
-            }
-        });
-        let output = wait(child);
-        over.store(true, Ordering::Relaxed);
-        told(output)
-    })
-}
 
 /// What the agent saw, as it was committed.
 fn dump(house: &House, repository: &Path, told: &Told, name: &str) -> Vec<u8> {

@@ -6,16 +6,17 @@ use midwatch_core::decide::{Decision, decide};
 use midwatch_core::event::{Action, Artifact, EndKind, Event, LandAction, RunResult};
 use midwatch_core::evidence::Evidence;
 use midwatch_core::landing::ReadBack;
-use midwatch_core::plan::{Asked, Questions};
-use midwatch_core::reason::{FailReason, HoldReason};
-use midwatch_core::task::{Outcome, Said, State, Task, Unavailable, Wake, WakeEvent};
+use midwatch_core::reason::FailReason;
+use midwatch_core::task::{Outcome, Said, State, Task, Wake, WakeEvent};
 use midwatch_core::time::Time;
 
 use crate::choices::{Bytes, Seeded};
 use crate::laws::{Broken, Law, Laws};
 use crate::story::Story;
 use crate::walk::Walk;
-use crate::world::{agent_result, commit, question, spec};
+use crate::world::{agent_result, commit, spec};
+
+mod starts;
 
 fn caught(judged: &Result<(), Broken>, law: Law) {
     assert_eq!(judged.as_ref().err().map(|broken| broken.law), Some(law), "{judged:?}");
@@ -330,72 +331,11 @@ fn lost_work_is_caught() {
     assert_eq!(laws.applied(&story.task, &end, &over), Ok(()));
 }
 
-/// An agent's start, and the task that stored it.
-fn starting() -> (Task, Event) {
-    let mut story = Story::of("ic");
-    let event = Event::Intended(story.until("Agent"));
-    story.task.open.clear();
-    story.task.epoch = midwatch_core::id::Epoch::default();
-    story.task.state = State::Running(std::collections::BTreeSet::new());
-    (story.task, event)
-}
-
-#[test]
-fn who_may_not_begin_and_begins_is_caught() {
-    let (task, start) = starting();
-    let now = Time::from_seconds(2_000);
-    let judged = |task: &Task| Laws::default().applied(task, &start, task);
-    let by_the_clock = |task: &Task| Laws::decided(task, now, &decided(vec![start.clone()], None));
-    assert_eq!((judged(&task), by_the_clock(&task)), (Ok(()), Ok(())), "the control is right");
-
-    let mut paused = task.clone();
-    paused.paused = Some("me".to_owned());
-    caught(&judged(&paused), Law::PausedStartsNoAgent);
-
-    let mut early = task.clone();
-    early.retry_at = Some(now.plus_seconds(1));
-    caught(&by_the_clock(&early), Law::PausesAreKept);
-
-    let mut limited = task.clone();
-    let (reason, until) = (HoldReason::CredentialCoolingDown, Wake::At(now.plus_seconds(1)));
-    let gone = Unavailable { reason, detail: "limit".to_owned(), until };
-    limited.unavailable.insert(0, gone);
-    caught(&by_the_clock(&limited), Law::PausesAreKept);
-
-    let hot = decided(vec![Event::Retried { charged: false, at: now }], None);
-    caught(&Laws::decided(&task, now, &hot), Law::PausesAreKept);
-
-    let mut asked = task.clone();
-    asked.spec.questions = Questions::Ask;
-    let Artifact::Question(question) = question("q") else { unreachable!() };
-    asked.questions = vec![Asked { question, answer: None }];
-    caught(&judged(&asked), Law::QuestionsAreAnswered);
-
-    let mut said = task.clone();
-    said.messages.push(Said { text: "and that".to_owned(), by: "me".to_owned() });
-    caught(&judged(&said), Law::MessagesAreHeard);
-}
-
 #[test]
 fn handing_over_before_what_was_said_is_heard_is_caught() {
     let (mut story, event) = publishing(false, "ic");
     story.task.messages.push(Said { text: "and that".to_owned(), by: "me".to_owned() });
     caught(&Laws::default().applied(&story.task, &event, &story.task), Law::MessagesAreHeard);
-}
-
-#[test]
-fn a_limit_that_is_charged_is_caught() {
-    let before = Story::of("ic").task;
-    let mut after = before.clone();
-    after.attempts += 1;
-    let event = Event::AgentUnavailable {
-        agent: 0,
-        reason: HoldReason::NeedsLogin,
-        detail: "401".to_owned(),
-        until: Wake::On(WakeEvent::Resume),
-    };
-    caught(&Laws::default().applied(&before, &event, &after), Law::LimitsAreFree);
-    assert_eq!(Laws::default().applied(&before, &event, &before), Ok(()));
 }
 
 #[test]

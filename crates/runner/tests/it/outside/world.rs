@@ -6,15 +6,18 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use midwatch_api::order::{
-    AgentWork, CommitPack, CustomAgent, Limits, ORDER_FILE, ORDER_VERSION, Order, PromptBy, Work,
-    Workspace,
+    AgentWork, CommitPack, CustomAgent, Limits, ORDER_VERSION, Order, PromptBy, Work, Workspace,
 };
-use midwatch_api::report::{Ending, REPORT_FILE, Report};
+use midwatch_api::report::{Ending, Report};
+
+mod started;
+
+pub(super) use started::{Draft, Started, process, read, wait_gone};
 
 /// The ordinary user of these tests; nobody's.
 const USER: u32 = 61_998;
@@ -294,128 +297,4 @@ impl Drop for World {
 /// permissions at all.
 pub(super) fn open_up(tree: &Path) {
     let _ = Command::new("chmod").args(["-R", "u+rwx"]).arg(tree).stderr(Stdio::null()).status();
-}
-
-/// An order to be changed and then given.
-pub(super) struct Draft<'a> {
-    world: &'a World,
-    /// The order.
-    pub(super) order: Order,
-}
-
-impl Draft<'_> {
-    /// Changes the limits.
-    pub(super) fn limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
-        change(&mut self.order.limits);
-        self
-    }
-
-    /// Changes the order.
-    pub(super) fn with(mut self, change: impl FnOnce(&mut Order)) -> Self {
-        change(&mut self.order);
-        self
-    }
-
-    /// Starts the runner.
-    pub(super) fn start(self) -> Started {
-        let folder = self.order.folder.clone();
-        fs::create_dir(&folder).unwrap();
-        fs::write(folder.join(ORDER_FILE), serde_json::to_vec(&self.order).unwrap()).unwrap();
-        self.world.give(&folder);
-        let mut command = match self.world.persona {
-            Persona::User if rustix::process::geteuid().is_root() => {
-                let mut command = Command::new("setpriv");
-                let uid = USER.to_string();
-                command.args(["--reuid", &uid, "--regid", &uid, "--clear-groups"]).arg(program());
-                command
-            }
-            Persona::Root | Persona::User => Command::new(program()),
-        };
-        command.arg("runner").arg(&folder);
-        command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin");
-        command.stdin(Stdio::null()).stdout(Stdio::null());
-        Started { child: command.spawn().unwrap(), folder }
-    }
-
-    /// Starts the runner and waits for its report.
-    pub(super) fn report(self) -> Report {
-        self.start().report()
-    }
-
-    /// As [`Draft::report`], with the run's folder.
-    pub(super) fn finish(self) -> (Report, PathBuf) {
-        let folder = self.order.folder.clone();
-        (self.start().report(), folder)
-    }
-}
-
-/// A runner at work.
-pub(super) struct Started {
-    /// The process.
-    pub(super) child: Child,
-    /// The run's folder.
-    pub(super) folder: PathBuf,
-}
-
-impl Started {
-    /// Waits until a condition holds.
-    pub(super) fn until(&mut self, what: &str, holds: impl Fn(&Path) -> bool) {
-        let began = Instant::now();
-        while !holds(&self.folder) {
-            assert!(began.elapsed() < PATIENCE, "no {what} after {PATIENCE:?}");
-            assert!(
-                self.child.try_wait().unwrap().is_none(),
-                "the runner ended before there was {what}: {} {}",
-                read(&self.folder, REPORT_FILE),
-                read(&self.folder, "stderr.log"),
-            );
-            std::thread::sleep(Duration::from_millis(20)); // polls: another process tells nobody
-        }
-    }
-
-    /// Waits until the log of stdout holds a text.
-    pub(super) fn until_printed(&mut self, text: &str) {
-        self.until(text, |folder| read(folder, "stdout.log").contains(text));
-    }
-
-    /// Waits for the end and reads the report.
-    pub(super) fn report(mut self) -> Report {
-        let began = Instant::now();
-        while self.child.try_wait().unwrap().is_none() {
-            if began.elapsed() > PATIENCE {
-                let _ = self.child.kill();
-                panic!("the runner hangs: {}", read(&self.folder, "events.jsonl"));
-            }
-            std::thread::sleep(Duration::from_millis(10)); // polls: another process tells nobody
-        }
-        let bytes = fs::read(self.folder.join(REPORT_FILE)).expect("a report");
-        serde_json::from_slice(&bytes).unwrap()
-    }
-}
-
-/// A file of a run's folder, or nothing.
-pub(super) fn read(folder: &Path, name: &str) -> String {
-    fs::read(folder.join(name))
-        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-        .unwrap_or_default()
-}
-
-/// Waits until no process has this text in its command line.
-pub(super) fn wait_gone(text: &str) {
-    let began = Instant::now();
-    while let Some(found) = process(text) {
-        assert!(began.elapsed() < PATIENCE, "still there: {found}");
-        std::thread::sleep(Duration::from_millis(20)); // polls: another process tells nobody
-    }
-}
-
-/// The first process with this text in its command line, words joined by blanks.
-pub(super) fn process(text: &str) -> Option<String> {
-    let own = std::process::id().to_string();
-    fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
-        let name = entry.file_name().into_string().ok()?;
-        let words = fs::read(entry.path().join("cmdline")).ok()?;
-        let words = String::from_utf8_lossy(&words).replace('\0', " ");
-        (name != own && name.parse::<u32>().is_ok() && words.contains(text)).then_some(words)
-    })
 }

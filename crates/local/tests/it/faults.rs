@@ -7,18 +7,20 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use midwatch_api::control::TaskView;
+use midwatch_api::view::Progress;
 use midwatch_core::admit::Limits;
 use midwatch_core::event::Event;
 use midwatch_core::id::TaskName;
 use midwatch_core::ports::Store as _;
 use midwatch_core::time::Time;
 use midwatch_local::folder::{FolderError, StateFolder};
-use midwatch_local::server::{Server, Settings};
+use midwatch_local::server::{Line, Server, Settings};
 use midwatch_local::store::{Page, SqliteStore, StoreError, Stuck};
 
-use super::world::{Closed, Lands, order, submit, until};
+use super::world::{Closed, Lands, order, submit};
 
 /// A small file system of its own; gone with the test.
 struct Disk {
@@ -73,6 +75,31 @@ fn all(server: &Server<Closed, Lands>) -> Vec<TaskView> {
     server.page(&Page { limit: 10_000, ..Page::default() }).unwrap()
 }
 
+/// The longest that anything may take here.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Waits until a follower of a task is told something.
+async fn told(server: &Arc<Server<Closed, Lands>>, task: &str, is: impl Fn(&Line) -> bool) {
+    let mut lines = server.follow(task, 0).unwrap();
+    let heard = async { while !is(&lines.recv().await.unwrap()) {} };
+    tokio::time::timeout(PATIENCE, heard).await.unwrap();
+}
+
+/// Waits until a task is over.
+async fn ended(server: &Arc<Server<Closed, Lands>>, task: &str) {
+    told(server, task, |line| matches!(line, Line::Result(_))).await;
+}
+
+/// Waits for what the engine cannot tell: that it is stuck, or not any more.
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < PATIENCE, "no {what}");
+        // polls: nobody is told of it, and the disk has to be filled again meanwhile
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_stops_the_work_and_not_the_server() {
     let Some(disk) = Disk::new(8) else { return };
@@ -91,7 +118,13 @@ async fn a_full_disk_stops_the_work_and_not_the_server() {
     let over = || ["first", "second"].map(state).iter().filter(|state| *state == "Failed").count();
     for name in ["first", "second"] {
         server.submit(submit(name)).unwrap();
-        until("begun task", || state(name) == "Running").await;
+        told(&server, name, |line| match line {
+            Line::Progress(line) => {
+                matches!(&line.progress, Progress::State { state, .. } if state == "Running")
+            }
+            Line::Result(_) => false,
+        })
+        .await;
     }
     assert!(folder.root().join("reserve").exists(), "room for saving is kept");
 
@@ -112,7 +145,8 @@ async fn a_full_disk_stops_the_work_and_not_the_server() {
 
     // What is open can still be written down: the reserve gives way for it.
     lands.let_go("first");
-    until("end on the reserve's room", || over() == 1).await;
+    ended(&server, "first").await;
+    assert_eq!(over(), 1);
     assert!(!folder.root().join("reserve").exists());
 
     // With that full, too, nothing happens at all; and the server is there.
@@ -128,10 +162,11 @@ async fn a_full_disk_stops_the_work_and_not_the_server() {
 
     // Mended without a restart.
     std::fs::remove_file(filler).unwrap();
-    until("end of both", || over() == 2).await;
+    ended(&server, "second").await;
+    assert_eq!(over(), 2);
     until("unstuck engine", || server.stuck().is_none()).await;
     server.submit(submit("after")).unwrap();
-    until("end of a task that came after", || state("after") == "Failed").await;
+    ended(&server, "after").await;
     driven.abort();
     let _ = (&mut driven).await;
     // Nothing was written twice or lost.

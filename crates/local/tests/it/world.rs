@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use midwatch_api::control::Submit;
 use midwatch_api::task::TaskOrder;
@@ -13,6 +12,7 @@ use midwatch_core::reason::FailReason;
 use midwatch_core::task::Task;
 use midwatch_local::access::{Access, Door};
 use rusqlite::Connection;
+use tokio::sync::watch;
 
 /// A database of schema version 1, as text.
 pub(crate) const V1: &str = include_str!("golden/v1.sql");
@@ -94,18 +94,15 @@ impl Access for Closed {
 /// Lands nothing: every landing of a task fails once the task is let go.
 #[derive(Clone, Default)]
 pub(crate) struct Lands {
-    go: Arc<Mutex<BTreeSet<String>>>,
+    go: Arc<watch::Sender<BTreeSet<String>>>,
 }
 
 impl Lands {
     /// One task, or all by the name `*`.
     pub(crate) fn let_go(&self, task: &str) {
-        self.go.lock().unwrap().insert(task.to_owned());
-    }
-
-    fn may_go(&self, task: &Task) -> bool {
-        let go = self.go.lock().unwrap();
-        go.contains("*") || go.contains(task.spec.name.as_str())
+        self.go.send_modify(|go| {
+            go.insert(task.to_owned());
+        });
     }
 }
 
@@ -115,24 +112,14 @@ impl Act<LandAction> for Lands {
     }
 
     async fn perform(&self, task: &Task, action: &LandAction) -> Event {
-        while !self.may_go(task) {
-            // polls: the gate is a set of names
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let name = task.spec.name.as_str();
+        let mut go = self.go.subscribe();
+        // We hold a sender, so this ends with the task let go.
+        go.wait_for(|go| go.contains("*") || go.contains(name)).await.unwrap();
         Event::LandFailed {
             key: Action::Land(action.clone()).key(),
             reason: FailReason::PushRejected,
             detail: "nothing lands here".into(),
         }
-    }
-}
-
-/// Waits for a condition.
-pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < Duration::from_mins(1), "no {what}");
-        // polls: a view has no event
-        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -1,9 +1,18 @@
 //! Why a task waits or failed: closed sets, with one table of whose fault it is, what is
 //! retried and what to do next.
 
-/// The names of a closed set: all of them, as they stand on every wire.
+/// A closed set, with its names as they stand on every wire.
 macro_rules! names {
-    ($type:ident { $($variant:ident),+ $(,)? }) => {
+    (
+        $(#[$about:meta])*
+        pub enum $type:ident { $($(#[$meaning:meta])* $variant:ident),+ $(,)? }
+    ) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $type {
+            $($(#[$meaning])* $variant),+
+        }
+
         impl $type {
             /// Every reason.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];

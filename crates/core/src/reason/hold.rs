@@ -1,57 +1,40 @@
 //! Why a task waits.
 
-/// Why a task is held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum HoldReason {
-    /// Another task has to end first.
-    Dependency,
-    /// No free slot.
-    Concurrency,
-    /// Another task writes to the same branch.
-    BranchBusy,
-    /// The budget is spent.
-    Budget,
-    /// The credential's limit resets later.
-    CredentialCoolingDown,
-    /// The credential was rejected.
-    NeedsLogin,
-    /// Somebody has to approve.
-    Approval,
-    /// The agent asked something.
-    Question,
-    /// The sandbox cannot be built.
-    SandboxUnavailable,
-    /// The model does not answer.
-    ModelDown,
-    /// Somebody paused the task, or all of them.
-    Paused,
-    /// As many tasks of the repository run as may.
-    RepositoryLimit,
-    /// As many tasks of the credential run as may.
-    CredentialLimit,
-    /// Too little of the disk is free to begin, room for saving work included.
-    DiskLow,
-    /// Too little memory is free to run one more task.
-    MemoryLow,
+names! {
+    /// Why a task is held.
+    pub enum HoldReason {
+        /// Another task has to end first.
+        Dependency,
+        /// No free slot.
+        Concurrency,
+        /// Another task writes to the same branch.
+        BranchBusy,
+        /// The budget is spent.
+        Budget,
+        /// The credential's limit resets later.
+        CredentialCoolingDown,
+        /// The credential was rejected.
+        NeedsLogin,
+        /// Somebody has to approve.
+        Approval,
+        /// The agent asked something.
+        Question,
+        /// The sandbox cannot be built.
+        SandboxUnavailable,
+        /// The model does not answer.
+        ModelDown,
+        /// Somebody paused the task, or all of them.
+        Paused,
+        /// As many tasks of the repository run as may.
+        RepositoryLimit,
+        /// As many tasks of the credential run as may.
+        CredentialLimit,
+        /// Too little of the disk is free to begin, room for saving work included.
+        DiskLow,
+        /// Too little memory is free to run one more task.
+        MemoryLow,
+    }
 }
-
-names!(HoldReason {
-    Dependency,
-    Concurrency,
-    BranchBusy,
-    Budget,
-    CredentialCoolingDown,
-    NeedsLogin,
-    Approval,
-    Question,
-    SandboxUnavailable,
-    ModelDown,
-    Paused,
-    RepositoryLimit,
-    CredentialLimit,
-    DiskLow,
-    MemoryLow,
-});
 
 impl HoldReason {
     /// What the user can do next.

@@ -14,7 +14,7 @@ fn resume(story: &mut Story) {
     story.take(Event::Resumed { by: "me".to_owned() });
 }
 
-/// A story with another agent to fall back to, at work.
+/// A story with another agent to fall back to, just begun.
 fn with_fallback(credential: Option<&str>) -> Story {
     let mut ordered = spec("ic");
     ordered.fallbacks.push(Fallback {
@@ -22,9 +22,18 @@ fn with_fallback(credential: Option<&str>) -> Story {
         credential_key: credential.map(ToOwned::to_owned),
         resumes: false,
     });
-    let mut story = Story::new(ordered);
-    story.until("Agent");
-    story
+    Story::new(ordered)
+}
+
+/// Another task learnt this of the first agent's credential.
+fn told(story: &mut Story, reason: HoldReason, pauses: u32) {
+    story.take(Event::CredentialLearnt {
+        credential: "k".to_owned(),
+        reason,
+        until: Wake::At(Time::from_seconds(9_000)),
+        pauses,
+        detail: "what was seen".to_owned(),
+    });
 }
 
 #[test]
@@ -82,13 +91,8 @@ fn a_task_is_let_in_by_the_credential_of_the_agent_that_will_work() {
 #[test]
 fn an_agent_with_the_same_credential_is_no_help_once_that_is_learnt() {
     let mut story = with_fallback(Some("k"));
-    story.take(Event::CredentialLearnt {
-        credential: "k".to_owned(),
-        reason: HoldReason::CredentialCoolingDown,
-        until: Wake::At(Time::from_seconds(9_000)),
-        pauses: 3,
-        detail: "limit".to_owned(),
-    });
+    story.until("Agent");
+    told(&mut story, HoldReason::CredentialCoolingDown, 3);
     let agent = story.until("Agent");
     story.ends_run(&agent, failed_agent(FailReason::Stalled, None));
     while story.held().is_none() {
@@ -183,20 +187,8 @@ fn a_queued_task_that_is_paused_is_held_at_once() {
 
 #[test]
 fn a_task_that_is_told_of_an_outage_begins_with_another_agent() {
-    let mut ordered = spec("ic");
-    ordered.fallbacks.push(Fallback {
-        profile: "other".to_owned(),
-        credential_key: Some("k2".to_owned()),
-        resumes: false,
-    });
-    let mut story = Story::new(ordered);
-    story.take(Event::CredentialLearnt {
-        credential: "k".to_owned(),
-        reason: HoldReason::ModelDown,
-        until: Wake::At(Time::from_seconds(9_000)),
-        pauses: 2,
-        detail: "529".to_owned(),
-    });
+    let mut story = with_fallback(Some("k2"));
+    told(&mut story, HoldReason::ModelDown, 2);
     let agent = story.until("Agent");
     assert_eq!(agent_run(&agent).agent, 1);
 }

@@ -147,13 +147,8 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
         self.inner.turn.notify_one();
     }
 
-    /// Why a queued task waits, and its place.
-    pub fn waiting(&self, name: &TaskName) -> Option<Waiting> {
-        self.waiting_all().remove(name)
-    }
-
-    /// The same of every queued task that waits. One round of the queue, however many are shown.
-    pub fn waiting_all(&self) -> BTreeMap<TaskName, Waiting> {
+    /// Why every queued task waits, and its place: one round of the queue, however many are shown.
+    pub fn waiting(&self) -> BTreeMap<TaskName, Waiting> {
         admit::waiting(&self.queue(), self.now())
     }
 }

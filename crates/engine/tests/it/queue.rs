@@ -45,8 +45,9 @@ fn who_waits_is_told_why() {
     runtime.block_on(async {
         let engine = load(&world, 2);
         assert!(turns(&engine, &world).await);
-        assert_eq!(engine.waiting(&name("a")), None);
-        let waits = |task| engine.waiting(&name(task)).map(|it| (it.reason, it.position, it.of));
+        let waiting = engine.waiting();
+        assert_eq!(waiting.get(&name("a")), None);
+        let waits = |task| waiting.get(&name(task)).map(|it| (it.reason, it.position, it.of));
         assert_eq!(waits("c"), Some((HoldReason::BranchBusy, 1, 3)));
         assert_eq!(waits("d"), Some((HoldReason::Concurrency, 2, 3)));
         assert_eq!((engine.open(), engine.busy()), (5, 5));

@@ -72,7 +72,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
     /// Views with what hangs on the moment: the queue, asked once for all, and what is on disk.
     fn placed(&self, views: Vec<TaskView>) -> Vec<TaskView> {
         let asked = views.iter().any(|view| queued(view).is_some());
-        let mut waiting = if asked { self.engine.waiting_all() } else { BTreeMap::new() };
+        let mut waiting = if asked { self.engine.waiting() } else { BTreeMap::new() };
         let placed = |view: TaskView| {
             let waits = queued(&view).and_then(|name| waiting.remove(&name));
             view::placed(view, &self.folder, waits.as_ref())

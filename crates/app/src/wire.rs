@@ -5,7 +5,6 @@ mod crash;
 pub(crate) mod credential;
 mod desk;
 mod doors;
-mod kill;
 mod layers;
 mod log;
 mod places;

@@ -12,6 +12,7 @@ pub mod inside_order;
 mod outside;
 
 pub use agents::{AgentFacts, agents};
+pub use midwatch_sandbox::cgroup::sweep as sweep_groups;
 pub use midwatch_sandbox::probe::{Found, LayerState};
 pub use outside::{REPORTED, UNREPORTED, probe, run};
 

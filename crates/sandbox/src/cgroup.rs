@@ -78,6 +78,13 @@ pub enum CgroupError {
     NoControllers,
 }
 
+/// Removes the groups of killed runners, after ending what hangs in them. Answers the pids of
+/// runners whose group is still there: the kernel refuses to remove one until the last process in
+/// it is gone. Nobody has any where there are no groups for us.
+pub fn sweep() -> Vec<u32> {
+    group::sweep()
+}
+
 /// Counts for one sandbox, and kills it as a second way.
 #[derive(Debug)]
 pub struct Meter {

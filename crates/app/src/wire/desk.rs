@@ -22,7 +22,7 @@ use tokio::sync::{Mutex, RwLock, RwLockReadGuard, mpsc, watch};
 
 use super::doors::Doors;
 use super::places::StoredPlaces;
-use super::{kill, layers, remote_order};
+use super::{layers, remote_order};
 use crate::problem::{Problem, exit};
 
 /// The local server with this binary's rooms.
@@ -238,16 +238,7 @@ impl Desk for LocalDesk {
 
     async fn kill(&self, name: &str) -> Result<Vec<String>, Refusal> {
         self.touch().await;
-        let task = self.server.get(name)?;
-        let mut killed = Vec::new();
-        for run in task.runs.into_iter().filter(|run| run.open) {
-            match kill::runner(std::path::Path::new(&run.folder)) {
-                Ok(true) => killed.push(run.run),
-                Ok(false) => {}
-                Err(error) => tracing::warn!(run = run.run, %error, "a run was not killed"),
-            }
-        }
-        Ok(killed)
+        self.server.kill(name)
     }
 
     async fn patch(&self, name: &str, form: PatchForm) -> Result<Patch, Refusal> {

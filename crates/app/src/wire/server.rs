@@ -99,6 +99,7 @@ pub(crate) async fn run(
     let mut settings = Settings::new(PathBuf::from("/proc/self/exe"));
     settings.limits = limits;
     settings.point = super::crash::point;
+    settings.sweep_groups = midwatch_runner::sweep_groups;
     settings.saved = Some(Arc::new(Mirrors { git: git.clone() }));
     let (server, driven): (Arc<Local>, _) =
         Server::start(folder.clone(), store, doors, lands, settings).map_err(|e| fault(&e))?;

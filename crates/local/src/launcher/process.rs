@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use midwatch_api::order::{ORDER_FILE, Order, Work};
-use midwatch_api::report::{IDENTITY_FILE, RunnerIdentity};
+use midwatch_api::report::{IDENTITY_FILE, REPORT_FILE, RunnerIdentity};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::process::{Child, Command};
@@ -67,6 +67,13 @@ pub(crate) fn kill(folder: &Path) -> io::Result<bool> {
 /// Whether a runner of this folder got as far as saying who it is.
 pub(crate) fn was_started(folder: &Path) -> bool {
     folder.join(IDENTITY_FILE).exists()
+}
+
+/// The pid of a runner that ended without a report.
+pub(crate) fn unreported(folder: &Path) -> Option<u32> {
+    let (identity, began) = identity(folder)?;
+    let ended = began == Began::InThisBoot && !folder.join(REPORT_FILE).exists();
+    ended.then(|| u32::try_from(identity.pid).ok()).flatten()
 }
 
 /// When a runner that is gone had begun.
@@ -151,4 +158,29 @@ fn gone(fd: OwnedFd) -> io::Result<oneshot::Receiver<()>> {
         let _ = tell.send(());
     })?;
     Ok(told)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_process_of_the_identity_is_killed() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!kill(folder.path()).unwrap());
+        let mut child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+        let write = |start_time| {
+            let identity = RunnerIdentity { pid, start_time, boot_id: boot.trim().to_owned() };
+            let bytes = serde_json::to_vec(&identity).unwrap();
+            fs::write(folder.path().join(IDENTITY_FILE), bytes).unwrap();
+        };
+        write(1);
+        assert!(!kill(folder.path()).unwrap(), "another process had this pid");
+        assert!(child.try_wait().unwrap().is_none());
+        write(stat(pid).unwrap().1);
+        assert!(kill(folder.path()).unwrap());
+        assert!(child.wait().unwrap().code().is_none());
+    }
 }

@@ -4,8 +4,10 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use midwatch_core::event::{Event, RunResult};
+use midwatch_core::id::RunName;
 use midwatch_core::ports::ActOnLand;
 use midwatch_engine::Change;
 use tokio::sync::broadcast;
@@ -15,7 +17,13 @@ use super::missed::sweep_workspaces;
 use super::{Fault, Server};
 use crate::access::Access;
 use crate::bases;
+use crate::launcher::process;
 use crate::sweep::{Removable, SHARED_CAP, removable, remove, sweep_layers, trim};
+
+/// How long clean-up waits for what a killed runner left to be gone.
+const DYING: Duration = Duration::from_secs(5);
+/// Between two looks for it: not every kernel tells that a group is empty.
+const DYING_PACE: Duration = Duration::from_millis(20);
 
 /// How far the clean-up has come.
 #[derive(Debug, Clone, Copy, Default)]
@@ -61,7 +69,10 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
     async fn sweep(&self) {
         self.forget_strays();
         let (folder, used, store) = (self.folder.clone(), self.used(), Arc::clone(&self.store));
+        let sweep_groups = self.settings.sweep_groups;
         let done = tokio::task::spawn_blocking(move || {
+            // Those that are left now go with the next run.
+            let _ = sweep_groups();
             sweep_layers(&folder, &used);
             sweep_workspaces(&folder, &store);
         });
@@ -73,6 +84,9 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
     async fn clean_after(&self, change: Change) {
         let Change { before, stored } = change;
         let task = before.spec.name.clone();
+        if let Event::RunEnded { run, .. } = &stored.event {
+            self.forget_groups(run).await;
+        }
         let over = matches!(stored.event, Event::Ended(_));
         if over {
             self.forget_credential(task.as_str());
@@ -99,6 +113,21 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::warn!(%error, "could not keep to the cap"),
             Err(error) => tracing::error!(%error, "clean-up ended"),
+        }
+    }
+
+    /// A runner that was killed could not remove its groups, and what is in them may take a
+    /// moment to die.
+    async fn forget_groups(&self, run: &RunName) {
+        let folder = self.folder.run(run.as_str());
+        let Some(runner) = process::unreported(&folder) else { return };
+        let began = Instant::now();
+        while (self.settings.sweep_groups)().contains(&runner) {
+            if began.elapsed() > DYING {
+                tracing::warn!(%run, "run.dies_slowly: its groups go with the next run");
+                return;
+            }
+            tokio::time::sleep(DYING_PACE).await;
         }
     }
 

@@ -8,6 +8,7 @@ use midwatch_engine::{CommandError, Decided, EngineError, Seen};
 use super::Server;
 use super::refusal::{internal, refused, stored};
 use crate::access::Access;
+use crate::launcher::process;
 
 impl<A: Access, L: ActOnLand> Server<A, L> {
     /// Takes a decision of somebody.
@@ -61,8 +62,11 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         let mut killed = Vec::new();
         for order in task.open_runs() {
             let folder = self.folder.run(order.run.as_str());
-            if crate::launcher::process::kill(&folder).map_err(|e| internal(&e))? {
-                killed.push(order.run.as_str().to_owned());
+            let run = order.run.as_str();
+            match process::kill(&folder) {
+                Ok(true) => killed.push(run.to_owned()),
+                Ok(false) => {}
+                Err(error) => tracing::warn!(run, %error, "a run was not killed"),
             }
         }
         Ok(killed)

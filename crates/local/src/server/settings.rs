@@ -34,6 +34,9 @@ pub struct Settings {
     pub reserve_bytes: u64,
     /// Who knows the refs that save work; none leaves them alone.
     pub saved: Option<Arc<dyn SavedWork>>,
+    /// Removes what killed runners left in the kernel; answers the pids of those who still have
+    /// something there.
+    pub sweep_groups: fn() -> Vec<u32>,
 }
 
 impl Settings {
@@ -53,6 +56,7 @@ impl Settings {
             retention: Policy::default(),
             reserve_bytes: RESERVE_BYTES,
             saved: None,
+            sweep_groups: Vec::new,
         }
     }
 }

@@ -1,13 +1,17 @@
 //! A server beside its state folder: what a start removes of what a server before it left, and what
 //! is kept of what was refused.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use midwatch_api::control::{Apply, ApplyTask};
+use midwatch_api::report::{IDENTITY_FILE, RunnerIdentity};
+use midwatch_api::view::Progress;
 use midwatch_local::folder::StateFolder;
-use midwatch_local::server::{Server, Settings};
+use midwatch_local::server::{Line, Server, Settings};
 use midwatch_local::store::SqliteStore;
 use serde_json::json;
 use tokio::task::JoinHandle;
@@ -16,12 +20,19 @@ use super::world::{Closed, Home, Lands, V1, submit};
 
 /// A server over the state folder of a home, and what drives it. Nothing lands.
 fn start(home: &Home) -> (Arc<Server<Closed, Lands>>, JoinHandle<()>, StateFolder) {
+    start_with(home, Settings::new("/bin/false".into()), Lands::default())
+}
+
+/// The same, with other settings.
+fn start_with(
+    home: &Home,
+    settings: Settings,
+    lands: Lands,
+) -> (Arc<Server<Closed, Lands>>, JoinHandle<()>, StateFolder) {
     let folder = StateFolder::new(home.database().parent().unwrap().to_owned());
     folder.make().unwrap();
     let store = Arc::new(SqliteStore::open(&folder.database()).unwrap());
-    let settings = Settings::new("/bin/false".into());
-    let (server, driven) =
-        Server::start(folder.clone(), store, Closed, Lands::default(), settings).unwrap();
+    let (server, driven) = Server::start(folder.clone(), store, Closed, lands, settings).unwrap();
     (server, tokio::spawn(async { drop(driven.await) }), folder)
 }
 
@@ -47,6 +58,53 @@ async fn a_start_removes_workspaces_whose_work_is_saved_and_no_other() {
     }
     assert!(unsaved.join("answer").exists(), "what nobody has saved yet is lost");
     assert!(strange.join("answer").exists(), "of a task that is not known nothing is known");
+    driven.abort();
+}
+
+/// A runner that says who it is and is killed.
+const KILLED: &str = r#"#!/bin/sh
+started=$(cut -d ' ' -f 22 "/proc/$$/stat")
+boot=$(cat /proc/sys/kernel/random/boot_id)
+echo "{\"pid\":$$,\"startTime\":$started,\"bootId\":\"$boot\"}" > "$2/runner.json"
+kill -9 $$
+"#;
+/// Where its runs are.
+static RUNS: OnceLock<PathBuf> = OnceLock::new();
+/// How often it was looked whether something of it is left.
+static LOOKS: AtomicUsize = AtomicUsize::new(0);
+
+/// What it left is gone at the third look.
+fn dying() -> Vec<u32> {
+    let runs = RUNS.get().and_then(|runs| std::fs::read_dir(runs).ok()).into_iter().flatten();
+    let runners: Vec<u32> = runs
+        .flatten()
+        .filter_map(|run| std::fs::read(run.path().join(IDENTITY_FILE)).ok())
+        .map(|bytes| serde_json::from_slice::<RunnerIdentity>(&bytes).unwrap())
+        .map(|identity| identity.pid.try_into().unwrap())
+        .collect();
+    if runners.is_empty() || LOOKS.fetch_add(1, Ordering::SeqCst) >= 2 { vec![] } else { runners }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clean_up_lasts_until_nothing_of_a_killed_runner_is_left() {
+    let home = Home::new();
+    let program = home.folder("bin").join("killed");
+    std::fs::write(&program, KILLED).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+    RUNS.set(home.folder("runs")).unwrap();
+    let mut settings = Settings::new(program);
+    settings.sweep_groups = dying;
+    let (server, driven, _) = start_with(&home, settings, Lands::after_fetches());
+    server.submit(submit("killed")).unwrap();
+    let mut lines = server.follow("killed", 0).unwrap();
+    let ended = |line: &Line| match line {
+        Line::Progress(line) => matches!(line.progress, Progress::RunEnded { .. }),
+        Line::Result(_) => false,
+    };
+    let told = async { while !ended(&lines.recv().await.unwrap()) {} };
+    tokio::time::timeout(Duration::from_mins(1), told).await.unwrap();
+    tokio::time::timeout(Duration::from_mins(1), server.cleaned_up()).await.unwrap();
+    assert!(LOOKS.load(Ordering::SeqCst) > 2, "something of it may be left");
     driven.abort();
 }
 

@@ -94,10 +94,16 @@ impl Access for Closed {
 /// Lands nothing: every landing of a task fails once the task is let go.
 #[derive(Clone, Default)]
 pub(crate) struct Lands {
+    fetches: bool,
     go: Arc<watch::Sender<BTreeSet<String>>>,
 }
 
 impl Lands {
+    /// One at which every base is there to be fetched.
+    pub(crate) fn after_fetches() -> Self {
+        Self { fetches: true, ..Self::default() }
+    }
+
     /// One task, or all by the name `*`.
     pub(crate) fn let_go(&self, task: &str) {
         self.go.send_modify(|go| {
@@ -112,6 +118,9 @@ impl Act<LandAction> for Lands {
     }
 
     async fn perform(&self, task: &Task, action: &LandAction) -> Event {
+        if self.fetches && matches!(action, LandAction::Fetch { .. }) {
+            return Event::Fetched { lock_hash: String::new() };
+        }
         let name = task.spec.name.as_str();
         let mut go = self.go.subscribe();
         // We hold a sender, so this ends with the task let go.

@@ -196,7 +196,8 @@ impl Leaf {
             rustix::fs::chown(&parent, Some(Uid::from_raw(owner)), Some(Gid::from_raw(owner)))
                 .map_err(|error| fault(&parent, error.into()))?;
         }
-        leftover::sweep(&parent);
+        // What is still dying goes with a later one.
+        let _ = leftover::sweep(&parent);
         let path = parent.join(name);
         std::fs::create_dir(&path).map_err(|error| fault(&path, error))?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -204,6 +205,12 @@ impl Leaf {
             .map_err(|error| fault(&parent, error.into()))?;
         Ok(Self { parent, path, name: name.to_owned() })
     }
+}
+
+/// Removes groups whose runner is gone, in each hierarchy; see [`leftover::sweep`].
+pub(super) fn sweep() -> Vec<u32> {
+    let places = ["memory", "pids"].into_iter().filter_map(|controller| locate(controller).ok());
+    places.filter_map(|place| parent(&place).ok()).flat_map(|it| leftover::sweep(&it)).collect()
 }
 
 /// The folder that takes our groups.

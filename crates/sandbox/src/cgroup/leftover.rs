@@ -9,8 +9,10 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::polled::parse_stat;
 
-/// Ends what hangs in groups whose runner is gone, and removes those that are empty.
-pub(super) fn sweep(parent: &Path) {
+/// Ends what hangs in groups whose runner is gone, and removes those that are empty. Answers the
+/// pids of runners that still have one: what was killed takes its time to be gone.
+pub(super) fn sweep(parent: &Path) -> Vec<u32> {
+    let mut left = Vec::new();
     for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let owner = name.to_str().and_then(|name| name.split_once('-')?.0.parse::<u32>().ok());
@@ -19,9 +21,12 @@ pub(super) fn sweep(parent: &Path) {
         {
             end_orphans(&entry.path());
             // Refused by the kernel while anything is in it; then the next one finds it empty.
-            let _ = std::fs::remove_dir(entry.path());
+            if std::fs::remove_dir(entry.path()).is_err() && entry.path().exists() {
+                left.push(pid);
+            }
         }
     }
+    left
 }
 
 /// Kills those whom nobody who counts here waits for. A group of another pid namespace is named
@@ -126,11 +131,12 @@ mod tests {
         // The control: the same of a runner that lives.
         let (_, other) = alive.start(true);
         sweep(&gone.0);
-        sweep(&alive.0);
+        assert!(sweep(&alive.0).is_empty(), "it has its runner");
         while members(&gone.1).contains(&orphan) {
+            assert_eq!(sweep(&gone.0), [GONE]);
             std::thread::yield_now();
         }
-        sweep(&gone.0);
+        assert!(sweep(&gone.0).is_empty());
         assert!(!gone.1.exists());
         assert!(members(&alive.1).contains(&other));
     }

@@ -2,7 +2,6 @@
 
 import json
 import os
-import pathlib
 import subprocess
 import time
 
@@ -49,31 +48,9 @@ def by_hand(place, repository):
     return time.time() - began
 
 
-class Many(State):
-    """A server that may run as many tasks at once as it is told."""
-
-    def __init__(self, program, folder, at_once):
-        super().__init__(program, folder)
-        self.words = ["--concurrency", str(at_once), "--per-repository", str(at_once)]
-
-    def __enter__(self):
-        log = open(self.folder / "serve.log", "wb")
-        self.server = subprocess.Popen(
-            [str(self.program), "serve", *self.words], env=self.environment,
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-        )
-        until(lambda: (self.folder / "state/server.sock").exists(), "the server's socket")
-        return self
-
-    def memory(self):
-        """Resident MiB."""
-        text = pathlib.Path(f"/proc/{self.server.pid}/status").read_text()
-        return int(next(line for line in text.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
-
-
 def ours(place, repository, at_once):
     """Seconds from the first order to the last end, and the server's most memory."""
-    with Many(programs() / "midwatch", place.path / f"at-once-{at_once}", at_once) as state:
+    with State(programs() / "midwatch", place.path / f"at-once-{at_once}", at_once) as state:
         state.profile("bench", AGENT)
         words = ["--profile", "bench", "--pipeline", "quick", "--check", CHECK]
         first = f"first-{at_once}"

@@ -113,9 +113,10 @@ class Unix(http.client.HTTPConnection):
 class State:
     """A state folder, its server, and orders given to it."""
 
-    def __init__(self, program, folder):
+    def __init__(self, program, folder, at_once=None):
         self.program = program
         self.folder = folder
+        self.words = [] if at_once is None else ["--concurrency", str(at_once), "--per-repository", str(at_once)]
         self.server = None
         folder.mkdir()
         self.environment = {
@@ -128,7 +129,7 @@ class State:
 
     def __enter__(self):
         log = open(self.folder / "serve.log", "wb")
-        command = [str(self.program), "serve"]
+        command = [str(self.program), "serve", *self.words]
         self.server = subprocess.Popen(
             command, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
         )
@@ -138,6 +139,11 @@ class State:
     def __exit__(self, *_):
         self.server.terminate()
         self.server.wait()
+
+    def memory(self):
+        """The most that the server had, resident MiB."""
+        text = pathlib.Path(f"/proc/{self.server.pid}/status").read_text()
+        return int(next(line for line in text.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
 
     def ask(self, method, path, body=None):
         """One request; the answer as JSON."""

@@ -6,8 +6,7 @@ import threading
 import time
 
 from measure import Table, both
-from night import Many
-from place import Unix, programs
+from place import State, Unix, programs
 
 STREAMS = 20
 LINES = 200
@@ -77,7 +76,7 @@ def measure(place, _rounds):
     late, lost = followed([Tail(place.path / f"tail-{number}") for number in range(STREAMS)])
     table.add("`tail -f` of files that the same scripts write", both(late), lost, "")
     repository = place.repository("streams", 20)
-    with Many(programs() / "midwatch", place.path / "streams-state", STREAMS) as state:
+    with State(programs() / "midwatch", place.path / "streams-state", STREAMS) as state:
         state.profile("bench", AGENT)
         words = ["--profile", "bench", "--pipeline", "quick", "--no-check"]
         state.run(repository, "print", "--name", "first", *words)

@@ -10,22 +10,14 @@ set -euo pipefail
 top=$(cd "$(dirname "$0")/../.." && pwd)
 switch=/proc/sys/kernel/apparmor_restrict_unprivileged_userns
 
-[ -r "$switch" ] || {
-    echo "NOT RUN: this kernel has no such restriction"
+not_run() {
+    echo "NOT RUN: $1"
     exit 1
 }
-[ "$(cat "$switch")" = 1 ] || {
-    echo "NOT RUN: the restriction is off; sudo sysctl kernel.apparmor_restrict_unprivileged_userns=1"
-    exit 1
-}
-[ "$(id -u)" != 0 ] || {
-    echo "NOT RUN: has to be an ordinary user"
-    exit 1
-}
-command -v apparmor_parser >/dev/null || {
-    echo "NOT RUN: no apparmor_parser"
-    exit 1
-}
+[ -r "$switch" ] || not_run "this kernel has no such restriction"
+[ "$(cat "$switch")" = 1 ] || not_run "the restriction is off; sudo sysctl kernel.apparmor_restrict_unprivileged_userns=1"
+[ "$(id -u)" != 0 ] || not_run "has to be an ordinary user"
+command -v apparmor_parser >/dev/null || not_run "no apparmor_parser"
 
 "$top/tools/install/demo-deps.sh"
 if [ -z "${MIDWATCH:-}" ]; then

@@ -7,17 +7,15 @@
 set -euo pipefail
 top=$(cd "$(dirname "$0")/../.." && pwd)
 
+not_run() {
+    echo "NOT RUN: $1"
+    exit 1
+}
 [ "$(stat --file-system --format %T /sys/fs/cgroup)" = cgroup2fs ] ||
-    {
-        echo "NOT RUN: /sys/fs/cgroup is not version 2"
-        exit 1
-    }
+    not_run "/sys/fs/cgroup is not version 2"
 for controller in memory pids; do
     grep -qw "$controller" /sys/fs/cgroup/cgroup.controllers ||
-        {
-            echo "NOT RUN: version 2 has no $controller controller here"
-            exit 1
-        }
+        not_run "version 2 has no $controller controller here"
 done
 
 cargo build --quiet --locked --manifest-path "$top/Cargo.toml" --package midwatch-sandbox
@@ -27,10 +25,7 @@ program=$(cargo metadata --manifest-path "$top/Cargo.toml" --format-version 1 --
 in_group=()
 if [ "$(id -u)" != 0 ]; then
     in_group=(systemd-run --user --scope --quiet --property=Delegate=yes)
-    "${in_group[@]}" true || {
-        echo "NOT RUN: systemd gives this user no scope"
-        exit 1
-    }
+    "${in_group[@]}" true || not_run "systemd gives this user no scope"
 fi
 
 # trial COMMAND LIMITS: runs it and prints mode, reason and exit code.

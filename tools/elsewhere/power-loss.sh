@@ -12,10 +12,11 @@ here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
 rounds=${1:-20}
 
-[ "$(id -u)" = 0 ] || {
-    echo "NOT RUN: needs root to mount an image"
+stop() {
+    echo "$1"
     exit 1
 }
+[ "$(id -u)" = 0 ] || stop "NOT RUN: needs root to mount an image"
 
 if [ -z "${MIDWATCH:-}" ]; then
     cargo build --quiet --locked --manifest-path "$top/Cargo.toml" --package midwatch-app
@@ -93,33 +94,21 @@ for round in $(seq "$rounds"); do
     name=$(cd "$scratch/repository" &&
         "$midwatch" run "round $round" --name "loss-$round" --agent claude-code --check true --detach </dev/null)
     python3 "$here/cut.py" "$mount" "$mount/lost-$round"
-    [ "$name" = "loss-$round" ] || {
-        echo "FAILED: round $round was accepted as '$name'"
-        exit 1
-    }
+    [ "$name" = "loss-$round" ] || stop "FAILED: round $round was accepted as '$name'"
 
     kill_ours
     unmount
     mount -o loop "$scratch/image" "$mount"
 
-    [ -s "$mount/kept-$round" ] || {
-        echo "FAILED control: a synced file is gone"
-        exit 1
-    }
+    [ -s "$mount/kept-$round" ] || stop "FAILED control: a synced file is gone"
     # The kernel lets a flush of the whole file system end that is under way, and the server makes some.
     [ ! -s "$mount/lost-$round" ] || flushed=$((flushed + 1))
 
     for earlier in $(seq "$round"); do
         (cd "$scratch/repository" && "$midwatch" get "loss-$earlier" --output json >/dev/null) ||
-            {
-                echo "FAILED: task loss-$earlier is gone after round $round"
-                exit 1
-            }
+            stop "FAILED: task loss-$earlier is gone after round $round"
     done
     kill_ours
 done
-[ $((flushed * 2)) -lt "$rounds" ] || {
-    echo "FAILED control: nothing was cut off in $flushed of $rounds rounds"
-    exit 1
-}
+[ $((flushed * 2)) -lt "$rounds" ] || stop "FAILED control: nothing was cut off in $flushed of $rounds rounds"
 echo "passed: $rounds cuts, $flushed of them during a flush of everything; no accepted task lost"

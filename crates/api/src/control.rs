@@ -8,11 +8,13 @@ use crate::view::ResultLine;
 mod apply;
 mod decide;
 mod list;
+mod waiting;
 mod work;
 
 pub use apply::{Applied, AppliedObject, Apply, ApplyTask, Change, ObjectView};
 pub use decide::{Command, PauseAll, PausedAll, Secret};
 pub use list::{Asked, Cursor, ListQuery, PAGE_MAX, STATES, TaskPage, state};
+pub use waiting::WaitingView;
 pub use work::{OpenBody, Opened, Patch, PatchForm, PatchQuery};
 
 /// Counts every incompatible change of this interface.
@@ -110,6 +112,9 @@ pub struct TaskView {
     pub ended_ms: Option<i64>,
     /// Why it waits, what it does, in one sentence.
     pub explain: String,
+    /// Why it waits, as values; null while it works, and when it is over.
+    #[serde(default)]
+    pub waiting: Option<WaitingView>,
     /// The plan that waits for an approval; null where none does.
     #[serde(default)]
     pub plan: Option<String>,

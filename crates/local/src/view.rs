@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use midwatch_api::control::{RunView, TaskView};
+use midwatch_api::control::{RunView, TaskView, WaitingView};
 use midwatch_api::view::{CheckLine, LINE_VERSION, ResultLine, UsageLine};
 use midwatch_core::admit::Waiting;
 use midwatch_core::event::{Action, Event, RunResult, RunWork};
 use midwatch_core::evidence::{CheckOutcome, CheckResult, Evidence, Exit};
 use midwatch_core::id::RunName;
-use midwatch_core::reason::HoldReason;
+use midwatch_core::reason::{FailReason, HoldReason};
 use midwatch_core::task::{Outcome, Spent, State, Task, Wake};
+use midwatch_core::time::Time;
 
 use crate::folder::StateFolder;
 use crate::store::TaskRow;
@@ -39,6 +40,34 @@ pub fn follow_runs(runs: &mut Vec<RunSeen>, event: &Event) {
         }
         Event::RunEnded { run, result: RunResult::DepsReady { kept: true, .. }, .. } => {
             runs.retain(|seen| seen.run != *run);
+        }
+        _ => {}
+    }
+}
+
+/// A pause between two attempts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BetweenAttempts {
+    /// What the last attempt came to.
+    pub reason: FailReason,
+    /// One sentence.
+    pub detail: String,
+    /// When the next one begins.
+    pub at: Time,
+}
+
+/// Takes an event into the pause between two attempts. `before` is the task as it was just before
+/// the event: it forgets a failure as soon as it is decided what becomes of it.
+pub fn follow_attempts(pause: &mut Option<BetweenAttempts>, before: &Task, event: &Event) {
+    match event {
+        Event::Retried { at, .. } => {
+            *pause = before.failure.as_ref().and_then(|failure| {
+                let (reason, detail) = (failure.reason?, failure.detail.clone());
+                Some(BetweenAttempts { reason, detail, at: *at })
+            });
+        }
+        Event::Intended(_) | Event::Held(_) | Event::EndingChosen(_) | Event::Ended(_) => {
+            *pause = None;
         }
         _ => {}
     }
@@ -178,7 +207,12 @@ fn notes(task: &Task) -> Vec<String> {
 
 /// A task as its events tell of it, with folders relative to the state folder. What hangs on the
 /// world outside, its queue and its files, is added by [`placed`].
-pub fn folded(task: &Task, row: &TaskRow, runs: &[RunSeen]) -> TaskView {
+pub fn folded(
+    task: &Task,
+    row: &TaskRow,
+    runs: &[RunSeen],
+    pause: Option<&BetweenAttempts>,
+) -> TaskView {
     let nowhere = StateFolder::new(PathBuf::new());
     let runs = runs.iter().map(|seen| RunView {
         run: seen.run.as_str().to_owned(),
@@ -194,9 +228,31 @@ pub fn folded(task: &Task, row: &TaskRow, runs: &[RunSeen]) -> TaskView {
         repository: row.order.repository.shown(),
         submitted_ms: row.submitted.0,
         ended_ms: row.ended.map(|at| at.0),
-        explain: explain(task),
+        explain: explain(task, pause),
+        waiting: waiting(task, pause),
         plan: waiting_plan(task),
         runs: runs.collect(),
+    }
+}
+
+/// Why a held task waits, or one between two attempts. Of the queue only [`placed`] knows.
+fn waiting(task: &Task, pause: Option<&BetweenAttempts>) -> Option<WaitingView> {
+    let view = |reason: &str, detail: &str, until: Wake| WaitingView {
+        reason: reason.to_owned(),
+        detail: detail.to_owned(),
+        position: None,
+        of: None,
+        until_ms: match until {
+            Wake::At(at) => Some(at.0),
+            Wake::On(_) => None,
+        },
+    };
+    match &task.state {
+        State::Held(hold) => Some(view(hold.reason.as_str(), &hold.detail, hold.until)),
+        State::Running(runs) if runs.is_empty() && !task.cancel => {
+            pause.map(|pause| view(pause.reason.as_str(), &pause.detail, Wake::At(pause.at)))
+        }
+        State::Running(_) | State::Queued | State::Ended(_) => None,
     }
 }
 
@@ -220,6 +276,13 @@ pub fn placed(mut view: TaskView, folder: &StateFolder, waiting: Option<&Waiting
     if let Some(Waiting { reason, detail, position, of, .. }) = waiting {
         let hint = reason.hint();
         view.explain = format!("waits at place {position} of {of} ({reason}): {detail}; {hint}");
+        view.waiting = Some(WaitingView {
+            reason: reason.as_str().to_owned(),
+            detail: detail.clone(),
+            position: Some(*position),
+            of: Some(*of),
+            until_ms: None,
+        });
     }
     // A clock that was set back between the two makes no negative time.
     view.ended_ms = view.ended_ms.map(|ended| ended.max(view.submitted_ms));
@@ -233,7 +296,7 @@ pub fn transcript(runs: &[RunView]) -> Option<String> {
 }
 
 /// Why a task waits, or what it does, in one sentence.
-fn explain(task: &Task) -> String {
+fn explain(task: &Task, pause: Option<&BetweenAttempts>) -> String {
     match &task.state {
         State::Queued => "is about to begin".to_owned(),
         State::Running(runs) if !runs.is_empty() => {
@@ -242,8 +305,10 @@ fn explain(task: &Task) -> String {
             format!("{does} {}", names.join(", "))
         }
         State::Running(_) if task.cancel => "is being cancelled: its work is saved".to_owned(),
-        State::Running(_) => match task.retry_at {
-            Some(_) => "pauses before the next attempt".to_owned(),
+        State::Running(_) => match pause {
+            Some(BetweenAttempts { reason, detail, at: _ }) => {
+                format!("pauses before the next attempt ({reason}): {detail}")
+            }
             None => "is between two runs".to_owned(),
         },
         State::Held(hold) => {

@@ -55,7 +55,7 @@ fn describe(output: Output, name: &str, view: &TaskView, order: &TaskOrder) {
     let result = &view.result;
     let state = result.state.as_deref().unwrap_or("?");
     output.tell_painted(&format!("{}  {}", escape::line(name), output.paint(ink(state), state)));
-    output.tell(&format!("  {}", view.explain));
+    output.tell(&format!("  {}", sentence(view)));
     plan(output, view);
     let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
     let mut lines = vec![
@@ -84,6 +84,14 @@ fn describe(output: Output, name: &str, view: &TaskView, order: &TaskOrder) {
         lines.push(("run", format!("{} {}{open}", run.kind, run.folder)));
     }
     rows(output, &lines);
+}
+
+/// Why it waits or what it does, and when it goes on by itself.
+pub(super) fn sentence(view: &TaskView) -> String {
+    let until = view.waiting.as_ref().and_then(|waiting| waiting.until_ms);
+    let until = until.and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
+    let until = until.map(|at| format!("; it goes on at {at:.0}")).unwrap_or_default();
+    format!("{}{until}", view.explain)
 }
 
 /// The plan that waits for an approval, apart from what is ours.

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::Context;
 use super::delete::{target, task_of};
-use super::describe::{plan, rows, sandbox};
+use super::describe::{plan, rows, sandbox, sentence};
 use crate::client::Client;
 use crate::discover::agent;
 use crate::problem::{Problem, exit};
@@ -52,11 +52,11 @@ async fn task(context: &Context, client: &Client, name: &str) -> Result<(), Prob
         let lines: Vec<String> = sandbox.iter().map(|(k, v)| format!("{k}: {v}")).collect();
         context.output.json(&serde_json::json!({
             "type": "explain", "version": LINE_VERSION, "task": name, "seq": 0,
-            "explain": view.explain, "plan": view.plan, "sandbox": lines,
+            "explain": view.explain, "waiting": view.waiting, "plan": view.plan, "sandbox": lines,
         }));
         context.output.json(&view.result);
     } else {
-        context.output.tell(&format!("{name} {}", view.explain));
+        context.output.tell(&format!("{name} {}", sentence(&view)));
         plan(context.output, &view);
         rows(context.output, &sandbox);
     }

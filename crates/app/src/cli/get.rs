@@ -243,7 +243,8 @@ pub(super) fn json(output: Output, task: &TaskView) {
     output.json(&serde_json::json!({
         "type": "task", "version": LINE_VERSION, "task": task.result.task, "seq": 0,
         "state": task.result.state, "goal": task.goal, "agent": task.agent,
-        "pipeline": task.pipeline, "repository": task.repository, "explain": task.explain, "plan": task.plan,
+        "pipeline": task.pipeline, "repository": task.repository, "explain": task.explain,
+        "waiting": task.waiting, "plan": task.plan,
         "submittedMs": task.submitted_ms, "endedMs": task.ended_ms, "runs": task.runs,
         "result": task.result,
     }));

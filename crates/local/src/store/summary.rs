@@ -10,11 +10,11 @@ use midwatch_core::time::Time;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
 use super::{StoreError, TaskRow, events, row, row_error, to_sql};
-use crate::view::{self, RunSeen};
+use crate::view::{self, BetweenAttempts, RunSeen};
 
 /// Counts changes of what a stored view holds: raise it with every change of [`view::folded`]
 /// that is to be seen in tasks that are over.
-const SHAPE: u32 = 1;
+const SHAPE: u32 = 2;
 
 /// The state of a task whose rows cannot be read. No task of the domain is ever in it.
 pub(super) const DAMAGED: &str = "Damaged";
@@ -26,6 +26,7 @@ pub(super) struct Folded {
     pub(super) task: Task,
     pub(super) seq: u64,
     runs: Vec<RunSeen>,
+    pause: Option<BetweenAttempts>,
     /// When it changed last.
     changed: Time,
 }
@@ -35,11 +36,12 @@ impl Folded {
     pub(super) fn new(row: TaskRow) -> Result<Self, StoreError> {
         let spec = row.order.to_spec(&row.name).map_err(|e| row_error(&row.name, 0, &e))?;
         let changed = row.submitted;
-        Ok(Self { row, task: Task::new(spec), seq: 0, runs: vec![], changed })
+        Ok(Self { row, task: Task::new(spec), seq: 0, runs: vec![], pause: None, changed })
     }
 
     /// Takes the next event in.
     pub(super) fn take(&mut self, stored: &Stored) -> Result<(), StoreError> {
+        view::follow_attempts(&mut self.pause, &self.task, &stored.event);
         self.task.apply(&stored.event).map_err(|illegal| StoreError::Fold {
             task: self.row.name.clone(),
             seq: stored.seq,
@@ -55,7 +57,7 @@ impl Folded {
     }
 
     pub(super) fn view(&self) -> TaskView {
-        view::folded(&self.task, &self.row, &self.runs)
+        view::folded(&self.task, &self.row, &self.runs, self.pause.as_ref())
     }
 }
 
@@ -202,6 +204,7 @@ pub(super) fn unreadable(
         submitted_ms,
         ended_ms,
         explain: format!("cannot be read: {error}"),
+        waiting: None,
         plan: None,
         runs: vec![],
     }

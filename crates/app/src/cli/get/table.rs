@@ -1,6 +1,6 @@
 //! Tasks and runs as aligned columns; on a narrow terminal as two lines each.
 
-use midwatch_api::control::{Cursor, TaskView};
+use midwatch_api::control::{Cursor, TaskView, WaitingView};
 use midwatch_api::view::LINE_VERSION;
 
 use crate::output::{Ink, Output, escape, quantity};
@@ -8,6 +8,8 @@ use crate::problem::Problem;
 
 /// The longest goal in a list, in characters.
 const GOAL: usize = 50;
+/// The least columns of what is noted beside the state.
+const NOTE: usize = 22;
 /// Columns below which a task takes two lines: a phone's.
 const NARROW: usize = 80;
 
@@ -27,10 +29,12 @@ pub(super) fn tasks(output: Output, tasks: &[TaskView]) {
     let width = tasks.iter().map(|task| name(task).len()).max().unwrap_or(0);
     let now = jiff::Timestamp::now().as_millisecond();
     let narrow = output.columns().is_some_and(|columns| columns < NARROW);
-    for task in tasks {
-        let state = task.result.state.as_deref().unwrap_or("?");
+    let notes: Vec<String> = tasks.iter().map(|task| note(task, now)).collect();
+    let noted = notes.iter().map(|note| note.chars().count()).max().unwrap_or(0).max(NOTE);
+    for (task, note) in tasks.iter().zip(notes) {
+        let state = state(task);
         let painted = output.paint(ink(state), &format!("{state:<10}"));
-        let (note, took) = (note(task), took(task));
+        let took = took(task);
         let age = quantity::age(now.saturating_sub(task.submitted_ms));
         if narrow {
             output.tell_painted(&format!("{} {age}", escape::line(&name(task))));
@@ -40,19 +44,41 @@ pub(super) fn tasks(output: Output, tasks: &[TaskView]) {
             continue;
         }
         output.tell_painted(&format!(
-            "{:width$}  {painted}  {note:<22} {took:>7}  {age:>4}  {}",
+            "{:width$}  {painted}  {note:<noted$} {took:>7}  {age:>4}  {}",
             escape::line(&name(task)),
             output.paint(Ink::Faint, &escape::shortened(&task.goal, GOAL)),
         ));
     }
 }
 
-fn note(task: &TaskView) -> String {
+/// The state; a task between two attempts is at work for the server, and waits for people.
+fn state(task: &TaskView) -> &str {
+    match (task.result.state.as_deref(), &task.waiting) {
+        (Some("Running"), Some(_)) => "Waiting",
+        (Some(state), _) => state,
+        (None, _) => "?",
+    }
+}
+
+fn note(task: &TaskView, now: i64) -> String {
+    if let Some(waiting) = &task.waiting {
+        return waits(waiting, now);
+    }
     match (&task.result.reason, task.result.verified, task.result.rehearsal) {
         (Some(reason), _, _) => escape::line(reason),
         (None, true, true) => "verified (rehearsal)".to_owned(),
         (None, true, false) => "verified".to_owned(),
         (None, false, _) => String::new(),
+    }
+}
+
+/// Why it waits, and its place or for how long.
+fn waits(waiting: &WaitingView, now: i64) -> String {
+    let reason = escape::line(&waiting.reason);
+    match (waiting.position, waiting.of, waiting.until_ms) {
+        (Some(position), Some(of), _) => format!("{reason} {position}/{of}"),
+        (_, _, Some(until)) => format!("{reason} {}", quantity::age(until.saturating_sub(now))),
+        (_, _, None) => reason,
     }
 }
 
@@ -92,7 +118,7 @@ pub(in crate::cli) fn ink(state: &str) -> Ink {
     match state {
         "Done" | "Answered" | "NoChange" => Ink::Good,
         "Failed" => Ink::Bad,
-        "Held" | "Unverified" => Ink::Notable,
+        "Held" | "Waiting" | "Unverified" => Ink::Notable,
         "Running" => Ink::Strong,
         _ => Ink::Faint,
     }

@@ -1,0 +1,92 @@
+//! Lists of tasks: each one that waits says why, at which place, and until when.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::house::{House, until};
+
+const CHECK: [&str; 2] = ["--check", "test -f a.txt"];
+const MINUTE: Duration = Duration::from_mins(1);
+
+fn repository(house: &House) -> PathBuf {
+    house.repository("repo", &[("README", "hello\n"), ("a.txt", "a\n")])
+}
+
+fn begin(house: &House, repository: &Path, name: &str, goal: &str) {
+    let more = [&CHECK[..], &["--name", name, "--detach"]].concat();
+    assert_eq!(house.run(repository, goal, &more).code, Some(0));
+}
+
+/// What people read.
+fn shown(house: &House, repository: &Path, words: &[&str]) -> String {
+    let output = house.command(env!("CARGO_BIN_EXE_midwatch"), repository).args(words).output();
+    String::from_utf8(output.unwrap().stdout).unwrap()
+}
+
+/// What `get` says of why a task waits.
+fn waiting(house: &House, repository: &Path, name: &str) -> Value {
+    house.midwatch(repository, &["get", name]).lines[0]["waiting"].clone()
+}
+
+#[test]
+fn queued_tasks_say_why_they_wait_and_at_which_place() {
+    let house = House::new();
+    let repository = repository(&house);
+    assert_eq!(house.midwatch(&repository, &["pause", "--all"]).code, Some(0));
+    for name in ["t1", "t2"] {
+        begin(&house, &repository, name, "do: write b.txt one");
+    }
+    let listed = house.midwatch(&repository, &["get"]);
+    let places: Vec<(&Value, &Value, &Value)> = listed
+        .lines
+        .iter()
+        .map(|line| &line["waiting"])
+        .map(|waiting| (&waiting["reason"], &waiting["position"], &waiting["of"]))
+        .collect();
+    // The newest is shown first, and waits last.
+    let two = Value::from(2);
+    assert_eq!(places, [(&"Paused".into(), &two, &two), (&"Paused".into(), &1.into(), &two)]);
+    let table = shown(&house, &repository, &["get"]);
+    assert!(table.contains("Queued      Paused 1/2") && table.contains("Paused 2/2"), "{table}");
+    assert_eq!(house.midwatch(&repository, &["resume", "--all"]).code, Some(0));
+    for name in ["t1", "t2"] {
+        house.midwatch(&repository, &["wait", name]).is_done();
+        assert!(waiting(&house, &repository, name).is_null(), "what is over waits for nothing");
+    }
+}
+
+#[test]
+fn a_task_between_two_attempts_waits_and_says_until_when() {
+    let house = House::new();
+    let repository = repository(&house);
+    begin(&house, &repository, "t", "do@implement/1: exit 7\ndo@implement/2: write b.txt one");
+    let mut seen = Value::Null;
+    let paused = until(MINUTE, || {
+        seen = waiting(&house, &repository, "t");
+        !seen.is_null() && seen["reason"] != "Concurrency"
+    });
+    let table = shown(&house, &repository, &["get"]);
+    let explained = shown(&house, &repository, &["explain", "t"]);
+    assert!(paused, "no pause was seen: {table}");
+    assert_eq!((&seen["reason"], &seen["position"]), (&"AgentFailed".into(), &Value::Null));
+    assert!(seen["untilMs"].as_i64().is_some_and(|at| at > 1_600_000_000_000), "{seen}");
+    assert!(table.contains("Waiting     AgentFailed "), "{table}");
+    assert!(explained.contains("AgentFailed") && explained.contains("goes on at"), "{explained}");
+    house.midwatch(&repository, &["wait", "t"]).is_done();
+}
+
+#[test]
+fn a_held_task_says_what_it_waits_for() {
+    let house = House::new();
+    let repository = repository(&house);
+    let profile = house.scripted(", egress: none");
+    let goal = "do@plan: say the plan\ndo@implement: write b.txt x";
+    let profile = profile.to_str().unwrap();
+    let first = ["run", goal, "--profile", profile, "--pipeline", "approved-change"];
+    let told = house.midwatch(&repository, &[&first[..], &["--name", "t"], &CHECK].concat());
+    told.is("Held", Some("Approval"), 5);
+    let waits = waiting(&house, &repository, "t");
+    assert_eq!((&waits["reason"], &waits["untilMs"]), (&"Approval".into(), &Value::Null));
+}

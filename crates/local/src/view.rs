@@ -15,6 +15,7 @@ use midwatch_core::time::Time;
 use crate::folder::StateFolder;
 use crate::store::TaskRow;
 
+mod held;
 mod progress;
 
 pub use progress::progress;
@@ -117,9 +118,11 @@ pub(crate) fn usage(spent: &Spent) -> UsageLine {
 fn why(task: &Task) -> (Option<String>, Option<String>, Option<String>) {
     let text = |s: &str| Some(s.to_owned());
     match &task.state {
-        State::Held(hold) => {
-            (text(hold.reason.as_str()), text(&hold.detail), text(hold.reason.hint()))
-        }
+        State::Held(hold) => (
+            text(hold.reason.as_str()),
+            Some(held::detail(task, hold)),
+            text(held::hint(task, hold)),
+        ),
         State::Ended(Outcome::Failed { reason, detail }) => {
             (text(reason.as_str()), text(detail), text(reason.facts().hint))
         }
@@ -248,7 +251,9 @@ fn waiting(task: &Task, pause: Option<&BetweenAttempts>) -> Option<WaitingView> 
         },
     };
     match &task.state {
-        State::Held(hold) => Some(view(hold.reason.as_str(), &hold.detail, hold.until)),
+        State::Held(hold) => {
+            Some(view(hold.reason.as_str(), &held::detail(task, hold), hold.until))
+        }
         State::Running(runs) if runs.is_empty() && !task.cancel => {
             pause.map(|pause| view(pause.reason.as_str(), &pause.detail, Wake::At(pause.at)))
         }
@@ -316,7 +321,8 @@ fn explain(task: &Task, pause: Option<&BetweenAttempts>) -> String {
                 Wake::At(_) => "goes on by itself",
                 Wake::On(_) => "waits for somebody",
             };
-            format!("is held ({}), {until}: {}. {}", hold.reason, hold.detail, hold.reason.hint())
+            let (detail, hint) = (held::detail(task, hold), held::hint(task, hold));
+            format!("is held ({}), {until}: {detail}. {hint}", hold.reason)
         }
         State::Ended(Outcome::Failed { reason, detail }) => {
             format!("failed ({reason}): {detail}. {}", reason.facts().hint)

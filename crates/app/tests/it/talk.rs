@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use crate::house::House;
+use crate::house::{House, Told};
 
 const CHECK: [&str; 2] = ["--check", "test -f a.txt"];
 
@@ -59,6 +59,45 @@ fn a_plan_with_a_question_waits_for_both_and_the_answer_reaches_the_work() {
     assert_eq!(stale.code, Some(2), "another plan: {}", stale.stderr);
     assert_eq!(house.midwatch(&repository, &["approve", "t"]).code, Some(0));
     house.midwatch(&repository, &["wait", "t"]).is_done();
+}
+
+#[test]
+fn an_answer_is_shown_at_once_and_what_is_open_still_asked() {
+    let house = House::new();
+    let repository = repository(&house);
+    let asks = [
+        r#"{"type":"question","id":"store","text":"Where?","choices":["file","table"]}"#,
+        r#"{"type":"question","id":"title","text":"Which title?"}"#,
+    ];
+    let asked: String =
+        asks.map(|one| format!("do@plan: run echo '{one}' >> $MIDWATCH_OUTPUTS\n")).concat();
+    let goal = format!("{asked}do@plan: say the plan\ndo@implement: write b.txt x");
+    let profile = house.scripted(", egress: none");
+    let first =
+        ["run", &goal, "--profile", profile.to_str().unwrap(), "--pipeline", "approved-change"];
+    let told = house.midwatch(&repository, &[&first[..], &["--name", "t"], &CHECK].concat());
+    told.is("Held", Some("Approval"), 5);
+    let hint = |told: &Told| told.result["hint"].as_str().unwrap().to_owned();
+    assert!(hint(&told).contains("midwatch answer"), "{}", told.result);
+    let answer = |question: &str, choice: &str| {
+        let told = house.midwatch(&repository, &["answer", "t", question, choice]);
+        assert_eq!(told.code, Some(0), "{}", told.stderr);
+    };
+    let explained = || {
+        let told = house.midwatch(&repository, &["explain", "t"]);
+        (told.lines[0]["explain"].as_str().unwrap().to_owned(), hint(&told))
+    };
+    answer("store", "file");
+    let (text, hint) = explained();
+    assert!(text.contains("store = file") && !text.contains("(file | table)"), "{text}");
+    assert!(text.contains("title: Which title?") && hint.contains("midwatch answer"), "{text}");
+    answer("title", "Night");
+    let (text, hint) = explained();
+    assert!(text.contains("title = Night") && !text.contains("Which title?"), "{text}");
+    assert!(text.contains("waits for an approval"), "{text}");
+    assert!(!hint.contains("midwatch answer") && hint.contains("midwatch approve"), "{hint}");
+    let shown = house.midwatch(&repository, &["describe", "t"]);
+    assert!(shown.stdout.contains("store = file"), "{}", shown.stdout);
 }
 
 #[test]

@@ -25,7 +25,6 @@ struct Plan {
     kept: BTreeSet<String>,
     objects: Vec<(WireObject, Option<TaskOrder>)>,
     specs: Vec<TaskSpec>,
-    changes: Vec<Change>,
 }
 
 impl<A: Access, L: ActOnLand> Server<A, L> {
@@ -46,11 +45,9 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         // Against the clean-up, until the tasks that name a credential are open.
         let _keeping = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
         let mut plan = Plan::default();
-        if let Err(refusal) = self.store_all(objects, tasks, dry_run, &mut plan) {
-            self.forget_unnamed(plan.kept);
-            return Err(refusal);
-        }
-        let Plan { objects, specs, changes, kept: _ } = plan;
+        let stored = self.store_all(objects, tasks, dry_run, &mut plan);
+        let Plan { kept, objects, specs } = plan;
+        let changes = stored.inspect_err(|_| self.forget_unnamed(kept))?;
         if !dry_run {
             for spec in specs {
                 self.engine.add(spec);
@@ -64,27 +61,23 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         Ok(Applied { changes: told.collect() })
     }
 
-    /// Decides about everything, and stores it at once.
+    /// Decides about everything, and stores it at once; what became of each, in their order.
     fn store_all(
         &self,
         objects: Vec<WireObject>,
         tasks: Vec<ApplyTask>,
         dry_run: bool,
         plan: &mut Plan,
-    ) -> Result<(), Refusal> {
-        for object in objects {
-            let found = self.stored(object.kind, &object.metadata.name)?;
-            plan.changes.push(change(found.as_ref(), &object));
-            plan.objects.push((object, None));
-        }
+    ) -> Result<Vec<Change>, Refusal> {
+        plan.objects.extend(objects.into_iter().map(|object| (object, None)));
         for task in tasks {
             self.plan(task, dry_run, plan)?;
         }
         if dry_run {
-            return Ok(());
+            return self.store.would_change(&plan.objects).map_err(|e| internal(&e));
         }
         let stored = self.store.apply(&plan.objects, SystemClock.now());
-        stored.map(drop).map_err(|error| match error {
+        stored.map_err(|error| match error {
             Unstored::Taken(name) => taken(&name),
             Unstored::Store(error) => internal(&error),
         })
@@ -107,7 +100,6 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
                 let fix = "give another name, or `midwatch delete` the old one first";
                 return Err(of(&object, InvalidInput::new("metadata.name", &name, rule, fix)));
             }
-            plan.changes.push(change(Some(found), &object));
             plan.objects.push((object, None));
             return Ok(());
         }
@@ -136,7 +128,6 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         }
         self.name_is_free(&name)?;
         self.branch_is_free(&spec)?;
-        plan.changes.push(Change::Created);
         plan.specs.push(spec);
         plan.objects.push((object, Some(order)));
         Ok(())
@@ -167,14 +158,6 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             return Err(absent(kind, name));
         }
         Ok(Deleted { name: name.to_owned(), kept: vec![] })
-    }
-}
-
-fn change(found: Option<&ObjectRow>, object: &WireObject) -> Change {
-    match found {
-        None => Change::Created,
-        Some(found) if found.object == *object => Change::Unchanged,
-        Some(_) => Change::Configured,
     }
 }
 

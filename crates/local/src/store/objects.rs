@@ -87,6 +87,28 @@ impl SqliteStore {
         transaction.commit()?;
         Ok(changes)
     }
+
+    /// What `apply` would make of each object now. Stores nothing.
+    pub fn would_change(
+        &self,
+        objects: &[(WireObject, Option<TaskOrder>)],
+    ) -> Result<Vec<Change>, StoreError> {
+        let inner = self.inner();
+        let change = |(object, _): &(WireObject, Option<TaskOrder>)| {
+            let found = read(&inner.connection, object.kind, &object.metadata.name)?;
+            Ok(change(found.as_ref(), object))
+        };
+        objects.iter().map(change).collect()
+    }
+}
+
+/// What becomes of an object, beside what is stored of it.
+fn change(found: Option<&ObjectRow>, object: &WireObject) -> Change {
+    match found {
+        None => Change::Created,
+        Some(found) if found.object == *object => Change::Unchanged,
+        Some(_) => Change::Configured,
+    }
 }
 
 /// The key of a name that is not given again.
@@ -133,11 +155,11 @@ impl SqliteStore {
 fn put(connection: &Connection, object: &WireObject, now: Time) -> Result<Change, StoreError> {
     let (kind, name) = (object.kind, &object.metadata.name);
     let found = read(connection, kind, name)?;
-    let generation = match &found {
-        Some(found) if found.object == *object => return Ok(Change::Unchanged),
-        Some(found) => found.generation.saturating_add(1),
-        None => 1,
-    };
+    let change = change(found.as_ref(), object);
+    if change == Change::Unchanged {
+        return Ok(change);
+    }
+    let generation = found.map_or(1, |found| found.generation.saturating_add(1));
     let json = |value: serde_json::Result<String>| value.map_err(|e| row_error(name, 0, &e));
     connection.execute(
         "INSERT INTO object (kind, name, generation, created, changed, metadata, spec)
@@ -153,7 +175,7 @@ fn put(connection: &Connection, object: &WireObject, now: Time) -> Result<Change
             json(serde_json::to_string(&object.spec))?
         ],
     )?;
-    Ok(if found.is_some() { Change::Configured } else { Change::Created })
+    Ok(change)
 }
 
 fn read(connection: &Connection, kind: Kind, name: &str) -> Result<Option<ObjectRow>, StoreError> {
@@ -199,8 +221,9 @@ mod tests {
         let two = [profile("a", "codex"), profile("b", "codex")];
         assert_eq!(store.apply(&two, Time(1)).unwrap(), [Change::Created; 2]);
         let again = [profile("a", "codex"), profile("b", "claude-code")];
-        let changes = store.apply(&again, Time(2)).unwrap();
-        assert_eq!(changes, [Change::Unchanged, Change::Configured]);
+        let told = [Change::Unchanged, Change::Configured];
+        assert_eq!(store.would_change(&again).unwrap(), told);
+        assert_eq!(store.apply(&again, Time(2)).unwrap(), told);
         let rows = store.objects(Kind::Profile).unwrap();
         let seen: Vec<_> =
             rows.iter().map(|row| (row.generation, row.created, row.changed)).collect();

@@ -152,11 +152,15 @@ fn aider(pinned: &str) -> Result<PathBuf, String> {
 
 /// `$MIDWATCH_CACHE/agents`, else `~/.cache/midwatch/agents`.
 pub fn cache() -> PathBuf {
-    let cache = std::env::var_os("MIDWATCH_CACHE").map_or_else(
+    kept().join("agents")
+}
+
+/// `$MIDWATCH_CACHE`, else `~/.cache/midwatch`: what tests have made once and keep.
+pub fn kept() -> PathBuf {
+    std::env::var_os("MIDWATCH_CACHE").map_or_else(
         || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/midwatch"),
         PathBuf::from,
-    );
-    cache.join("agents")
+    )
 }
 
 /// `tools/agents`.

@@ -3,11 +3,10 @@
 //!
 //! The old program is the one of the version before, built by `tools/install/previous.sh`.
 
-use std::path::PathBuf;
-
 use midwatch_core::agent::AgentOutcome;
 use midwatch_core::event::{Event, RunResult};
 use midwatch_local::store::SqliteStore;
+use midwatch_testkit::agent_clis::kept;
 use rustix::process::Signal;
 
 use super::leaks::runners_of;
@@ -31,11 +30,7 @@ enum End {
 /// The program of the version before, where it could be built.
 fn previous() -> Option<String> {
     let revision = include_str!("../../../../../tools/install/previous.rev").trim();
-    let cache = std::env::var_os("MIDWATCH_CACHE").map(PathBuf::from).or_else(|| {
-        let home = PathBuf::from(std::env::var_os("HOME")?);
-        Some(home.join(".cache/midwatch"))
-    });
-    let program = cache?.join("previous").join(revision).join("midwatch");
+    let program = kept().join("previous").join(revision).join("midwatch");
     if program.is_file() {
         return program.into_os_string().into_string().ok();
     }

@@ -1,12 +1,9 @@
 //! The program that makes sandboxes is gone: nothing of a repository runs without one.
 
-use std::path::Path;
-
 use rustix::process::Signal;
 
 use super::gate::Gate;
 use super::ground::Ground;
-use super::until;
 
 /// Written by whatever runs outside of a sandbox.
 const ESCAPED: &str = "escaped";
@@ -22,6 +19,11 @@ impl Ground {
                  while umount $f 2>/dev/null; do :; done; done");
     }
 
+    /// Leaves the mark, where it runs outside of a sandbox.
+    fn touch(&self) -> String {
+        format!("touch {}", self.house.home().join(ESCAPED).display())
+    }
+
     fn escaped(&self) -> bool {
         self.house.home().join(ESCAPED).exists()
     }
@@ -31,8 +33,7 @@ impl Ground {
 fn without_bubblewrap_no_task_is_taken() {
     let Some(ground) = Ground::apart("") else { return };
     ground.without_bubblewrap();
-    let mark = ground.house.home().join(ESCAPED);
-    let goal = format!("do: run touch {}\ndo: write made x", mark.display());
+    let goal = format!("do: run {}\ndo: write made x", ground.touch());
     let told = ground.submit("t", &goal, "", &[]);
     assert_eq!(told.code, Some(6), "{}{}", told.stdout, told.stderr);
     assert!(told.stderr.contains("bubblewrap"), "{}", told.stderr);
@@ -43,6 +44,8 @@ fn without_bubblewrap_no_task_is_taken() {
     ground.begin("t", &goal, "", &[]);
     ground.wait("t").is_done();
     assert!(!ground.escaped(), "that path is another one inside");
+    ground.sh(&ground.touch());
+    assert!(ground.escaped(), "and outside it is seen");
 }
 
 #[test]
@@ -51,18 +54,20 @@ fn a_run_whose_sandbox_cannot_be_made_is_held_and_goes_on_when_it_can() {
     let gate = Gate::new();
     let server = ground.serve(&[]);
     // Every layer was found: from here on only a runner can notice.
-    ground.begin("t", &format!("do: run {}\ndo: write made x", gate.command()), "", &[]);
+    let goal = format!("do: run {}\ndo: write made x", gate.command());
+    let check = format!("{}; test -e README", ground.touch());
+    ground.begin("t", &goal, "", &["--check", &check]);
     gate.reached();
     ground.without_bubblewrap();
     gate.open(Signal::TERM);
     let told = ground.in_state("t", "Held");
     assert_eq!(told["reason"], "SandboxUnavailable", "{told}");
     assert_eq!(ground.branches(), "", "no check ran, so nothing is handed over");
-    assert!(!Path::new(&ground.house.home()).join(ESCAPED).exists());
+    assert!(!ground.escaped(), "its check ran without a sandbox");
     ground.with_bubblewrap();
     assert_eq!(ground.midwatch(&["resume", "t"]).code, Some(0));
     ground.wait("t").is_done();
     assert_eq!(ground.story("t").runs("Agent").len(), 1, "its work was kept meanwhile");
-    until("the end", || ground.result("t")["state"] == "Done");
+    assert!(!ground.escaped());
     drop(server);
 }

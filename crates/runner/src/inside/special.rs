@@ -1,8 +1,6 @@
 //! Pipes, sockets and devices in a workspace. No commit can hold one, and git waits for ever where
 //! it finds a pipe in the place of a file that it reads: `.gitignore`, or anything in `.git`.
 
-use std::fs::DirEntry;
-use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 
 /// Removes them, wherever they lie. Whoever calls this is alone with the workspace. A folder that
@@ -15,15 +13,11 @@ pub(super) fn remove_all(workspace: &Path) {
             let Ok(kind) = entry.file_type() else { continue };
             if kind.is_dir() {
                 folders.push(entry.path());
-            } else if kind.is_fifo() || kind.is_socket() || is_device(&entry) {
+            } else if !(kind.is_file() || kind.is_symlink()) {
                 let _what_stays_is_met_by_git = std::fs::remove_file(entry.path());
             }
         }
     }
-}
-
-fn is_device(entry: &DirEntry) -> bool {
-    entry.file_type().is_ok_and(|kind| kind.is_char_device() || kind.is_block_device())
 }
 
 #[cfg(test)]

@@ -124,7 +124,7 @@ fn why(task: &Task) -> (Option<String>, Option<String>, Option<String>) {
             text(held::hint(task, hold)),
         ),
         State::Ended(Outcome::Failed { reason, detail }) => {
-            (text(reason.as_str()), text(detail), text(reason.facts().hint))
+            (text(reason.as_str()), text(detail), Some(next(task, *reason)))
         }
         State::Ended(Outcome::NoChange { why }) => (None, text(why), None),
         State::Ended(Outcome::Answered { text: answer }) => (None, text(answer), None),
@@ -137,6 +137,12 @@ fn why(task: &Task) -> (Option<String>, Option<String>, Option<String>) {
             (None, None, None)
         }
     }
+}
+
+/// What can be done about a failure. Of saved work only where there is some.
+fn next(task: &Task, reason: FailReason) -> String {
+    let saved = task.rescue_ref.as_ref().map_or("", |_| "; the work so far is saved");
+    format!("{}{saved}", reason.facts().hint)
 }
 
 fn checks(task: &Task) -> Vec<CheckLine> {
@@ -325,7 +331,7 @@ fn explain(task: &Task, pause: Option<&BetweenAttempts>) -> String {
             format!("is held ({}), {until}: {detail}. {hint}", hold.reason)
         }
         State::Ended(Outcome::Failed { reason, detail }) => {
-            format!("failed ({reason}): {detail}. {}", reason.facts().hint)
+            format!("failed ({reason}): {detail}. {}", next(task, *reason))
         }
         State::Ended(Outcome::Done(landed)) => format!(
             "is done: {} has {}",

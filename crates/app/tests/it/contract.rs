@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::house::{House, Told, told, until, wait};
 
+mod hints;
 mod keys;
 mod lines;
 mod signals;

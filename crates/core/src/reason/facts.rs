@@ -86,19 +86,9 @@ impl FailReason {
             Self::ModelUnavailable => {
                 (Provider, Charged, "try later, or another model with --model")
             }
-            Self::Timeout => (
-                Agent,
-                Never,
-                "raise --timeout, or cut the goal into smaller ones; the work so far is saved",
-            ),
-            Self::Stalled => (
-                Agent,
-                Charged,
-                "see the transcript with `midwatch logs`; the work so far is saved",
-            ),
-            Self::AgentFailed => {
-                (Agent, Charged, "see what it said with `midwatch logs`; the work so far is saved")
-            }
+            Self::Timeout => (Agent, Never, "raise --timeout, or cut the goal into smaller ones"),
+            Self::Stalled => (Agent, Charged, "see the transcript with `midwatch logs`"),
+            Self::AgentFailed => (Agent, Charged, "see what it said with `midwatch logs`"),
             Self::Looping => (
                 Agent,
                 Charged,
@@ -123,16 +113,12 @@ impl FailReason {
             Self::AlreadyRedOnBase => {
                 (User, Never, "what is red was red before: mend the base, or pass --known-failures")
             }
-            Self::VerificationFailed => {
-                (Agent, Never, "see what failed with `midwatch logs`; the work is saved")
-            }
-            Self::ReviewRejected => {
-                (Agent, Never, "read the review with `midwatch logs`; the work is saved")
-            }
+            Self::VerificationFailed => (Agent, Never, "see what failed with `midwatch logs`"),
+            Self::ReviewRejected => (Agent, Never, "read the review with `midwatch logs`"),
             Self::SecretFound => (
                 Agent,
                 Never,
-                "the named commit holds a secret; open the saved work and take it out",
+                "the named commit holds a secret: take it out of the work before you use it",
             ),
             Self::ProtectedPath => {
                 (Agent, Never, "the change holds what may never be imported; the message names it")
@@ -149,15 +135,9 @@ impl FailReason {
             Self::NodeLost => (Machine, Free, "it is tried again by itself"),
             Self::InvalidInput => (Agent, Never, "the message names the rule that was broken"),
             Self::DependencyFailed => (User, Never, "mend the task it waits for, then retry"),
-            Self::TurnLimit => {
-                (Agent, Never, "raise the turn limit in the profile; the work so far is saved")
-            }
-            Self::TokenLimit => {
-                (Agent, Charged, "cut the goal into smaller ones; the work so far is saved")
-            }
-            Self::CostLimit => {
-                (Agent, Never, "raise the cost limit in the profile; the work so far is saved")
-            }
+            Self::TurnLimit => (Agent, Never, "raise the turn limit in the profile"),
+            Self::TokenLimit => (Agent, Charged, "cut the goal into smaller ones"),
+            Self::CostLimit => (Agent, Never, "raise the cost limit in the profile"),
             Self::PermissionNeeded => {
                 (User, Never, "allow it in the profile, or say in the goal how to do without")
             }

@@ -12,10 +12,12 @@ use midwatch_api::object::Object;
 use midwatch_api::pipeline::PipelineSpec;
 use midwatch_api::task::{AgentRef, Egress, TaskOrder};
 use midwatch_core::id::{BranchName, TaskName};
+use midwatch_core::pipeline::Pipeline;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::environment::Environment;
 use crate::problem::Problem;
+use checks::Checks;
 
 pub(crate) mod agent;
 pub(crate) mod ca;
@@ -181,6 +183,7 @@ pub(crate) fn order(environment: &Environment, wanted: &Wanted) -> Result<Discov
         Some(pipeline) => pipeline.clone(),
         None => pipeline::find(environment, &wanted.pipeline)?,
     };
+    let answers = Pipeline::try_from(&pipeline)?.is_answer();
     let chosen = match &wanted.given.profile {
         Some(chosen) => {
             agent::agrees(chosen, wanted.agent.as_deref(), wanted.profile.as_deref())?;
@@ -198,7 +201,7 @@ pub(crate) fn order(environment: &Environment, wanted: &Wanted) -> Result<Discov
         let ca = ca::find(environment)?;
         let proxy = proxy::find(environment)?;
         let mut repository = source::find(environment, wanted, ca.as_ref())?;
-        let checks = repository.checks(wanted)?;
+        let checks = if answers { Checks::of_an_answer() } else { repository.checks(wanted)? };
         let told = repository.instructions(chosen.kind())?;
         let login = match &wanted.rehearsal {
             Some(rehearsal) => credential::rehearsal(rehearsal),

@@ -33,6 +33,11 @@ pub(crate) struct Checks {
 }
 
 impl Checks {
+    /// Of a pipeline that answers: nothing is changed, so there is nothing to judge or install for.
+    pub(super) fn of_an_answer() -> Self {
+        Self { from: "an answer changes nothing".to_owned(), ..Self::default() }
+    }
+
     pub(super) fn findings(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
         if let Some(setup) = &self.setup {
@@ -42,8 +47,11 @@ impl Checks {
             findings.push(Finding::new("check", format!("{command} ({})", self.from)));
         }
         if self.commands.is_empty() {
-            findings
-                .push(Finding::new("check", "none, by --no-check: the result will be unverified"));
+            let why = match self.from.as_str() {
+                "" => "none, by --no-check: the result will be unverified".to_owned(),
+                why => format!("none: {why}"),
+            };
+            findings.push(Finding::new("check", why));
         }
         findings
     }

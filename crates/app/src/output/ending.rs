@@ -21,10 +21,13 @@ fn lines(output: Output, result: &ResultLine) -> Vec<String> {
     let mut lines = vec![head(output, result)];
     let mut row = |name: &str, text: &str| {
         let name = output.paint(Ink::Faint, &format!("{name:>10}"));
-        lines.push(format!("{name}  {}", escape::line(text)));
+        let mut said = text.lines();
+        lines.push(format!("{name}  {}", escape::line(said.next().unwrap_or_default())));
+        lines.extend(said.map(|more| format!("{:>10}  {}", "", escape::line(more))));
     };
     if let Some(detail) = result.detail.as_deref().filter(|detail| !detail.is_empty()) {
-        row("why", detail);
+        let answers = result.state.as_deref() == Some("Answered");
+        row(if answers { "answer" } else { "why" }, detail);
     }
     if let Some(branch) = &result.branch {
         row("branch", branch);

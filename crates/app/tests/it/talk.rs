@@ -28,6 +28,28 @@ fn a_question_is_answered_and_nothing_is_changed() {
 }
 
 #[test]
+fn an_answer_needs_no_check_and_keeps_its_lines() {
+    let house = House::new();
+    let repository = house.repository("repo", &[("notes", "hello\n")]);
+    let profile = house.scripted(", egress: none");
+    let goal = "do: say first line\ndo: say second line";
+    let profile = profile.to_str().unwrap();
+    let words = ["run", goal, "--profile", profile, "--pipeline", "answer", "--name", "t"];
+    let told = house.midwatch(&repository, &words);
+    told.is("Answered", None, 0);
+    assert!(told.found("check").contains("changes nothing"), "{}", told.stdout);
+    assert_eq!(told.result["detail"], "first line\nsecond line\n", "{}", told.result);
+    let mut shown = house.command(env!("CARGO_BIN_EXE_midwatch"), &repository);
+    let shown = shown.args(["wait", "t"]).output().unwrap().stdout;
+    let shown = String::from_utf8(shown).unwrap();
+    assert!(shown.contains("answer  first line\n            second line\n"), "{shown}");
+    // What changes something is checked as before.
+    let words = ["run", goal, "--profile", profile, "--pipeline", "quick"];
+    let refused = house.midwatch(&repository, &words);
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+}
+
+#[test]
 fn a_plan_with_a_question_waits_for_both_and_the_answer_reaches_the_work() {
     let house = House::new();
     let repository = repository(&house);

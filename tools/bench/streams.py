@@ -10,7 +10,7 @@ from place import State, Unix, programs
 
 STREAMS = 20
 LINES = 200
-# Each line says when it was printed; a follower that comes late sees the first ones late or never.
+# Each line says when it was printed; a follower that comes late sees the first ones late.
 AGENT = f"""
 for number in $(seq {LINES}); do echo "line $number at $EPOCHREALTIME"; sleep 0.05; done
 echo made > made.txt

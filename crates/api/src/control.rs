@@ -7,12 +7,14 @@ use crate::view::ResultLine;
 
 mod apply;
 mod decide;
+mod follow;
 mod list;
 mod waiting;
 mod work;
 
 pub use apply::{Applied, AppliedObject, Apply, ApplyTask, Change, ObjectView};
 pub use decide::{Command, PauseAll, PausedAll, Secret};
+pub use follow::{EventsQuery, FollowFrom};
 pub use list::{Asked, Cursor, ListQuery, PAGE_MAX, STATES, TaskPage, state};
 pub use waiting::WaitingView;
 pub use work::{OpenBody, Opened, Patch, PatchForm, PatchQuery};
@@ -134,14 +136,6 @@ pub struct RunView {
     pub open: bool,
     /// The folder with its logs.
     pub folder: String,
-}
-
-/// Where to follow from.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct EventsQuery {
-    /// Only what happened after this place in the task's log; default 0: everything.
-    pub after: u64,
 }
 
 /// How a task is deleted.

@@ -115,9 +115,10 @@ pub struct ProgressLine {
     pub version: u32,
     /// The task.
     pub task: String,
-    /// The place in the task's log; lines of a running agent repeat the last one.
+    /// The place in the task's log; what runs say repeats the last one before it.
     pub seq: u64,
-    /// Milliseconds since 1970.
+    /// Milliseconds since 1970. What a run said has no time of its own: it is when that was read,
+    /// or when the run ended.
     pub at_ms: i64,
     /// What happened.
     #[serde(flatten)]
@@ -187,10 +188,14 @@ pub enum Progress {
         /// `Check` or `Review`.
         because: String,
     },
-    /// What a running agent says.
+    /// What a run says, above all its agent.
     Agent {
         /// The run.
         run: String,
+        /// Which line of the run it is, counted from 1; 0 where nobody counted. Some numbers are
+        /// left out, none comes twice.
+        #[serde(default)]
+        line: u64,
         /// The event.
         event: crate::report::StreamEvent,
     },

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use midwatch_api::control::{Asked, Command, Submit, Submitted, TaskPage, TaskView};
+use midwatch_api::control::{Asked, Command, FollowFrom, Submit, Submitted, TaskPage, TaskView};
 use midwatch_api::task::TaskOrder;
 use midwatch_api::view::{ProgressLine, ResultLine};
 use midwatch_local::folder::StateFolder;
@@ -27,6 +27,8 @@ pub(crate) use find::Start;
 
 /// How long a client tries to get through to a server that goes away while it is asked.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// How long a server stands that does not die of what it is asked.
+const STOOD: Duration = Duration::from_secs(5);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -134,23 +136,23 @@ impl Client {
         self.ask("POST", &path_of(name, "/open")?, Some(&body)).await
     }
 
-    /// Tells every line after a place, until the result; goes on from the last seen place when
-    /// the server is restarted meanwhile.
+    /// Tells every line from a place on, until the result; goes on behind the last one that came
+    /// when the server is restarted meanwhile.
     pub(crate) async fn follow(
         &self,
         name: &str,
-        mut after: u64,
+        mut from: FollowFrom,
         mut told: impl FnMut(&ProgressLine),
     ) -> Result<ResultLine, Problem> {
         let path = path_of(name, "/events")?;
         let mut cut = None;
         loop {
             self.ready(Start::Any).await?;
-            let target = format!("{path}?after={after}");
-            let before = after;
+            let target = format!("{path}?{from}");
+            let (before, began) = (from.clone(), Instant::now());
             let socket = find::socket(&self.state);
             let lines = connection::lines(&socket, &target, |line| {
-                after = after.max(line.seq);
+                from.took(line);
                 told(line);
             });
             let what = match lines.await {
@@ -159,9 +161,10 @@ impl Client {
                 Err(Failure::Odd(what)) => return Err(Problem::internal(what)),
                 Err(Failure::Gone(what)) => what,
             };
-            // A server that dies again and again without a new line is no restart.
+            // A server that dies again and again without a new line is no restart; one that was
+            // there for a while may be restarted after each.
             let since = *cut.get_or_insert_with(Instant::now);
-            if after > before {
+            if from != before || began.elapsed() > STOOD {
                 cut = None;
             } else if since.elapsed() > PATIENCE {
                 return Err(find::unreachable(&self.state, &what));

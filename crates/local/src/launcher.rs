@@ -9,7 +9,7 @@ use std::time::Duration;
 use midwatch_api::report::{EVENTS_FILE, REPORT_FILE, Report, STOP_FILE, StreamEvent};
 use midwatch_api::task::TaskOrder;
 use midwatch_core::event::{Event, RunOrder, RunResult, RunWork};
-use midwatch_core::id::{Epoch, RunName, TaskName};
+use midwatch_core::id::{RunName, TaskName};
 use midwatch_core::ports::{Act, ActOnRun, Seen};
 use midwatch_core::reason::FailReason;
 use midwatch_core::task::Task;
@@ -25,10 +25,11 @@ use crate::sweep::touch;
 
 mod check_cache;
 mod clock;
+mod meant;
 mod orders;
 mod outcome;
 pub(crate) mod process;
-mod tail;
+pub(crate) mod tail;
 
 pub use clock::SystemClock;
 pub use outcome::result_of;
@@ -39,17 +40,15 @@ const ROOM_WAIT: Duration = Duration::from_mins(30);
 /// Between two looks for it: a disk does not tell when somebody made room on it.
 const ROOM_PACE: Duration = Duration::from_secs(5);
 
-/// Something that a running agent showed.
+/// Something that a running agent showed and the engine has to know.
 #[derive(Debug, Clone)]
 pub struct Shown {
     /// The task.
     pub task: TaskName,
     /// The run.
     pub run: RunName,
-    /// Its epoch.
-    pub epoch: Epoch,
-    /// What.
-    pub event: StreamEvent,
+    /// What it means to the task.
+    pub event: Event,
 }
 
 /// Starts, adopts and stops runners.
@@ -64,7 +63,7 @@ pub struct Launcher<A> {
     pub program: PathBuf,
     /// Room for saving what agents do.
     pub reserve: Arc<Reserve>,
-    /// Where what agents show is sent.
+    /// Where what the engine has to know of agents is sent.
     pub shown: mpsc::UnboundedSender<Shown>,
 }
 
@@ -157,14 +156,12 @@ impl<A: Access> Launcher<A> {
             let started = process::start(&self.program, folder);
             Some(started.map_err(|e| Problem::io("starting the runner", &e))?)
         };
-        let tell = |event| {
-            // The server may be closing; what was shown stays in the file.
-            let _ = self.shown.send(Shown {
-                task: task.spec.name.clone(),
-                run: order.run.clone(),
-                epoch: order.epoch,
-                event,
-            });
+        let tell = |event: StreamEvent| {
+            if let Some(event) = meant::meant(order, &event) {
+                let (task, run) = (task.spec.name.clone(), order.run.clone());
+                // The server may be closing; what was shown stays in the file.
+                let _ = self.shown.send(Shown { task, run, event });
+            }
         };
         let full = |over| self.index(order, folder, over);
         let watch = |stopped| tail::follow(folder.to_owned(), tell, full, stopped);

@@ -4,11 +4,11 @@ use std::sync::{Arc, Mutex};
 
 use midwatch_core::ports::ActOnLand;
 use midwatch_engine::{Engine, EngineError, Ports};
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::access::Access;
 use crate::folder::StateFolder;
-use crate::launcher::{Launcher, Shown, SystemClock};
+use crate::launcher::{Launcher, SystemClock};
 use crate::reserve::Reserve;
 use crate::store::{SqliteStore, StoreError, Stuck};
 
@@ -35,9 +35,6 @@ pub use follow::Line;
 pub use settings::{DEFAULT_SLOTS, Settings};
 use shared::SharedStore;
 
-/// How many events of agents a slow listener may lag behind.
-const SHOWN_KEPT: usize = 4096;
-
 type LocalEngine<A, L> = Engine<SharedStore, Launcher<A>, L, SystemClock>;
 
 /// One machine's server.
@@ -45,7 +42,6 @@ pub struct Server<A: Access, L: ActOnLand> {
     engine: LocalEngine<A, L>,
     store: Arc<SqliteStore>,
     folder: StateFolder,
-    shown: broadcast::Sender<Shown>,
     /// Held while a credential is kept or removed, until the task that names it is open.
     keeping: Mutex<()>,
     /// How far the clean-up has come.
@@ -93,7 +89,6 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         };
         let engine = Engine::load(ports)?;
         engine.pause(switch::read(&folder));
-        let shown = broadcast::Sender::new(SHOWN_KEPT);
         let keeping = Mutex::new(());
         // Before anything is stored, so that the clean-up sees every change.
         let changes = engine.changes();
@@ -102,7 +97,6 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             engine,
             store,
             folder,
-            shown,
             keeping,
             cleaned,
             collecting: Mutex::new(()),

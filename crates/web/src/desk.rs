@@ -4,8 +4,8 @@ use std::future::Future;
 use std::path::PathBuf;
 
 use midwatch_api::control::{
-    Applied, Apply, Asked, Command, Deleted, ObjectView, Opened, Patch, PatchForm, Refusal,
-    ServerInfo, Submit, Submitted, TaskPage, TaskView,
+    Applied, Apply, Asked, Command, Deleted, FollowFrom, ObjectView, Opened, Patch, PatchForm,
+    Refusal, ServerInfo, Submit, Submitted, TaskPage, TaskView,
 };
 use midwatch_api::kind::Kind;
 use midwatch_api::task::TaskOrder;
@@ -47,9 +47,12 @@ pub trait Desk: Send + Sync + 'static {
     /// A task's order, to be submitted again under another name.
     fn order(&self, name: &str) -> impl Future<Output = Result<TaskOrder, Refusal>> + Send;
 
-    /// What happens to a task after a place in its log.
-    fn follow(&self, name: &str, after: u64)
-    -> impl Future<Output = Result<Lines, Refusal>> + Send;
+    /// What happens to a task from a place on, and what its runs say.
+    fn follow(
+        &self,
+        name: &str,
+        from: FollowFrom,
+    ) -> impl Future<Output = Result<Lines, Refusal>> + Send;
 
     /// Takes a decision of somebody.
     fn command(

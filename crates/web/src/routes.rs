@@ -10,8 +10,9 @@ use axum::routing::{MethodRouter, delete, get, post};
 use axum::{Json, Router};
 use http::StatusCode;
 use midwatch_api::control::{
-    Applied, Apply, Asked, Command, DeleteTaskQuery, Deleted, EventsQuery, ListQuery, ObjectView,
-    OpenBody, Opened, Patch, PatchQuery, ServerInfo, Submit, Submitted, TaskPage, TaskView,
+    Applied, Apply, Asked, Command, DeleteTaskQuery, Deleted, EventsQuery, FollowFrom, ListQuery,
+    ObjectView, OpenBody, Opened, Patch, PatchQuery, ServerInfo, Submit, Submitted, TaskPage,
+    TaskView,
 };
 use midwatch_api::endpoint::Endpoint;
 use midwatch_api::kind::Kind;
@@ -131,7 +132,7 @@ async fn events<D: Desk>(
     name: Name,
     query: Result<Query<EventsQuery>, QueryRejection>,
 ) -> Result<Response, Refused> {
-    let lines = desk.follow(&name?.0, query?.0.after).await?;
+    let lines = desk.follow(&name?.0, FollowFrom::try_from(query?.0)?).await?;
     Ok(stream::answer(lines).into_response())
 }
 

@@ -1,6 +1,6 @@
 //! `midwatch delete`: a task that is over is forgotten, an object taken away.
 
-use midwatch_api::control::{Command, Deleted};
+use midwatch_api::control::{Command, Deleted, FollowFrom};
 use midwatch_api::kind::Kind;
 use midwatch_api::view::LINE_VERSION;
 
@@ -84,7 +84,7 @@ async fn cancel(client: &Client, name: &str, by: &str) -> Result<(), Problem> {
         Err(problem) if problem.exit == exit::USAGE => {}
         Err(problem) => return Err(problem),
     }
-    client.follow(name, 0, |_| {}).await.map(drop)
+    client.follow(name, FollowFrom::end(), |_| {}).await.map(drop)
 }
 
 fn tell(context: &Context, kind: Kind, deleted: &Deleted) {

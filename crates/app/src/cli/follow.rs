@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use midwatch_api::control::Command;
+use midwatch_api::control::{Command, FollowFrom};
 use midwatch_api::view::{ProgressLine, ResultLine};
 use tokio::signal::unix::Signal;
 
@@ -91,9 +91,6 @@ pub(super) async fn watch(
     context.signals.about(name);
     let live = RefCell::new(Live::new(output.live && !output.is_json() && told == Told::All));
     let tell = |line: &ProgressLine| {
-        if told == Told::Nothing {
-            return;
-        }
         if output.is_json() {
             output.json(line);
             return;
@@ -106,7 +103,11 @@ pub(super) async fn watch(
         }
         live.draw();
     };
-    let follow = client.follow(name, 0, tell);
+    let from = match told {
+        Told::All => FollowFrom::default(),
+        Told::Nothing => FollowFrom::end(),
+    };
+    let follow = client.follow(name, from, tell);
     tokio::pin!(follow);
     let mut ticks = tokio::time::interval(DRAW);
     let mut interrupts = 0;

@@ -106,7 +106,7 @@ fn said(context: &Context, task: &str, run: &str, path: &Path) {
             task: task.to_owned(),
             seq: 0,
             at_ms: 0,
-            progress: Progress::Agent { run: run.to_owned(), event },
+            progress: Progress::Agent { run: run.to_owned(), line: 0, event },
         };
         if context.output.is_json() {
             context.output.json(&line);

@@ -46,7 +46,7 @@ pub(crate) fn line(line: &ProgressLine) -> Option<String> {
         Progress::Repair { round, because } => {
             Some(format!("back to work, round {round}: {}", because.to_lowercase()))
         }
-        Progress::Agent { run: _, event } => agent(event),
+        Progress::Agent { run: _, line: _, event } => agent(event),
         Progress::Saved { reference } => Some(format!("saved as {reference}")),
     }
 }

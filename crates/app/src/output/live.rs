@@ -53,7 +53,7 @@ impl Live {
                 };
                 self.tool.clear();
             }
-            Progress::Agent { event, run: _ } => match event {
+            Progress::Agent { event, run: _, line: _ } => match event {
                 StreamEvent::Tool { name, summary } => self.tool = format!("{name}: {summary}"),
                 StreamEvent::ToolDone { .. } => self.tool.clear(),
                 StreamEvent::Usage { input_tokens, output_tokens, cost_micros } => {
@@ -142,7 +142,7 @@ mod tests {
             task: "t".into(),
             seq: 1,
             at_ms: 0,
-            progress: Progress::Agent { run: "r".into(), event },
+            progress: Progress::Agent { run: "r".into(), line: 1, event },
         });
         let text = live.text(60);
         assert!(text.chars().count() < 60 && !text.contains(['\x1b', '\r', '\n']), "{text:?}");

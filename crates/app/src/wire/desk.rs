@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use midwatch_api::control::{
-    API_NUMBER, Applied, Apply, Asked, Command, Deleted, ObjectView, Refusal, ServerInfo, Submit,
-    Submitted, TaskPage, TaskView,
+    API_NUMBER, Applied, Apply, Asked, Command, Deleted, FollowFrom, ObjectView, Refusal,
+    ServerInfo, Submit, Submitted, TaskPage, TaskView,
 };
 use midwatch_api::kind::Kind;
 use midwatch_api::task::{CredentialRef, TaskOrder};
@@ -210,9 +210,9 @@ impl Desk for LocalDesk {
         self.server.order(name)
     }
 
-    async fn follow(&self, name: &str, after: u64) -> Result<Lines, Refusal> {
+    async fn follow(&self, name: &str, from: FollowFrom) -> Result<Lines, Refusal> {
         self.touch().await;
-        let mut lines = self.server.follow(name, after)?;
+        let mut lines = self.server.follow(name, from)?;
         let (sender, receiver) = mpsc::channel(LINES_AHEAD);
         let followers = Follower::new(&self.followers);
         tokio::spawn(async move {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use midwatch_testkit::agent_clis::{Cli, cache};
 use midwatch_testkit::model_server::{Builder, Failure, ModelServer};
 use midwatch_testkit::script::{Conversation, Script};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Signal, kill_process};
 
 use crate::house::{House, LIMIT, Told, tell, told, wait};
 
@@ -257,8 +257,7 @@ fn an_agent_outlives_a_killed_server() {
         let child = start(&house, &repository, cli, "grep -q more README");
         let asked = || *reached.lock().unwrap_or_else(PoisonError::into_inner) > 0;
         assert!(crate::house::until(LIMIT, asked), "the model was never asked");
-        let server = server(&house);
-        kill_process(server, Signal::KILL).unwrap();
+        kill_process(house.server(), Signal::KILL).unwrap();
         gate.let_go();
         let told = told(wait(child));
         told.is_done();
@@ -266,16 +265,6 @@ fn an_agent_outlives_a_killed_server() {
         let branches = house.git(&repository, &["branch", "--list", "midwatch/*"]);
         assert_eq!(branches.lines().count(), 1, "{branches}");
     }
-}
-
-/// The server's process.
-fn server(house: &House) -> Pid {
-    let is_server = |pid: &u32| {
-        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        line.split(|byte| *byte == 0).nth(1) == Some(b"serve")
-    };
-    let found = house.processes().into_iter().find(is_server).expect("no server");
-    Pid::from_raw(i32::try_from(found).unwrap()).unwrap()
 }
 
 /// Writes down how it got its prompt, and says two JSON lines.

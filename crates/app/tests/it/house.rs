@@ -9,6 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use midwatch_testkit::scripted_agent;
+use rustix::process::Pid;
 use serde_json::Value;
 
 pub(crate) mod terminal;
@@ -203,6 +204,16 @@ impl House {
         };
         pids().into_iter().filter(|pid| *pid != std::process::id()).filter(ours).collect()
     }
+
+    /// The server's process.
+    pub(crate) fn server(&self) -> Pid {
+        let is_server = |pid: &u32| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.split(|byte| *byte == 0).nth(1) == Some(b"serve")
+        };
+        let found = self.processes().into_iter().find(is_server).expect("no server");
+        Pid::from_raw(i32::try_from(found).unwrap()).unwrap()
+    }
 }
 
 impl Drop for House {
@@ -211,7 +222,7 @@ impl Drop for House {
             let left = self.processes();
             for pid in left.iter().filter_map(|pid| i32::try_from(*pid).ok()) {
                 // One that ended meanwhile is what we want.
-                let pid = rustix::process::Pid::from_raw(pid).unwrap();
+                let pid = Pid::from_raw(pid).unwrap();
                 let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
             }
             left.is_empty()
@@ -262,7 +273,7 @@ pub(crate) fn until(limit: Duration, condition: impl FnMut() -> bool) -> bool {
 
 /// Waits for a command, and kills it when it takes too long.
 pub(crate) fn wait(child: Child) -> Output {
-    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
     let (done, waits) = std::sync::mpsc::channel::<()>();
     let watch = std::thread::spawn(move || {
         let late = waits.recv_timeout(LIMIT).is_err();

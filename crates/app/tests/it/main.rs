@@ -9,6 +9,7 @@ mod contract;
 mod crash;
 mod deps;
 mod faults;
+mod follow;
 mod get;
 mod hostile;
 mod house;

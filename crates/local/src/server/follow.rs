@@ -1,13 +1,15 @@
-//! Watching a task: its log from a place on, then what happens, then the result.
+//! Watching a task: its log from a place on, then what happens, then the result. What runs say is
+//! read from their own files, so that nobody misses a line by coming late or by being slow.
 
 use std::sync::Arc;
 
-use midwatch_api::control::Refusal;
+use midwatch_api::control::{FollowFrom, Refusal};
 use midwatch_api::view::{LINE_VERSION, Progress, ProgressLine, ResultLine};
 use midwatch_core::event::{Action, Event, RunWork};
 use midwatch_core::id::RunName;
-use midwatch_core::ports::{ActOnLand, Clock as _, Stored};
+use midwatch_core::ports::{ActOnLand, Stored};
 use midwatch_core::task::{State, Task};
+use midwatch_core::time::Time;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 
@@ -15,9 +17,11 @@ use super::Server;
 use super::refusal::{internal, refused};
 use crate::access::Access;
 use crate::launcher::process::was_started;
-use crate::launcher::{Shown, SystemClock};
+use crate::launcher::tail::{PACE, Tail};
 use crate::store::TaskRow;
 use crate::view;
+
+mod heard;
 
 /// Lines that a slow client may lag behind before the task's log waits for it.
 const LINES_AHEAD: usize = 256;
@@ -37,42 +41,50 @@ struct Watcher {
     /// The task up to `seq`, so that each event is shown in its time's words.
     task: Task,
     seq: u64,
+    from: FollowFrom,
     /// The start of a setup, which is told when something is seen of it: a layer that was kept
     /// from before is found a moment after the run was wanted, and then there is no run.
     start: Option<(RunName, Box<ProgressLine>)>,
+    /// The runs that go on at this place of the log, and how far each was heard.
+    runs: Vec<(RunName, Tail)>,
     lines: mpsc::Sender<Line>,
 }
 
 impl<A: Access, L: ActOnLand> Server<A, L> {
-    /// Lines of a task after a place in its log; ends with the result when it is over or held.
+    /// Lines of a task from a place on; ends with the result when it is over or held.
     pub fn follow(
         self: &Arc<Self>,
         name: &str,
-        after: u64,
+        from: FollowFrom,
     ) -> Result<mpsc::Receiver<Line>, Refusal> {
         let row = self.row(name)?;
         let spec = row.order.to_spec(&row.name).map_err(refused)?;
         let (lines, receiver) = mpsc::channel(LINES_AHEAD);
-        let watcher = Watcher { row, task: Task::new(spec), seq: 0, start: None, lines };
+        let task = Task::new(spec);
+        let watcher = Watcher { row, task, seq: 0, from, start: None, runs: vec![], lines };
         let server = Arc::clone(self);
         tokio::spawn(async move {
-            if let Err(error) = server.watch(watcher, after).await {
+            if let Err(error) = server.watch(watcher).await {
                 tracing::warn!(error = %error.message, "a watcher was cut off");
             }
         });
         Ok(receiver)
     }
 
-    async fn watch(&self, mut watcher: Watcher, after: u64) -> Result<(), Refusal> {
+    async fn watch(&self, mut watcher: Watcher) -> Result<(), Refusal> {
         // Subscribed before the log is read: nothing falls in between.
         let mut changes = self.engine.changes();
-        let mut shown = self.shown.subscribe();
+        let mut pace = tokio::time::interval(PACE);
+        pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            if !self.catch_up(&mut watcher, after).await? {
+            if !self.catch_up(&mut watcher).await? {
                 return Ok(());
             }
             let begun = |run: &RunName| was_started(&self.folder.run(run.as_str()));
             if watcher.start.as_ref().is_some_and(|(run, _)| begun(run)) && !watcher.begin().await {
+                return Ok(());
+            }
+            if !watcher.hear().await {
                 return Ok(());
             }
             if matches!(watcher.task.state, State::Ended(_) | State::Held(_)) {
@@ -82,7 +94,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
                 let _ = watcher.lines.send(Line::Result(Box::new(result))).await;
                 return Ok(());
             }
-            // Waits until there is something new in the log of this task.
+            // Waits until there may be something new in the log of this task, or of its runs.
             loop {
                 tokio::select! {
                     change = changes.recv() => match change {
@@ -91,15 +103,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
                         Err(RecvError::Lagged(_)) => break,
                         Err(RecvError::Closed) => return Ok(()),
                     },
-                    event = shown.recv() => match event {
-                        Ok(event) if event.task == watcher.task.spec.name => {
-                            if !watcher.show(event).await {
-                                return Ok(());
-                            }
-                        }
-                        Ok(_) | Err(RecvError::Lagged(_)) => {}
-                        Err(RecvError::Closed) => return Ok(()),
-                    },
+                    _ = pace.tick(), if !watcher.runs.is_empty() => break,
                     () = watcher.lines.closed() => return Ok(()),
                 }
             }
@@ -107,12 +111,23 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
     }
 
     /// Tells what the log has gained; false when the client is gone.
-    async fn catch_up(&self, watcher: &mut Watcher, after: u64) -> Result<bool, Refusal> {
+    async fn catch_up(&self, watcher: &mut Watcher) -> Result<bool, Refusal> {
         let events = self.store.events(&watcher.row.name, watcher.seq);
         for stored in events.map_err(|e| internal(&e))? {
             watcher.task.apply(&stored.event).map_err(|e| internal(&e))?;
+            // All that a run has said comes before its end.
+            if let Event::RunEnded { run, .. } = &stored.event
+                && !watcher.hear_out(run, stored.seq, stored.at).await
+            {
+                return Ok(false);
+            }
             watcher.seq = stored.seq;
-            if stored.seq > after && !watcher.tell(&stored).await {
+            if let Event::Intended(Action::Run(order)) = &stored.event
+                && !watcher.from.is_end()
+            {
+                watcher.runs.push((order.run.clone(), self.tail(&order.run, &watcher.from)));
+            }
+            if stored.seq > watcher.from.after && !watcher.tell(&stored).await {
                 return Ok(false);
             }
         }
@@ -128,7 +143,7 @@ impl Watcher {
         if let Event::Intended(Action::Run(order)) = &stored.event
             && matches!(order.work, RunWork::Setup { .. })
         {
-            let line = self.line(stored.seq, stored.at.0, progress);
+            let line = self.line(stored.seq, stored.at, progress);
             return match self.start.replace((order.run.clone(), line)) {
                 Some((_, before)) => self.send(before).await,
                 None => true,
@@ -137,7 +152,7 @@ impl Watcher {
         if matches!(progress, Progress::RunEnded { kept: true, .. }) {
             self.start = None;
         }
-        self.begin().await && self.send(self.line(stored.seq, stored.at.0, progress)).await
+        self.begin().await && self.send(self.line(stored.seq, stored.at, progress)).await
     }
 
     /// Tells the start that was held back, if there is one.
@@ -148,18 +163,9 @@ impl Watcher {
         }
     }
 
-    async fn show(&mut self, shown: Shown) -> bool {
-        if !self.begin().await {
-            return false;
-        }
-        let run = shown.run.as_str().to_owned();
-        let progress = Progress::Agent { run, event: shown.event };
-        self.send(self.line(self.seq, SystemClock.now().0, progress)).await
-    }
-
-    fn line(&self, seq: u64, at_ms: i64, progress: Progress) -> Box<ProgressLine> {
+    fn line(&self, seq: u64, at: Time, progress: Progress) -> Box<ProgressLine> {
         let task = self.row.name.clone();
-        Box::new(ProgressLine { version: LINE_VERSION, task, seq, at_ms, progress })
+        Box::new(ProgressLine { version: LINE_VERSION, task, seq, at_ms: at.0, progress })
     }
 
     async fn send(&self, line: Box<ProgressLine>) -> bool {

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use midwatch_api::control::TaskView;
+use midwatch_api::control::{FollowFrom, TaskView};
 use midwatch_api::view::Progress;
 use midwatch_core::admit::Limits;
 use midwatch_core::event::Event;
@@ -80,7 +80,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Waits until a follower of a task is told something.
 async fn told(server: &Arc<Server<Closed, Lands>>, task: &str, is: impl Fn(&Line) -> bool) {
-    let mut lines = server.follow(task, 0).unwrap();
+    let mut lines = server.follow(task, FollowFrom::default()).unwrap();
     let heard = async { while !is(&lines.recv().await.unwrap()) {} };
     tokio::time::timeout(PATIENCE, heard).await.unwrap();
 }

@@ -4,6 +4,7 @@
 
 mod brief;
 mod faults;
+mod follow;
 mod golden;
 mod retain;
 mod segment;

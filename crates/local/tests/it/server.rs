@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use midwatch_api::control::{Apply, ApplyTask};
+use midwatch_api::control::{Apply, ApplyTask, FollowFrom};
 use midwatch_api::report::{IDENTITY_FILE, RunnerIdentity};
 use midwatch_api::view::Progress;
 use midwatch_local::folder::StateFolder;
@@ -96,7 +96,7 @@ async fn clean_up_lasts_until_nothing_of_a_killed_runner_is_left() {
     settings.sweep_groups = dying;
     let (server, driven, _) = start_with(&home, settings, Lands::after_fetches());
     server.submit(submit("killed")).unwrap();
-    let mut lines = server.follow("killed", 0).unwrap();
+    let mut lines = server.follow("killed", FollowFrom::default()).unwrap();
     let ended = |line: &Line| match line {
         Line::Progress(line) => matches!(line.progress, Progress::RunEnded { .. }),
         Line::Result(_) => false,

@@ -32,8 +32,10 @@ async fn questions_reach_the_desk_and_refusals_come_back_as_json() {
 #[tokio::test]
 async fn events_are_lines_and_the_last_is_the_result() {
     let world = world();
-    let (status, body) = ask(&world.socket, "GET", "/v1/tasks/t/events?after=6", "").await;
+    let (status, body) =
+        ask(&world.socket, "GET", "/v1/tasks/t/events?after=6&seen=t-do-4:9", "").await;
     assert_eq!(status, 200);
+    assert_eq!(world.clerk.asked(), ["follow t after=6&seen=t-do-4:9"]);
     let lines: Vec<serde_json::Value> =
         body.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!((&lines[0]["type"], &lines[0]["seq"]), (&"saved".into(), &7.into()));
@@ -57,6 +59,7 @@ async fn odd_requests_are_refused_within_bounds() {
         ("GET", "/v1/objects/pods", "", 422),
         ("POST", "/v1/apply", r#"{"objects":[],"task":[]}"#, 422),
         ("GET", "/v1/tasks/t/events?after=x", "", 400),
+        ("GET", "/v1/tasks/t/events?seen=x", "", 422),
         ("GET", "/v1/tasks/%ff/order", "", 400),
         ("POST", "/v1/tasks", "{", 400),
         ("POST", "/v1/tasks", r#"{"gaol":1}"#, 422),

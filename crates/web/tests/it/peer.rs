@@ -8,8 +8,8 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use midwatch_api::control::{
-    API_NUMBER, Applied, Apply, Asked, Command, Deleted, ObjectView, Opened, Patch, PatchForm,
-    Refusal, ServerInfo, Submit, Submitted, TaskPage, TaskView,
+    API_NUMBER, Applied, Apply, Asked, Command, Deleted, FollowFrom, ObjectView, Opened, Patch,
+    PatchForm, Refusal, ServerInfo, Submit, Submitted, TaskPage, TaskView,
 };
 use midwatch_api::kind::Kind;
 use midwatch_api::task::TaskOrder;
@@ -60,10 +60,10 @@ impl Desk for Clerk {
         Err(nobody(name))
     }
 
-    async fn follow(&self, name: &str, after: u64) -> Result<Lines, Refusal> {
-        self.note(format!("follow {name} {after}"));
+    async fn follow(&self, name: &str, from: FollowFrom) -> Result<Lines, Refusal> {
+        self.note(format!("follow {name} {from}"));
         let (lines, receiver) = mpsc::channel(4);
-        lines.send(progress(name, after + 1)).await.unwrap();
+        lines.send(progress(name, from.after + 1)).await.unwrap();
         lines.send(result(name)).await.unwrap();
         Ok(receiver)
     }

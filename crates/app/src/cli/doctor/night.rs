@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use midwatch_api::control::{Asked, PAGE_MAX, TaskView};
+use midwatch_api::control::{Asked, FollowFrom, PAGE_MAX, TaskView};
 use midwatch_api::order::CustomAgent;
 use midwatch_api::profile::{CredentialSpec, ProfileSpec};
 use midwatch_api::view::Progress;
@@ -168,7 +168,7 @@ async fn checks(context: &Context, client: &Client) -> Result<Vec<Row>, Problem>
     client.submit(&submit).await?;
     drop(submit);
     let mut rows = Vec::new();
-    let result = client.follow(&name, 0, |line| {
+    let result = client.follow(&name, FollowFrom::default(), |line| {
         if let Progress::Check { on_base: true, check } = &line.progress {
             let good = check.outcome == CheckOutcome::Pass.as_str();
             let text = format!("{}: {}", check.command, verdict(check));

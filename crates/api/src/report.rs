@@ -70,6 +70,20 @@ pub struct Report {
     pub claim: Option<BundleClaim>,
     /// Files that ignore rules hid and that are newer than the start (rescue), at most 200.
     pub ignored_files: Vec<String>,
+    /// What the inside left out of commit or rescue and the workspace holds, as the runner saw
+    /// it; at most 50.
+    #[serde(default)]
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Something in a workspace that no commit holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LeftOut {
+    /// Its path in the workspace, escaped for a terminal.
+    pub path: String,
+    /// A file's length in bytes; 0 for a folder.
+    pub bytes: u64,
 }
 
 /// How a run ended.
@@ -188,6 +202,9 @@ pub struct BundleClaim {
     /// What was odd and is worth knowing, a sentence each: the work is saved all the same.
     #[serde(default)]
     pub notes: Vec<String>,
+    /// Paths that are in no commit, because they are too big or git does not take them.
+    #[serde(default)]
+    pub left_out: Vec<String>,
     /// What kept the work from being committed or bundled.
     pub error: Option<String>,
 }

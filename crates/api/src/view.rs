@@ -2,6 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+mod kept;
+
+pub use kept::KeptWork;
+
 /// The version of every JSON line.
 pub const LINE_VERSION: u32 = 1;
 
@@ -39,6 +43,9 @@ pub struct ResultLine {
     pub checks: Vec<CheckLine>,
     /// Where saved work is.
     pub rescue_ref: Option<String>,
+    /// Work that could not be saved, and where it stays.
+    #[serde(default)]
+    pub kept: Vec<KeptWork>,
     /// The folder with transcripts and logs.
     pub transcript: Option<String>,
     /// Tokens and money.
@@ -67,6 +74,7 @@ impl ResultLine {
             base: None,
             checks: vec![],
             rescue_ref: None,
+            kept: vec![],
             transcript: None,
             usage: UsageLine::default(),
             diffstat: None,

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 pub(crate) mod ending;
 pub(crate) mod escape;
+pub(crate) mod kept;
 pub(crate) mod lines;
 pub(crate) mod live;
 pub(crate) mod narrow;

@@ -12,7 +12,7 @@ mod order;
 mod result;
 
 pub use order::{AgentRun, LandAction, Role, RunOrder, RunWork};
-pub use result::{AgentResult, Artifact, Question, RunResult};
+pub use result::{AgentResult, Artifact, LeftOut, Question, RunResult};
 
 /// The deterministic key of an action: the same intent has the same key after a restart.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -16,7 +16,7 @@ mod trouble;
 
 pub use spec::{Fallback, Follows, TaskSpec};
 pub use state::{Hold, Outcome, State, Wake, WakeEvent};
-pub use trouble::{Ending, Failure, Interrupted, Unavailable, Unsaved};
+pub use trouble::{Ending, Failure, Interrupted, Kept, Unavailable, Unsaved};
 
 /// Where the work stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,6 +115,8 @@ pub struct Task {
     pub resume_from: Option<CommitId>,
     /// What waits to be saved.
     pub unsaved: Option<Unsaved>,
+    /// What could not be saved, by the agent's run whose workspace holds it.
+    pub kept: BTreeMap<RunName, Kept>,
     /// What is to happen after saving.
     pub ending: Option<Ending>,
     /// The base is checked out.
@@ -212,6 +214,7 @@ impl Task {
             imported: None,
             resume_from,
             unsaved: None,
+            kept: BTreeMap::new(),
             ending: None,
             base_ready: false,
             step_done: false,

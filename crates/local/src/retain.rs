@@ -19,10 +19,11 @@ mod saved;
 mod shared;
 mod tasks;
 mod trash;
+mod unsaved;
 
 pub use saved::{SavedRef, SavedWork};
-pub(crate) use tasks::{holds_work, unsaved};
 pub use trash::Trash;
+pub(crate) use unsaved::unsaved;
 
 /// What is kept, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -42,8 +42,9 @@ pub fn removable(before: &Task, event: &Event) -> Removable {
         Event::Imported { epoch, .. }
         | Event::NothingToImport { epoch }
         | Event::Rescued { epoch, .. } => match run_of(before, *epoch) {
-            Some(run) => Removable::Workspace(run),
-            None => Removable::Nothing,
+            // What no commit holds stays until somebody has it.
+            Some(run) if !before.kept.contains_key(&run) => Removable::Workspace(run),
+            Some(_) | None => Removable::Nothing,
         },
         Event::Ended(_) => {
             let own = before.deps.values().filter(|deps| deps.origin.is_some());

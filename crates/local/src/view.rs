@@ -16,8 +16,10 @@ use crate::folder::StateFolder;
 use crate::store::TaskRow;
 
 mod held;
+mod kept;
 mod progress;
 
+pub use kept::place;
 pub use progress::progress;
 
 /// How the note begins that says where a branch was pushed.
@@ -96,6 +98,7 @@ pub fn result(task: &Task, row: &TaskRow, transcript: Option<String>) -> ResultL
         checks: checks(task),
         // What landed needs no saved copy to be told of.
         rescue_ref: task.rescue_ref.clone().filter(|_| !done),
+        kept: kept::kept(task, &StateFolder::new(PathBuf::new())),
         transcript,
         usage: usage(&task.spent),
         diffstat: imported.map(|facts| facts.diffstat.clone()),
@@ -124,7 +127,7 @@ fn why(task: &Task) -> (Option<String>, Option<String>, Option<String>) {
             text(held::hint(task, hold)),
         ),
         State::Ended(Outcome::Failed { reason, detail }) => {
-            (text(reason.as_str()), text(detail), Some(next(task, *reason)))
+            (text(reason.as_str()), Some(kept::why(task, detail)), Some(next(task, *reason)))
         }
         State::Ended(Outcome::NoChange { why }) => (None, text(why), None),
         State::Ended(Outcome::Answered { text: answer }) => (None, text(answer), None),
@@ -284,6 +287,7 @@ pub fn placed(mut view: TaskView, folder: &StateFolder, waiting: Option<&Waiting
         run.folder = folder.root().join(&run.folder).to_string_lossy().into_owned();
     }
     view.result.transcript = transcript(&view.runs);
+    place(&mut view.result, folder);
     if let Some(Waiting { reason, detail, position, of, .. }) = waiting {
         let hint = reason.hint();
         view.explain = format!("waits at place {position} of {of} ({reason}): {detail}; {hint}");

@@ -34,6 +34,7 @@ mod harvest;
 mod identity;
 mod layers;
 mod left;
+mod left_out;
 mod merged;
 mod orders;
 mod outputs;

@@ -4,7 +4,7 @@ use midwatch_core as core;
 use serde::{Deserialize, Serialize};
 
 use core::agent::AgentOutcome;
-use core::event::{AgentResult, Artifact, Question, RunResult};
+use core::event::{AgentResult, Artifact, LeftOut, Question, RunResult};
 use core::evidence::{CheckResult, Exit, NotItsOwn, TestCounts};
 use core::id::{BranchName, CommitId};
 use core::landing::{ImportFacts, ReadBack};
@@ -25,7 +25,10 @@ pub(super) enum RunResultDef {
     Checked(#[serde(with = "CheckResultDef")] CheckResult),
     #[serde(with = "agent_result")]
     Agent(Box<AgentResult>),
-    Bundled,
+    Bundled {
+        #[serde(default, with = "text::left_out")]
+        left_out: Vec<LeftOut>,
+    },
     Failed {
         #[serde(with = "text::fail")]
         reason: FailReason,
@@ -105,6 +108,8 @@ pub(super) struct AgentResultDef {
     text: String,
     #[serde(with = "text::artifacts")]
     artifacts: Vec<Artifact>,
+    #[serde(default, with = "text::left_out")]
+    left_out: Vec<LeftOut>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -177,4 +182,11 @@ pub(super) struct ReadBackDef {
     #[serde(with = "text::commit")]
     commit: CommitId,
     target: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "LeftOut")]
+pub(super) struct LeftOutDef {
+    path: String,
+    bytes: u64,
 }

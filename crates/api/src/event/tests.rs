@@ -2,7 +2,7 @@
 
 use midwatch_core::agent::AgentOutcome;
 use midwatch_core::event::{
-    AgentResult, AgentRun, Artifact, LandAction, Question, Role, RunOrder, RunWork,
+    AgentResult, AgentRun, Artifact, LandAction, LeftOut, Question, Role, RunOrder, RunWork,
 };
 use midwatch_core::evidence::{CheckResult, Exit, NotItsOwn, TestCounts};
 use midwatch_core::id::{BranchName, StepName};
@@ -99,13 +99,14 @@ fn every_shape_is_read_back() {
                 choices: vec!["c".into()],
             }),
         ],
+        left_out: vec![LeftOut { path: "core".into(), bytes: 9 }],
     };
     for result in [
         RunResult::BaseReady,
         RunResult::DepsReady { layer: "l".into(), kept: true },
         RunResult::Checked(check),
         RunResult::Agent(Box::new(agent)),
-        RunResult::Bundled,
+        RunResult::Bundled { left_out: vec![LeftOut { path: "core".into(), bytes: 9 }] },
         RunResult::Failed { reason: FailReason::Disk, detail: "full".into() },
         RunResult::SandboxUnavailable { detail: "landlock".into() },
     ] {

@@ -3,7 +3,7 @@
 use midwatch_core as core;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use core::event::Artifact;
+use core::event::{Artifact, LeftOut};
 use core::evidence::TestCounts;
 use core::id::{BranchName, CommitId, RunName, StepName};
 use core::reason::{FailReason, HoldReason};
@@ -101,6 +101,27 @@ pub(super) mod artifacts {
     pub(in crate::event) fn deserialize<'de, D: Deserializer<'de>>(
         d: D,
     ) -> Result<Vec<Artifact>, D::Error> {
+        Ok(Vec::<Row>::deserialize(d)?.into_iter().map(|row| row.0).collect())
+    }
+}
+
+pub(super) mod left_out {
+    use super::*;
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(transparent)]
+    struct Row(#[serde(with = "crate::event::result::LeftOutDef")] LeftOut);
+
+    pub(in crate::event) fn serialize<S: Serializer>(
+        v: &[LeftOut],
+        s: S,
+    ) -> Result<S::Ok, S::Error> {
+        s.collect_seq(v.iter().cloned().map(Row))
+    }
+
+    pub(in crate::event) fn deserialize<'de, D: Deserializer<'de>>(
+        d: D,
+    ) -> Result<Vec<LeftOut>, D::Error> {
         Ok(Vec::<Row>::deserialize(d)?.into_iter().map(|row| row.0).collect())
     }
 }

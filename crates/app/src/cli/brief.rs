@@ -6,7 +6,7 @@ use midwatch_api::view::CheckLine;
 use super::{Context, json_alone};
 use crate::client::Client;
 use crate::output::wrap::{columns, wrap};
-use crate::output::{Ink, Output, escape, quantity};
+use crate::output::{Ink, Output, escape, kept, quantity};
 use crate::problem::{Problem, exit};
 
 /// The longest goal, in characters: more of it is in `midwatch describe`.
@@ -194,6 +194,9 @@ impl Page {
         }
         if result.branch.is_none() && result.rescue_ref.is_some() {
             say(&format!("saved: midwatch open {name}"));
+        }
+        for sentence in kept::sentences(result) {
+            say(&format!("kept: {}", escape::line(&sentence)));
         }
     }
 }

@@ -3,13 +3,13 @@
 use midwatch_api::control::TaskView;
 use midwatch_api::kind::Kind;
 use midwatch_api::task::{CredentialRef, Egress, TaskOrder};
-use midwatch_api::view::LINE_VERSION;
+use midwatch_api::view::{LINE_VERSION, ResultLine};
 
 use super::Context;
 use super::delete::{target, task_of};
 use super::get::{ink, json, object, yaml};
 use crate::client::Client;
-use crate::output::{Format, Output, escape};
+use crate::output::{Format, Output, escape, kept};
 use crate::problem::{Problem, exit};
 
 /// Shows all about one task: order, state, evidence, runs; or all of an object
@@ -73,6 +73,7 @@ fn describe(output: Output, name: &str, view: &TaskView, order: &TaskOrder) {
     for note in &result.notes {
         lines.push(("note", note.clone()));
     }
+    lines.extend(kept(result));
     for check in &result.checks {
         let base = check.base_outcome.as_deref().unwrap_or("not compared");
         let tests = check.tests_executed.map_or(String::new(), |n| format!(", {n} tests"));
@@ -92,6 +93,11 @@ pub(super) fn sentence(view: &TaskView) -> String {
     let until = until.and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
     let until = until.map(|at| format!("; it goes on at {at:.0}")).unwrap_or_default();
     format!("{}{until}", view.explain)
+}
+
+/// Work that is only in a workspace.
+pub(super) fn kept(result: &ResultLine) -> impl Iterator<Item = (&'static str, String)> {
+    kept::sentences(result).into_iter().map(|sentence| ("kept", sentence))
 }
 
 /// The plan that waits for an approval, apart from what is ours.

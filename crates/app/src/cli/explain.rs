@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::Context;
 use super::delete::{target, task_of};
-use super::describe::{plan, rows, sandbox, sentence};
+use super::describe::{kept, plan, rows, sandbox, sentence};
 use crate::client::Client;
 use crate::discover::agent;
 use crate::problem::{Problem, exit};
@@ -58,7 +58,7 @@ async fn task(context: &Context, client: &Client, name: &str) -> Result<(), Prob
     } else {
         context.output.tell(&format!("{name} {}", sentence(&view)));
         plan(context.output, &view);
-        rows(context.output, &sandbox);
+        rows(context.output, &kept(&view.result).chain(sandbox).collect::<Vec<_>>());
     }
     Ok(())
 }

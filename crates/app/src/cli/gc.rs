@@ -4,6 +4,7 @@ use midwatch_api::gc::{CollectOrder, Collection, What};
 
 use super::{Context, json_alone};
 use crate::client::Client;
+use crate::output::quantity::size;
 use crate::output::wrap::{columns, wrap};
 use crate::output::{Ink, Output, escape};
 use crate::problem::{Problem, exit};
@@ -144,24 +145,6 @@ fn name(what: What) -> &'static str {
 
 fn things(count: usize) -> String {
     if count == 1 { "1 thing".to_owned() } else { format!("{count} things") }
-}
-
-/// `0 B`, `12 KiB`, `3.4 GiB`.
-fn size(bytes: u64) -> String {
-    let mut value = bytes;
-    let mut tenths = 0;
-    let mut unit = "B";
-    for next in ["KiB", "MiB", "GiB", "TiB"] {
-        if value < 1024 {
-            break;
-        }
-        (tenths, value, unit) = (value % 1024 * 10 / 1024, value / 1024, next);
-    }
-    if value >= 10 || unit == "B" {
-        format!("{value} {unit}")
-    } else {
-        format!("{value}.{tenths} {unit}")
-    }
 }
 
 #[cfg(test)]

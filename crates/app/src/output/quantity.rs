@@ -36,6 +36,24 @@ pub(crate) fn tokens(count: u64) -> String {
     format!("{}.{}{unit}", tenths / 10, tenths % 10)
 }
 
+/// `0 B`, `12 KiB`, `3.4 GiB`.
+pub(crate) fn size(bytes: u64) -> String {
+    let mut value = bytes;
+    let mut tenths = 0;
+    let mut unit = "B";
+    for next in ["KiB", "MiB", "GiB", "TiB"] {
+        if value < 1024 {
+            break;
+        }
+        (tenths, value, unit) = (value % 1024 * 10 / 1024, value / 1024, next);
+    }
+    if value >= 10 || unit == "B" {
+        format!("{value} {unit}")
+    } else {
+        format!("{value}.{tenths} {unit}")
+    }
+}
+
 /// `$0.04`, `$0.0012` below a cent.
 pub(crate) fn dollars(amount: f64) -> String {
     if amount > 0.0 && amount < 0.01 { format!("${amount:.4}") } else { format!("${amount:.2}") }

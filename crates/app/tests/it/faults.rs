@@ -11,6 +11,7 @@ mod flaky;
 mod gate;
 mod gateway;
 mod ground;
+mod kept;
 mod limits;
 mod lock;
 mod login;

@@ -19,6 +19,7 @@ impl Task {
         stopped: bool,
     ) {
         self.spent.add(&agent.spent);
+        self.keep_left_out(&order.run, &agent.left_out);
         let key = self.session_key(order);
         if let Some(session) = &agent.session {
             self.sessions.insert(key.clone(), session.clone());

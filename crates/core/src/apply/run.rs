@@ -1,10 +1,11 @@
 //! What a run left, taken in: every kind of work with every kind of result.
 
-use crate::event::{Role, RunOrder, RunResult, RunWork};
+use crate::event::{LeftOut, Role, RunOrder, RunResult, RunWork};
 use crate::evidence::Evidence;
+use crate::id::RunName;
 use crate::pipeline::MAX_ATTEMPTS;
 use crate::reason::{FailReason, RetryRule};
-use crate::task::{Deps, Task, Unsaved};
+use crate::task::{Deps, Kept, Task, Unsaved};
 
 impl Task {
     pub(super) fn run_ended(&mut self, order: &RunOrder, result: &RunResult, stopped: bool) {
@@ -31,7 +32,8 @@ impl Task {
             (RunWork::Agent(run), RunResult::Agent(agent)) => {
                 self.agent_ended(order, run, agent, stopped);
             }
-            (RunWork::Rescue { .. }, RunResult::Bundled) => {
+            (RunWork::Rescue { of, .. }, RunResult::Bundled { left_out }) => {
+                self.keep_left_out(of, left_out);
                 if let Some(unsaved) = &mut self.unsaved {
                     unsaved.by = Some(order.run.clone());
                 }
@@ -71,7 +73,7 @@ impl Task {
                 | RunResult::DepsReady { .. }
                 | RunResult::Checked(_)
                 | RunResult::Agent(_)
-                | RunResult::Bundled,
+                | RunResult::Bundled { .. },
             ) => {
                 self.keep_unsaved(order, work);
                 let detail = "a run answered with another kind of result".to_owned();
@@ -81,7 +83,7 @@ impl Task {
     }
 
     /// A rescue failed: it is tried again where that can help. What stays unsaved is in the
-    /// run's folder, which is kept.
+    /// run's workspace, which is kept.
     pub(super) fn not_saved(&mut self, rule: RetryRule) {
         let Some(unsaved) = &mut self.unsaved else {
             return;
@@ -89,7 +91,17 @@ impl Task {
         unsaved.tries += 1;
         let again = matches!(rule, RetryRule::Charged | RetryRule::Free);
         if !again || unsaved.tries >= MAX_ATTEMPTS {
+            self.kept.insert(unsaved.run.clone(), Kept::All);
             self.unsaved = None;
+        }
+    }
+
+    /// What the newest look at a run's workspace found to be in no commit.
+    pub(super) fn keep_left_out(&mut self, run: &RunName, left_out: &[LeftOut]) {
+        if left_out.is_empty() {
+            self.kept.remove(run);
+        } else {
+            self.kept.insert(run.clone(), Kept::Files(left_out.to_vec()));
         }
     }
 

@@ -45,6 +45,15 @@ pub struct Question {
     pub choices: Vec<String>,
 }
 
+/// Something in a workspace that no commit holds: too big, or nothing that git takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Its path in the workspace, fit for people.
+    pub path: String,
+    /// A file's length in bytes; 0 for a folder.
+    pub bytes: u64,
+}
+
 /// What an agent's run left. The outcome is judged from outside; the rest are claims.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentResult {
@@ -58,6 +67,8 @@ pub struct AgentResult {
     pub text: String,
     /// Typed outputs.
     pub artifacts: Vec<Artifact>,
+    /// What its commits do not hold.
+    pub left_out: Vec<LeftOut>,
 }
 
 /// What a run came to.
@@ -77,7 +88,10 @@ pub enum RunResult {
     /// An agent ended.
     Agent(Box<AgentResult>),
     /// A rescue bundle is there.
-    Bundled,
+    Bundled {
+        /// What it does not hold.
+        left_out: Vec<LeftOut>,
+    },
     /// The run could not do what it was for.
     Failed {
         /// The typed reason.

@@ -1,5 +1,6 @@
 //! What went wrong and is not settled yet: work to be saved, an end to come, an agent that is gone.
 
+use crate::event::LeftOut;
 use crate::id::{Epoch, RunName};
 use crate::reason::{FailReason, HoldReason};
 use crate::task::Wake;
@@ -16,6 +17,15 @@ pub struct Unsaved {
     pub by: Option<RunName>,
     /// Rescues that failed.
     pub tries: u32,
+}
+
+/// Work that is nowhere but in a run's workspace, which therefore stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kept {
+    /// Everything else was imported or saved.
+    Files(Vec<LeftOut>),
+    /// No rescue could save it.
+    All,
 }
 
 /// What is to happen once everything is saved.

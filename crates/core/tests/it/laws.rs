@@ -273,7 +273,7 @@ impl Laws {
             }
             RunWork::Check { .. } => evidence_is_pure(after),
             RunWork::Rescue { of_epoch, .. } => {
-                if !matches!(result, RunResult::Bundled) {
+                if !matches!(result, RunResult::Bundled { .. }) {
                     self.owed.insert(*of_epoch, true);
                 }
                 Ok(())

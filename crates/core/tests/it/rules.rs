@@ -1,11 +1,11 @@
 //! Stories: one task, one thing that goes wrong, and what becomes of it.
 
-use midwatch_core::event::{Action, Artifact, Event, LandAction, RunResult, RunWork};
+use midwatch_core::event::{Action, Artifact, Event, LandAction, LeftOut, RunResult, RunWork};
 use midwatch_core::evidence::Exit;
 use midwatch_core::id::Epoch;
 use midwatch_core::landing::ReadBack;
 use midwatch_core::reason::{FailReason, HoldReason};
-use midwatch_core::task::Outcome;
+use midwatch_core::task::{Kept, Outcome};
 
 use crate::story::{Story, agent_run, completed, failed, verdict, work};
 use crate::world::{check_result, commit};
@@ -42,7 +42,7 @@ fn a_cancel_stops_the_run_and_saves_what_it_left() {
     let rescue = story.until("Rescue");
     story.cancel();
     assert!(story.task.stopping.is_empty(), "what saves work is not stopped");
-    story.ends_run(&rescue, RunResult::Bundled);
+    story.ends_run(&rescue, RunResult::Bundled { left_out: vec![] });
     assert_eq!(story.end(), Outcome::Cancelled);
 }
 
@@ -69,6 +69,27 @@ fn a_rescue_that_failed_by_the_machine_is_tried_again() {
     story.until("SaveRescue");
     assert_eq!(failed(&story.end()), FailReason::Timeout);
     assert!(story.task.rescue_ref.is_some());
+}
+
+#[test]
+fn what_no_rescue_could_save_and_what_no_commit_holds_is_remembered() {
+    let core = || LeftOut { path: "core".to_owned(), bytes: 300 << 20 };
+    let mut story = Story::at_work("ic");
+    let agent = story.until("Agent");
+    story.fails(&agent, FailReason::Timeout);
+    let rescue = story.until("Rescue");
+    story.fails(&rescue, FailReason::Disk);
+    assert_eq!(failed(&story.end()), FailReason::Timeout);
+    assert_eq!(story.task.kept.values().collect::<Vec<_>>(), [&Kept::All]);
+
+    let mut story = Story::at_work("ic");
+    let agent = story.until("Agent");
+    story.fails(&agent, FailReason::Timeout);
+    let rescue = story.until("Rescue");
+    story.ends_run(&rescue, RunResult::Bundled { left_out: vec![core()] });
+    assert_eq!(failed(&story.end()), FailReason::Timeout);
+    let Action::Run(order) = &agent else { unreachable!() };
+    assert_eq!(story.task.kept.get(&order.run), Some(&Kept::Files(vec![core()])));
 }
 
 #[test]

@@ -182,7 +182,7 @@ impl World {
                 RunResult::BaseReady,
                 RunResult::DepsReady { layer, kept: false },
                 RunResult::Checked(check),
-                RunResult::Bundled,
+                RunResult::Bundled { left_out: vec![] },
                 RunResult::Agent(Box::new(agent_result(AgentOutcome::Completed, vec![]))),
             ]);
         }
@@ -195,7 +195,7 @@ impl World {
                 RunResult::Checked(self.check(task, commit, *index, command, choose))
             }
             RunWork::Agent(run) => RunResult::Agent(Box::new(self.agent(run, now, choose))),
-            RunWork::Rescue { .. } => RunResult::Bundled,
+            RunWork::Rescue { .. } => RunResult::Bundled { left_out: vec![] },
         }
     }
 
@@ -356,5 +356,6 @@ pub(crate) fn agent_result(outcome: AgentOutcome, artifacts: Vec<Artifact>) -> A
         spent: Spent { input_tokens: 10, output_tokens: 1, cost_micros: Some(5) },
         text: String::new(),
         artifacts,
+        left_out: vec![],
     }
 }

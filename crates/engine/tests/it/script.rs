@@ -91,6 +91,7 @@ fn agent(outcome: AgentOutcome, artifacts: Vec<Artifact>) -> RunResult {
         spent: Spent { input_tokens: 10, output_tokens: 1, cost_micros: None },
         text: String::new(),
         artifacts,
+        left_out: vec![],
     }))
 }
 
@@ -142,7 +143,7 @@ impl Script {
                     agent(AgentOutcome::Completed, vec![verdict])
                 }
             },
-            RunWork::Rescue { .. } => RunResult::Bundled,
+            RunWork::Rescue { .. } => RunResult::Bundled { left_out: vec![] },
         }
     }
 

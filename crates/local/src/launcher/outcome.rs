@@ -2,7 +2,9 @@
 
 use midwatch_api::report::{AgentReport, Ending, Output, Report, Verdict};
 use midwatch_core::agent::AgentOutcome;
-use midwatch_core::event::{AgentResult, Artifact, Question, Role, RunOrder, RunResult, RunWork};
+use midwatch_core::event::{
+    AgentResult, Artifact, LeftOut, Question, Role, RunOrder, RunResult, RunWork,
+};
 use midwatch_core::evidence::{CheckResult, Exit, NotItsOwn, TestCounts};
 use midwatch_core::id::CommitId;
 use midwatch_core::reason::FailReason;
@@ -28,7 +30,10 @@ pub fn result_of(order: &RunOrder, report: &Report, layer: Option<String>) -> Ru
             RunResult::Checked(checked(commit, command, report))
         }
         RunWork::Agent(run) => RunResult::Agent(Box::new(agent(run.role, report))),
-        RunWork::Rescue { .. } => done_or(report, FailReason::Internal, RunResult::Bundled),
+        RunWork::Rescue { .. } => {
+            let bundled = RunResult::Bundled { left_out: left_out(report) };
+            done_or(report, FailReason::Internal, bundled)
+        }
     }
 }
 
@@ -50,6 +55,7 @@ pub(super) fn lost(order: &RunOrder, began: Began) -> RunResult {
             spent: Spent::default(),
             text: String::new(),
             artifacts: vec![],
+            left_out: vec![],
         })),
         RunWork::Checkout { .. }
         | RunWork::Setup { .. }
@@ -157,7 +163,13 @@ fn agent(role: Role, report: &Report) -> AgentResult {
         }),
         text: said.map(|agent| agent.final_text.clone()).unwrap_or_default(),
         artifacts: said.map(|agent| artifacts(role, agent)).unwrap_or_default(),
+        left_out: left_out(report),
     }
+}
+
+fn left_out(report: &Report) -> Vec<LeftOut> {
+    let left_out = report.left_out.iter();
+    left_out.map(|file| LeftOut { path: file.path.clone(), bytes: file.bytes }).collect()
 }
 
 fn agent_outcome(report: &Report, said: Option<&AgentReport>) -> AgentOutcome {

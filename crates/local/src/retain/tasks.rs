@@ -1,16 +1,13 @@
 //! Run folders and HOMEs of tasks that are over: oldest first. A run whose work was never saved
 //! stays, whatever its age.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use midwatch_api::gc::What;
-use midwatch_api::report::out_folder;
-use midwatch_core::event::{Action, Event, Role, RunWork};
-use midwatch_core::id::Epoch;
-use midwatch_core::ports::Stored;
 use midwatch_core::time::Time;
 
+use super::unsaved::unsaved;
 use super::{Collector, Found, last};
 use crate::folder::task_of;
 use crate::store::StoreError;
@@ -91,13 +88,12 @@ fn discard(
         Err(error) => return Err(error),
     };
     let unsaved = unsaved(&events);
-    let (kept, runs): (Vec<_>, Vec<_>) = on_disk
-        .runs
-        .into_iter()
-        .partition(|(path, _)| unsaved.contains(&last(path)) && holds_work(path));
-    for (path, bytes) in kept {
-        let why = format!("its agent's work was never saved: it is in {}", path.display());
-        found.keep(What::Runs, &last(&path), bytes, why);
+    let mut runs = Vec::new();
+    for (path, bytes) in on_disk.runs {
+        match unsaved.get(&last(&path)).and_then(|unsaved| unsaved.still_in(&path)) {
+            Some(why) => found.keep(What::Runs, &last(&path), bytes, why),
+            None => runs.push((path, bytes)),
+        }
     }
     if !found.dry_run {
         for (run, _) in &runs {
@@ -107,38 +103,6 @@ fn discard(
     found.discard(What::Runs, name, &runs, why.to_owned());
     found.discard(What::Homes, name, &on_disk.homes, why.to_owned());
     Ok(())
-}
-
-/// Names of the agents' runs whose work was neither imported nor rescued.
-pub(crate) fn unsaved(events: &[Stored]) -> BTreeSet<String> {
-    let mut open: BTreeMap<Epoch, String> = BTreeMap::new();
-    for stored in events {
-        match &stored.event {
-            Event::Intended(Action::Run(order)) => {
-                if let RunWork::Agent(agent) = &order.work
-                    && agent.role == Role::Implement
-                {
-                    open.insert(order.epoch, order.run.as_str().to_owned());
-                }
-            }
-            Event::Imported { epoch, .. }
-            | Event::NothingToImport { epoch }
-            | Event::Rescued { epoch, .. } => {
-                open.remove(epoch);
-            }
-            _ => {}
-        }
-    }
-    open.into_values().collect()
-}
-
-/// Whether a run's folder holds anything that an agent wrote.
-pub(crate) fn holds_work(run: &Path) -> bool {
-    let has = |folder: PathBuf| match std::fs::read_dir(folder) {
-        Ok(mut entries) => entries.next().is_some(),
-        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
-    };
-    has(run.join("upper")) || has(out_folder(run))
 }
 
 /// Everything below `runs` and `homes`, by task.

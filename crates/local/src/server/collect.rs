@@ -97,7 +97,13 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             let last = self.store.marked(Mark::BriefRead).map_err(|e| internal(&e))?;
             last.unwrap_or_default()
         };
-        crate::brief::brief(&self.store, since, SystemClock.now()).map_err(|e| internal(&e))
+        let brief = crate::brief::brief(&self.store, since, SystemClock.now());
+        let mut brief = brief.map_err(|e| internal(&e))?;
+        let Brief { done, failed, cancelled, waiting, .. } = &mut brief;
+        for task in [done, failed, cancelled, waiting].into_iter().flatten() {
+            crate::view::place(&mut task.result, &self.folder);
+        }
+        Ok(brief)
     }
 
     /// Somebody has read a brief up to that time.

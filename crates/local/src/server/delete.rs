@@ -10,7 +10,7 @@ use super::Server;
 use super::refusal::{internal, refused, unknown};
 use crate::access::Access;
 use crate::launcher::SystemClock;
-use crate::retain::{Trash, holds_work, unsaved};
+use crate::retain::{Trash, unsaved};
 
 impl<A: Access, L: ActOnLand> Server<A, L> {
     /// Forgets a task: its rows, logs and transcripts. Refused while it is open. What it left
@@ -41,8 +41,8 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         let trash = Trash::of(&self.folder);
         for run in &view.runs {
             let folder = self.folder.run(&run.run);
-            if unsaved.contains(&run.run) && holds_work(&folder) {
-                kept.push(format!("work that was never saved, in {}", folder.display()));
+            if let Some(why) = unsaved.get(&run.run).and_then(|unsaved| unsaved.still_in(&folder)) {
+                kept.push(format!("run {}: {why}", run.run));
                 continue;
             }
             remove(&trash, &folder);

@@ -89,7 +89,8 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             }
             if matches!(watcher.task.state, State::Ended(_) | State::Held(_)) {
                 let transcript = self.get(&watcher.row.name)?.result.transcript;
-                let result = view::result(&watcher.task, &watcher.row, transcript);
+                let mut result = view::result(&watcher.task, &watcher.row, transcript);
+                view::place(&mut result, &self.folder);
                 // The client may be gone.
                 let _ = watcher.lines.send(Line::Result(Box::new(result))).await;
                 return Ok(());

@@ -14,7 +14,7 @@ use crate::view::{self, BetweenAttempts, RunSeen};
 
 /// Counts changes of what a stored view holds: raise it with every change of [`view::folded`]
 /// that is to be seen in tasks that are over.
-const SHAPE: u32 = 2;
+const SHAPE: u32 = 3;
 
 /// The state of a task whose rows cannot be read. No task of the domain is ever in it.
 pub(super) const DAMAGED: &str = "Damaged";

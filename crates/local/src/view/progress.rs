@@ -116,7 +116,9 @@ fn run_ended(task: &Task, run: &RunName, epoch: Epoch, result: &RunResult) -> Pr
             let check = check_line(check, None);
             return Progress::Check { on_base, check };
         }
-        RunResult::BaseReady | RunResult::DepsReady { .. } | RunResult::Bundled => (true, None),
+        RunResult::BaseReady | RunResult::DepsReady { .. } | RunResult::Bundled { .. } => {
+            (true, None)
+        }
         RunResult::Agent(agent) => match &agent.outcome {
             AgentOutcome::Completed => (true, None),
             AgentOutcome::Failed { reason, detail, .. } => failed(reason, detail),

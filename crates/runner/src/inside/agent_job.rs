@@ -161,6 +161,7 @@ fn save(
         head: work.head.as_ref().map(Head::id).map(str::to_owned),
         set_aside: work.set_aside,
         notes: work.notes,
+        left_out: work.left_out,
         error: None,
     })
 }
@@ -198,6 +199,7 @@ fn failed(error: &GitError) -> BundleClaim {
         head: None,
         set_aside: Vec::new(),
         notes: Vec::new(),
+        left_out: Vec::new(),
         error: Some(error.to_string()),
     }
 }

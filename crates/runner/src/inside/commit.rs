@@ -74,6 +74,8 @@ pub(super) struct Work {
     pub(super) set_aside: Vec<String>,
     /// What went another way than usual, for people.
     pub(super) notes: Vec<String>,
+    /// Paths that are in no commit, escaped.
+    pub(super) left_out: Vec<String>,
 }
 
 /// The tree as it is now, with nested repositories set aside.
@@ -96,12 +98,14 @@ pub(super) fn tree(
     {
         (tree, missed) = side.snapshot(base)?;
     }
+    work.left_out = side.left_out();
+    if !work.left_out.is_empty() {
+        let paths = work.left_out.join(", ");
+        work.notes.push(format!("left out, too big or not movable: {paths}"));
+    }
     if let Some(missed) = missed {
         work.notes.push(format!("some files could not be added ({missed})"));
-    }
-    let left_out = side.left_out();
-    if !left_out.is_empty() {
-        work.notes.push(format!("left out, too big or not movable: {}", left_out.join(", ")));
+        work.left_out.extend(side.unadded());
     }
     Ok(tree)
 }

@@ -21,7 +21,7 @@ pub(super) fn pattern(path: &[u8]) -> String {
 }
 
 /// A path for people: control characters escaped.
-pub(super) fn escaped(path: &[u8]) -> String {
+pub(crate) fn escaped(path: &[u8]) -> String {
     String::from_utf8_lossy(path)
         .chars()
         .take(NAME_MAX)

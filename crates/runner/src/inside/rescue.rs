@@ -68,6 +68,7 @@ pub(super) fn rescue(
         head: snapshot.map(|head| head.id().to_owned()),
         set_aside: work.set_aside,
         notes: work.notes,
+        left_out: work.left_out,
         error: None,
     })
 }

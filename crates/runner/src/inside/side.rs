@@ -150,6 +150,14 @@ impl Side {
             .collect()
     }
 
+    /// What differs from the index after everything was added to it, escaped.
+    pub(super) fn unadded(&self) -> Vec<String> {
+        let args = ["ls-files", "--others", "--modified", "--exclude-standard", "-z"];
+        let listed = self.git.call(args).answer().map(|answer| answer.stdout).unwrap_or_default();
+        let paths = listed.split(|byte| *byte == 0).filter(|path| !path.is_empty());
+        paths.take(TOLD_MAX).map(escaped).collect()
+    }
+
     /// Whether the commit and its tree are there.
     pub(super) fn has_commit(&self, id: &str) -> bool {
         self.git.is(["cat-file", "-e", &format!("{id}^{{tree}}")])

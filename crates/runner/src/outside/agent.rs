@@ -1,6 +1,6 @@
 //! An agent's run, and the rescue of what one left.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use midwatch_api::order::{AgentWork, Workspace, inside};
 use midwatch_api::report::{Ending, OUTPUTS_FILE};
@@ -49,6 +49,7 @@ pub(super) fn carry_out(
     let gateway = order.broker.as_ref().is_some_and(|door| door.gateway);
 
     let mut site = run.enter(ground)?;
+    run.facts.written = written(&site, &folders);
     site.watched = vec![
         folders.upper.folder().to_owned(),
         folders.home.folder().to_owned(),
@@ -126,6 +127,7 @@ pub(super) fn rescue(
     let home = Layer::thrown_away(ground.folder.join("home"));
     let folders = Folders::make(ground, order, workspace, upper, home)?;
     let mut site = run.enter(ground)?;
+    run.facts.written = written(&site, &folders);
     site.watched = vec![folders.out.clone()];
     let ended = (|| -> Result<Ending, Stopped> {
         let home = folders.merge_home(&site.entered, &run.around)?;
@@ -150,6 +152,11 @@ pub(super) fn rescue(
     })();
     folders.clear(&site.entered, &ground.folder, &[folders.home.folder()]);
     ended
+}
+
+/// Where the layer that takes the agent's work has it: over an overlay, or as a copy.
+fn written(site: &Site, folders: &Folders) -> Vec<PathBuf> {
+    [folders.upper.upper(), folders.upper.copy()].map(|path| site.entered.resolve(&path)).to_vec()
 }
 
 /// The layer that takes the agent's work: a given one is gone on with.

@@ -197,7 +197,8 @@ impl Pass {
     }
 }
 
-fn open_below(root: &Path, path: &Path) -> io::Result<OwnedFd> {
+/// Opens a folder below a root: no link is followed, and no way leads out.
+pub(super) fn open_below(root: &Path, path: &Path) -> io::Result<OwnedFd> {
     let root = folder::open(root)?;
     if path.as_os_str().is_empty() {
         return Ok(root);

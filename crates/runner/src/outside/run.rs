@@ -71,6 +71,8 @@ pub(super) struct Facts {
     pub(super) code: Option<i32>,
     /// We ended it.
     pub(super) stopped_by_us: bool,
+    /// Where the work lies that is to be saved, as paths from here.
+    pub(super) written: Vec<PathBuf>,
 }
 
 /// Whether the idle limit holds for a sandbox.
@@ -113,6 +115,7 @@ impl<'a> Run<'a> {
                 accepted_missing: Vec::new(),
                 code: None,
                 stopped_by_us: false,
+                written: Vec::new(),
             },
             out: None,
             began,

@@ -14,7 +14,7 @@ use midwatch_core::id::CommitId;
 use super::conversation::Conversation;
 use super::orders::Addressee;
 use super::run::Facts;
-use super::{escape, left as leftover, outputs};
+use super::{escape, left as leftover, left_out, outputs};
 use crate::inside_order::left;
 
 /// Bytes of a claim.
@@ -46,6 +46,7 @@ pub(super) fn of_refusal(addressee: Addressee, why: String) -> Report {
         agent: None,
         claim: None,
         ignored_files: Vec::new(),
+        left_out: Vec::new(),
     }
 }
 
@@ -59,6 +60,8 @@ pub(super) fn of_run(
     out: &Path,
 ) -> Report {
     let agent = conversation.map(|conversation| of_agent(conversation, &ending, &facts, out));
+    let claim = claim(out);
+    let claimed = claim.as_ref().map_or(&[][..], |claim| &claim.left_out);
     Report {
         version: ORDER_VERSION,
         run: order.run.clone(),
@@ -71,7 +74,8 @@ pub(super) fn of_run(
         tail,
         tests: None,
         agent,
-        claim: claim(out),
+        left_out: left_out::seen(&facts.written, claimed),
+        claim: claim.map(escaped),
         ignored_files: ignored(out),
         ending,
     }
@@ -125,14 +129,20 @@ fn of_agent(conversation: Conversation, ending: &Ending, facts: &Facts, out: &Pa
 
 fn claim(out: &Path) -> Option<BundleClaim> {
     let text = leftover::read_text(out, left::CLAIM, CLAIM_BYTES).ok()?;
-    let BundleClaim { head, set_aside, notes, error } = serde_json::from_str(&text).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
+fn escaped(claim: BundleClaim) -> BundleClaim {
+    let BundleClaim { head, set_aside, notes, left_out, error } = claim;
     let line = |text: &str| escape::line(text.as_bytes(), NAME_CHARACTERS);
-    Some(BundleClaim {
+    let lines = |texts: &[String]| texts.iter().take(NAMES).map(|text| line(text)).collect();
+    BundleClaim {
         head: head.filter(|head| CommitId::parse(head).is_ok()),
-        set_aside: set_aside.iter().take(NAMES).map(|name| line(name)).collect(),
-        notes: notes.iter().take(NAMES).map(|note| line(note)).collect(),
+        set_aside: lines(&set_aside),
+        notes: lines(&notes),
+        left_out: lines(&left_out),
         error: error.as_deref().map(line),
-    })
+    }
 }
 
 fn ignored(out: &Path) -> Vec<String> {
@@ -152,7 +162,7 @@ mod tests {
         assert!(claim(out.path()).is_none());
         let text = "{\"head\":\"--evil\",\"setAside\":[\"a\\u001b[2Jb\"],\"error\":null}";
         fs::write(out.path().join(left::CLAIM), text).unwrap();
-        let found = claim(out.path()).unwrap();
+        let found = escaped(claim(out.path()).unwrap());
         assert_eq!((found.head, found.set_aside), (None, vec!["a\\u{1b}[2Jb".to_owned()]));
         fs::write(out.path().join(left::IGNORED), "\"x\\ny\"\nrubbish\n".repeat(300)).unwrap();
         let names = ignored(out.path());

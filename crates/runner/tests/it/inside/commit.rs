@@ -218,8 +218,18 @@ fn odd_names_and_kinds_of_files_come_through() {
     let modes = sh(&imported.store, "git ls-tree -r refs/midwatch/work");
     let modes = String::from_utf8_lossy(&modes.stdout).into_owned();
     assert!(modes.contains("100755 blob") && modes.contains("120000 blob"));
+    assert_eq!(claim.left_out, [""; 0]);
     // A tracked file that became a FIFO cannot be added; it is told, and nothing else is lost.
     assert!(claim.notes.iter().all(|note| note.contains("could not be added")), "{claim:?}");
+}
+
+#[test]
+fn what_git_takes_under_no_name_is_told() {
+    let world = World::new();
+    // A name that means `.git` on other systems: git refuses it everywhere.
+    let claim = world.agent("mkdir 'git~1' && echo x > 'git~1/work'; echo a > a");
+    assert_eq!(claim.left_out, ["git~1/work"], "{claim:?}");
+    assert!(world.imported().files().contains(&"a".to_owned()));
 }
 
 #[test]
@@ -227,6 +237,7 @@ fn a_file_of_many_megabytes_comes_and_a_core_dump_does_not() {
     let world = World::new();
     let claim = world.agent("head -c 40000000 /dev/zero > big; truncate -s 300M core; echo a > a");
     assert!(told(&claim).contains("left out, too big or not movable: core"));
+    assert_eq!(claim.left_out, ["core"]);
     assert_eq!(
         world
             .imported()

@@ -3,7 +3,7 @@
 use std::os::unix::fs::FileTypeExt;
 
 use midwatch_api::order::{Work, Workspace};
-use midwatch_api::report::{Ending, Output};
+use midwatch_api::report::{Ending, LeftOut, Output};
 
 use super::world::{World, as_everyone, process, read, wait_gone};
 
@@ -138,6 +138,23 @@ fn what_a_dead_agent_left_is_rescued() {
         assert!(report.claim.as_ref().unwrap().head.is_some());
         assert_eq!(world.changed(&folder.join("out/rescue.bundle"), &report), "work.txt");
         assert_eq!(report.ignored_files, ["debug.log"]);
+    });
+}
+
+#[test]
+fn what_is_in_no_commit_is_told_as_it_lies_in_the_workspace() {
+    as_everyone(|persona| {
+        let world = World::new(persona);
+        let workspace = world.workspace(&world.commit(&[("a", "1\n"), (".gitignore", "*.log\n")]));
+        let script = "truncate -s 300M core; truncate -s 300M x.log; echo half > work.txt";
+        let (report, folder) = world.agent(&workspace, script).finish();
+        let core = LeftOut { path: "core".into(), bytes: 300 << 20 };
+        assert_eq!(report.left_out, std::slice::from_ref(&core), "{report:#?}");
+        // A rescue finds the same in the same workspace.
+        let upper = Some(folder.join("upper"));
+        let rescue = Work::Rescue { workspace: Workspace { upper, ..workspace } };
+        let (report, _) = world.order("rescue", rescue).finish();
+        assert_eq!(report.left_out, [core], "{report:#?}");
     });
 }
 

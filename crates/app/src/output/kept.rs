@@ -1,0 +1,45 @@
+//! Work that is only in a run's workspace, in sentences.
+
+use midwatch_api::report::LeftOut;
+use midwatch_api::view::{KeptWork, ResultLine};
+
+use super::quantity::size;
+
+/// A sentence for each workspace that stays because of what only it holds. Not escaped.
+pub(crate) fn sentences(result: &ResultLine) -> Vec<String> {
+    result.kept.iter().map(sentence).collect()
+}
+
+fn sentence(work: &KeptWork) -> String {
+    let KeptWork { run, folder, files } = work;
+    if files.is_empty() {
+        return format!("the work of {run} could not be saved: it stays in {folder}");
+    }
+    let told: Vec<String> = files.iter().map(file).collect();
+    let (told, are) = (told.join(", "), if files.len() == 1 { "is" } else { "are" });
+    format!("{told} {are} in no commit, and stay in {folder} until you take them away")
+}
+
+fn file(file: &LeftOut) -> String {
+    let bytes = if file.bytes > 0 { size(file.bytes) } else { "a folder".to_owned() };
+    format!("{} ({bytes})", file.path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_told_with_their_size_and_their_place() {
+        let files = vec![
+            LeftOut { path: "core".into(), bytes: 300 << 20 },
+            LeftOut { path: "clone".into(), bytes: 0 },
+        ];
+        let work = KeptWork { run: "t-implement-4".into(), folder: "/s/upper".into(), files };
+        let told = sentence(&work);
+        assert!(told.starts_with("core (300 MiB), clone (a folder) are in no commit"), "{told}");
+        assert!(told.contains("/s/upper"), "{told}");
+        let told = sentence(&KeptWork { files: vec![], ..work });
+        assert_eq!(told, "the work of t-implement-4 could not be saved: it stays in /s/upper");
+    }
+}

@@ -1,0 +1,81 @@
+//! Work that no commit and no rescue can hold: it stays where it is, and everybody is told.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::ground::Ground;
+use super::until;
+
+/// More than a commit takes, and no byte on the disk.
+const BIG: u64 = 300 << 20;
+
+impl Ground {
+    /// What `midwatch` says to people.
+    fn says(&self, words: &[&str]) -> String {
+        let output = self.command(env!("CARGO_BIN_EXE_midwatch")).args(words).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// The workspace of a task's only run of an agent.
+    fn workspace(&self, task: &str) -> PathBuf {
+        let folder = |run: &Path| run.join("upper");
+        let runs = std::fs::read_dir(self.state().root().join("runs")).unwrap().flatten();
+        let mut runs = runs.map(|run| run.path());
+        let name = format!("{task}-implement-");
+        folder(&runs.find(|run| run.to_string_lossy().contains(&name)).unwrap())
+    }
+}
+
+/// The one workspace that a result says is kept.
+#[track_caller]
+fn kept(result: &Value) -> (PathBuf, Value) {
+    let kept = result["kept"].as_array().unwrap();
+    assert_eq!(kept.len(), 1, "{result}");
+    (kept[0]["folder"].as_str().unwrap().into(), kept[0]["files"].clone())
+}
+
+#[test]
+fn a_file_too_big_for_a_commit_stays_until_somebody_takes_it() {
+    let ground = Ground::new();
+    let _server = ground.serve(&[]);
+    let goal = format!("do: run truncate -s {BIG} core\ndo: write made x");
+    ground.begin("big", &goal, "", &[]);
+    ground.begin("failed", &format!("{goal}\ndo: exit 7"), "", &[]);
+    // The control: without such a file nothing stays.
+    ground.begin("small", "do: write made x", "", &[]);
+    let done = ground.wait("big");
+    done.is_done();
+    ground.wait("failed").is("Failed", Some("AgentFailed"), 3);
+    let small = ground.wait("small");
+    small.is_done();
+    assert_eq!(small.result["kept"], serde_json::json!([]));
+    until("the workspace to go", || !ground.workspace("small").exists());
+
+    for told in [&done.result, &ground.result("big")] {
+        let (folder, files) = kept(told);
+        assert_eq!(files, serde_json::json!([{"path": "core", "bytes": BIG}]));
+        assert_eq!(folder.join("core").metadata().unwrap().len(), BIG);
+    }
+    let failed = ground.result("failed");
+    assert!(failed["rescueRef"].is_string(), "what fits is saved: {failed}");
+    for kept in failed["kept"].as_array().unwrap() {
+        let folder = Path::new(kept["folder"].as_str().unwrap());
+        assert_eq!(folder.join("core").metadata().unwrap().len(), BIG);
+    }
+    assert!(!failed["kept"].as_array().unwrap().is_empty(), "{failed}");
+    for words in [&["explain", "big"][..], &["describe", "big"], &["brief"], &["wait", "big"]] {
+        let said = ground.says(words).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(said.contains("core (300 MiB) is in no commit"), "{words:?}: {said}");
+    }
+
+    let (folder, _) = kept(&done.result);
+    let collected = ground.midwatch(&["gc", "--older-than", "0s"]);
+    let named = &collected.of("gc")[0]["kept"];
+    assert!(named.to_string().contains("core is in no commit"), "{named}");
+    assert!(folder.join("core").exists());
+    std::fs::remove_file(folder.join("core")).unwrap();
+    ground.midwatch(&["gc", "--older-than", "0s"]);
+    assert!(!folder.exists(), "somebody has it now");
+    assert_eq!(ground.result("big")["kept"], serde_json::json!([]));
+}

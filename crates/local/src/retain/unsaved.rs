@@ -1,0 +1,108 @@
+//! Work that exists nowhere but in a run's folder, from the events of its task.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use midwatch_api::report::out_folder;
+use midwatch_core::event::{Action, Event, LeftOut, Role, RunResult, RunWork};
+use midwatch_core::id::Epoch;
+use midwatch_core::ports::Stored;
+
+/// What of a run's work exists nowhere else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Unsaved {
+    /// It was neither imported nor rescued.
+    All,
+    /// These are in no commit.
+    Files(Vec<LeftOut>),
+}
+
+impl Unsaved {
+    /// Why the run's folder stays; none when what it was kept for is no longer in it.
+    pub(crate) fn still_in(&self, run: &Path) -> Option<String> {
+        match self {
+            Self::All => holds_work(run)
+                .then(|| format!("its agent's work was never saved: it is in {}", run.display())),
+            Self::Files(files) => {
+                let file = files.iter().find(|file| holds(run, file))?;
+                Some(format!(
+                    "{} is in no commit, and stays until somebody takes it away: it is in {}",
+                    file.path,
+                    run.join("upper").display()
+                ))
+            }
+        }
+    }
+}
+
+/// Agents' runs with work that is neither imported nor rescued.
+pub(crate) fn unsaved(events: &[Stored]) -> BTreeMap<String, Unsaved> {
+    let mut open: BTreeMap<Epoch, String> = BTreeMap::new();
+    let mut rescues: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut left: BTreeMap<String, Unsaved> = BTreeMap::new();
+    for stored in events {
+        match &stored.event {
+            Event::Intended(Action::Run(order)) => match &order.work {
+                RunWork::Agent(agent) if agent.role == Role::Implement => {
+                    open.insert(order.epoch, order.run.as_str().to_owned());
+                }
+                RunWork::Rescue { of, .. } => {
+                    rescues.insert(order.run.as_str(), of.as_str());
+                }
+                RunWork::Agent(_)
+                | RunWork::Checkout { .. }
+                | RunWork::Setup { .. }
+                | RunWork::Check { .. } => {}
+            },
+            Event::RunEnded { run, result, .. } => {
+                let (run, files) = match result {
+                    RunResult::Agent(agent) => (run.as_str(), &agent.left_out),
+                    RunResult::Bundled { left_out } => match rescues.get(run.as_str()) {
+                        Some(of) => (*of, left_out),
+                        None => continue,
+                    },
+                    RunResult::BaseReady
+                    | RunResult::DepsReady { .. }
+                    | RunResult::Checked(_)
+                    | RunResult::Failed { .. }
+                    | RunResult::SandboxUnavailable { .. } => continue,
+                };
+                if files.is_empty() {
+                    left.remove(run);
+                } else {
+                    left.insert(run.to_owned(), Unsaved::Files(files.clone()));
+                }
+            }
+            Event::Imported { epoch, .. }
+            | Event::NothingToImport { epoch }
+            | Event::Rescued { epoch, .. } => {
+                open.remove(epoch);
+            }
+            _ => {}
+        }
+    }
+    left.extend(open.into_values().map(|run| (run, Unsaved::All)));
+    left
+}
+
+/// Whether a run's folder holds anything that an agent wrote.
+fn holds_work(run: &Path) -> bool {
+    let has = |folder: &Path| match std::fs::read_dir(folder) {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+    };
+    has(&run.join("upper")) || has(&out_folder(run))
+}
+
+/// Whether a workspace still has a file. One whose path is not written as it is counts as there
+/// for as long as anything is.
+fn holds(run: &Path, file: &LeftOut) -> bool {
+    if file.path.contains(['\\', '…', char::REPLACEMENT_CHARACTER]) {
+        return holds_work(run);
+    }
+    let gone = |layer: &str| {
+        let found = run.join("upper").join(layer).join(&file.path).symlink_metadata();
+        found.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+    };
+    !gone("upper") || !gone("copy")
+}

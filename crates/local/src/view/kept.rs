@@ -1,0 +1,44 @@
+//! Work that is nowhere but in a run's workspace: said wherever a task is shown.
+
+use midwatch_api::report::LeftOut;
+use midwatch_api::view::{KeptWork, ResultLine};
+use midwatch_core::task::{Kept, Task};
+
+use crate::folder::StateFolder;
+
+/// Layers in which a runner keeps what an agent wrote: over an overlay, or a whole copy.
+const LAYERS: [&str; 2] = ["upper", "copy"];
+
+/// What a task could not save, by run, with the runs' folders below `folder`.
+pub(super) fn kept(task: &Task, folder: &StateFolder) -> Vec<KeptWork> {
+    let files = |kept: &Kept| match kept {
+        Kept::All => vec![],
+        Kept::Files(files) => files
+            .iter()
+            .map(|file| LeftOut { path: file.path.clone(), bytes: file.bytes })
+            .collect(),
+    };
+    let work = |(run, kept)| {
+        let folder = folder.run(run).join("upper").to_string_lossy().into_owned();
+        KeptWork { run: run.to_owned(), folder, files: files(kept) }
+    };
+    task.kept.iter().map(|(run, kept)| work((run.as_str(), kept))).collect()
+}
+
+/// Names whole folders in a result that was stored with relative ones, and says nothing of those
+/// that somebody has taken away.
+pub fn place(result: &mut ResultLine, folder: &StateFolder) {
+    for work in &mut result.kept {
+        let upper = folder.root().join(&work.folder);
+        let layer = LAYERS.iter().map(|layer| upper.join(layer)).rfind(|layer| layer.is_dir());
+        work.folder = layer.unwrap_or(upper).to_string_lossy().into_owned();
+    }
+    result.kept.retain(|work| std::path::Path::new(&work.folder).is_dir());
+}
+
+/// Why a task failed, with what that left unsaved.
+pub(super) fn why(task: &Task, detail: &str) -> String {
+    let lost = task.kept.values().any(|kept| *kept == Kept::All);
+    let told = "; its work could not be saved, and stays in its workspace";
+    format!("{detail}{}", if lost { told } else { "" })
+}

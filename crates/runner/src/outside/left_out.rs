@@ -1,0 +1,86 @@
+//! What the inside says it left out of every commit, looked for in the workspace: only what is
+//! there keeps a workspace, and its size is one that we saw.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use midwatch_api::report::LeftOut;
+
+use super::disk::open_below;
+use super::{escape, folder};
+use crate::inside::escaped;
+
+/// The most that is told.
+const TOLD: usize = 50;
+/// Characters of a path.
+const PATH_CHARACTERS: usize = 500;
+/// Names that are looked at: more than any limit on inodes lets a run make.
+const LOOKED_AT: usize = 5_000_000;
+
+/// Those of the claimed paths that lie in one of the layers' folders. Nothing is followed.
+pub(super) fn seen(layers: &[PathBuf], claimed: &[String]) -> Vec<LeftOut> {
+    let mut claimed: BTreeSet<&str> = claimed.iter().map(String::as_str).collect();
+    let mut found = Vec::new();
+    let mut names = LOOKED_AT;
+    for layer in layers {
+        let mut open = vec![PathBuf::new()];
+        while let Some(path) = open.pop() {
+            if claimed.is_empty() || found.len() >= TOLD || names == 0 {
+                return found;
+            }
+            // What cannot be entered holds nothing that anybody could take from it.
+            let _unreadable = look(layer, &path, &mut open, |path, bytes| {
+                names = names.saturating_sub(1);
+                if claimed.remove(escaped(path).as_str()) {
+                    let path = escape::line(path, PATH_CHARACTERS);
+                    found.push(LeftOut { path, bytes });
+                }
+            });
+        }
+    }
+    found
+}
+
+/// Tells every name in a folder with its length, and which folders are in it.
+fn look(
+    layer: &Path,
+    path: &Path,
+    open: &mut Vec<PathBuf>,
+    mut tell: impl FnMut(&[u8], u64),
+) -> io::Result<()> {
+    let opened = open_below(layer, path)?;
+    for name in folder::names(&opened)? {
+        let Ok(stat) = folder::stat_in(&opened, &name) else { continue };
+        let below = path.join(OsStr::from_bytes(name.to_bytes()));
+        let is_folder = folder::is_folder(&stat);
+        let bytes = if is_folder { 0 } else { u64::try_from(stat.st_size).unwrap_or(0) };
+        tell(below.as_os_str().as_bytes(), bytes);
+        if is_folder {
+            open.push(below);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_claimed_and_there_is_told_with_its_size() {
+        let place = tempfile::tempdir().unwrap();
+        let layer = place.path().join("upper");
+        std::fs::create_dir_all(layer.join("a/odd\n")).unwrap();
+        std::fs::write(layer.join("a/odd\n/core"), [1; 7]).unwrap();
+        std::fs::write(layer.join("other"), [1; 9]).unwrap();
+        std::fs::write(place.path().join("secret"), [1; 9]).unwrap();
+        std::os::unix::fs::symlink(place.path(), layer.join("way-out")).unwrap();
+        let claimed = ["a/odd\\n/core", "gone", "way-out/secret", "../secret"];
+        let found = seen(&[place.path().join("copy"), layer.clone()], &claimed.map(str::to_owned));
+        assert_eq!(found, [LeftOut { path: "a/odd\\n/core".into(), bytes: 7 }]);
+        assert_eq!(seen(&[layer], &["a".to_owned()])[0].bytes, 0, "a folder");
+    }
+}

@@ -15,6 +15,7 @@ mod agents;
 mod cache;
 mod login;
 mod night;
+mod own;
 
 /// Free bytes of the state folder's disk below which runs are likely to fail: a base, its
 /// dependencies and a workspace of an ordinary project take a few hundred MiB each.

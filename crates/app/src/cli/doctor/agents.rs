@@ -7,7 +7,7 @@ use midwatch_core::agent::AgentKind;
 use midwatch_local::folder::StateFolder;
 
 use super::login::{self, Answer, Network};
-use super::{Health, Row};
+use super::{Health, Row, own};
 use crate::discover::agent::{self, Chosen};
 use crate::discover::{ca, credential, program, proxy};
 use crate::environment::Environment;
@@ -33,6 +33,9 @@ pub(super) async fn rows(environment: &Environment, folder: &StateFolder, call: 
         works |= here.health == Health::Good && login.health != Health::Optional;
         rows.extend([here, login]);
     }
+    let own = own::rows(environment).await;
+    works |= own.iter().any(|row| row.health == Health::Good);
+    rows.extend(own);
     if !works {
         let row = Row::new("agent", Health::Missing, "no agent is installed and logged in");
         rows.push(row.with("install one and log in, or declare one of your own in a profile"));

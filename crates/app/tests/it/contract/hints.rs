@@ -26,3 +26,29 @@ fn saved_work_is_told_of_only_where_some_was_saved() {
     assert!(some.result["rescueRef"].is_string(), "{}", some.result);
     assert!(hint(&some).contains("the work so far is saved"), "{}", some.result);
 }
+
+#[test]
+fn a_user_with_an_agent_of_their_own_is_ready() {
+    let house = House::new();
+    let repository = house.repository("repo", &FILES);
+    let doctor = || house.midwatch(&repository, &["doctor", "--offline"]);
+    let row = |told: &Told, name: &str| {
+        let rows = told.of("doctor");
+        rows.into_iter().find(|row| row["name"] == name).map(|row| row["health"].clone())
+    };
+    // The control: with nobody to work as, that is missing.
+    let before = doctor();
+    assert_eq!((row(&before, "agent"), before.code), (Some("MISSING".into()), Some(6)));
+    let scripted = house.scripted("");
+    let own = house.home().join(".config/midwatch/profiles");
+    std::fs::create_dir_all(&own).unwrap();
+    std::fs::copy(&scripted, own.join("scripted.yaml")).unwrap();
+    let after = doctor();
+    assert_eq!((row(&after, "scripted"), row(&after, "agent")), (Some("ok".into()), None));
+    assert_eq!(after.code, Some(0), "{}", after.stderr);
+    std::fs::remove_dir_all(own).unwrap();
+    assert_eq!(doctor().code, Some(6));
+    let applied = house.midwatch(&repository, &["apply", "-f", scripted.to_str().unwrap()]);
+    assert_eq!(applied.code, Some(0), "{}", applied.stderr);
+    assert_eq!(doctor().code, Some(0), "one that was applied is one, too");
+}

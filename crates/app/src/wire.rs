@@ -5,6 +5,7 @@ mod crash;
 pub(crate) mod credential;
 mod desk;
 mod doors;
+mod found;
 mod layers;
 mod log;
 mod places;

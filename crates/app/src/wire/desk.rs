@@ -21,6 +21,7 @@ use midwatch_web::{CLOSING, Desk, Line, Lines, Opened, Patch, PatchForm};
 use tokio::sync::{Mutex, RwLock, RwLockReadGuard, mpsc, watch};
 
 use super::doors::Doors;
+use super::found::Found;
 use super::places::StoredPlaces;
 use super::{layers, remote_order};
 use crate::problem::{Problem, exit};
@@ -49,7 +50,7 @@ pub(super) struct LocalDesk {
     pub(super) asked: Mutex<Instant>,
 }
 
-fn refusal(exit: u8, message: impl Into<String>) -> Refusal {
+pub(super) fn refusal(exit: u8, message: impl Into<String>) -> Refusal {
     Refusal { message: message.into(), hint: None, exit }
 }
 
@@ -145,35 +146,11 @@ impl LocalDesk {
                 None => View::open_remote(&git, &mirror, &base),
             };
             let view = view.map_err(internal)?;
-            let result = &task.result;
-            // Before a branch holds the work, what was saved last is the newest of it.
-            let saved = result.rescue_ref.as_ref().filter(|_| result.branch.is_none());
-            let saved = saved.map(|name| view.commit(name).map(|commit| (name, commit)));
-            let found = match (saved, &result.commit) {
-                (Some(Ok((name, commit))), _) => Found { commit, from: name.clone() },
-                // A rescue that git could not take is a file.
-                (Some(Err(_)) | None, Some(commit)) => Found {
-                    commit: CommitId::parse(commit).map_err(internal)?,
-                    from: result.branch.as_ref().unwrap_or(commit).clone(),
-                },
-                (Some(Err(error)), None) => return Err(internal(error)),
-                (None, None) => {
-                    return Err(Refusal {
-                        hint: Some(format!("`midwatch explain {name}` says where it stands")),
-                        ..refusal(exit::USAGE, format!("task {name} has left no work yet"))
-                    });
-                }
-            };
+            let found = Found::newest(&view, &task.result)?;
             work(&view, &name, base, found)
         });
         job.await.map_err(internal)?
     }
-}
-
-/// A commit to look at, and where it comes from.
-struct Found {
-    commit: CommitId,
-    from: String,
 }
 
 impl Desk for LocalDesk {

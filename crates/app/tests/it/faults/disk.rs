@@ -71,6 +71,47 @@ fn a_full_disk_stops_new_work_and_saves_what_runs_and_the_server_goes_on() {
 }
 
 #[test]
+fn work_that_a_full_disk_lets_nobody_save_stays_where_it_is_and_is_told() {
+    let Some(ground) = Ground::on_disk(DISK + 400) else { return };
+    std::fs::write(ground.state().root().join("server.toml"), SETTINGS).unwrap();
+    let gate = Gate::new();
+    let _server = ground.serve(&[]);
+    // More than the room that is kept for saving.
+    let write = "do: write small yes\ndo: run head -c 150000000 /dev/urandom > large";
+    let goal = format!("{write}\ndo: run {}\ndo: exit 7", gate.command());
+    ground.begin("t", &goal, "", &[]);
+    gate.reached();
+    ground.fill(20);
+    let told = ground.wait("t");
+    told.is("Failed", Some("Disk"), 3);
+    assert_eq!(told.result["rescueRef"], serde_json::Value::Null, "{}", told.result);
+    let detail = told.result["detail"].as_str().unwrap_or_default();
+    assert!(detail.contains("could not be saved, and stays in its workspace"), "{detail}");
+    let kept = &told.result["kept"][0];
+    assert_eq!(kept["files"], serde_json::json!([]), "{kept}");
+    let folder = kept["folder"].as_str().expect("it is told where");
+    let here = || {
+        let below = std::path::Path::new(folder).strip_prefix(ground.house.state()).unwrap();
+        let large = ground.state().root().join(below).join("large").metadata();
+        large.is_ok_and(|large| large.len() == 150_000_000)
+    };
+    let refused = ground.midwatch(&["open", "t"]);
+    assert!(refused.code == Some(2) && refused.stderr.contains(folder), "{}", refused.stderr);
+    ground.make_room();
+    let named = ground.midwatch(&["gc", "--older-than", "0s"]).of("gc")[0]["kept"].to_string();
+    assert!(named.contains("never saved") && here(), "{named}");
+    // The control: with room, the same work is saved.
+    let gate = Gate::new();
+    ground.begin("again", &format!("{write}\ndo: run {}", gate.command()), "", &[]);
+    gate.reached();
+    assert_eq!(ground.midwatch(&["cancel", "again"]).code, Some(0));
+    let told = ground.wait("again");
+    told.is("Cancelled", None, 130);
+    assert!(told.result["rescueRef"].is_string(), "{}", told.result);
+    assert_eq!(told.result["kept"], serde_json::json!([]));
+}
+
+#[test]
 fn a_state_folder_that_cannot_be_written_is_told_and_goes_on_when_it_can() {
     let ground = Ground::new();
     let gate = Gate::new();

@@ -1,0 +1,79 @@
+//! Which commit stands for the work of a task, and what to do where there is none.
+
+use std::path::Path;
+
+use midwatch_api::control::Refusal;
+use midwatch_api::view::ResultLine;
+use midwatch_core::id::CommitId;
+use midwatch_publish::view::View;
+
+use super::desk::{internal, refusal};
+use crate::output::kept;
+use crate::problem::exit;
+
+/// A commit to look at, and where it comes from.
+pub(super) struct Found {
+    pub(super) commit: CommitId,
+    pub(super) from: String,
+}
+
+impl Found {
+    /// The newest of a task's work: before a branch holds it, what was saved last.
+    pub(super) fn newest(view: &View, result: &ResultLine) -> Result<Self, Refusal> {
+        let saved = result.rescue_ref.as_ref().filter(|_| result.branch.is_none());
+        let saved = saved.map(|name| view.commit(name).map(|commit| (name, commit)));
+        match (saved, &result.commit) {
+            (Some(Ok((name, commit))), _) => Ok(Self { commit, from: name.clone() }),
+            (Some(Err(_)) | None, Some(commit)) => Ok(Self {
+                commit: CommitId::parse(commit).map_err(internal)?,
+                from: older(result, result.branch.as_ref().unwrap_or(commit)),
+            }),
+            (Some(Err(error)), None) => Err(match file(result) {
+                Some(file) => of_file(result, file),
+                None => internal(error),
+            }),
+            (None, None) => Err(nothing(result)),
+        }
+    }
+}
+
+/// The file that a rescue is which git could not take.
+fn file(result: &ResultLine) -> Option<&Path> {
+    let named = Path::new(result.rescue_ref.as_deref()?);
+    (result.branch.is_none() && named.is_file()).then_some(named)
+}
+
+/// Says what is newer than what is opened.
+fn older(result: &ResultLine, from: &str) -> String {
+    match file(result) {
+        Some(file) => format!("{from}; what is newer is only in {}", file.display()),
+        None => from.to_owned(),
+    }
+}
+
+fn of_file(result: &ResultLine, file: &Path) -> Refusal {
+    let task = result.task.as_deref().unwrap_or_default();
+    let hint = format!(
+        "git refuses what is in it, so look at it in a copy that you throw away: \
+         `git clone REPOSITORY COPY && git -C COPY fetch {} 'refs/*:refs/saved/*'`",
+        file.display()
+    );
+    let message =
+        format!("the saved work of task {task} is no commit, but the bundle {}", file.display());
+    Refusal { hint: Some(hint), ..refusal(exit::USAGE, message) }
+}
+
+fn nothing(result: &ResultLine) -> Refusal {
+    let task = result.task.as_deref().unwrap_or_default();
+    let kept = kept::sentences(result);
+    if kept.is_empty() {
+        return Refusal {
+            hint: Some(format!("`midwatch explain {task}` says where it stands")),
+            ..refusal(exit::USAGE, format!("task {task} has left no work yet"))
+        };
+    }
+    Refusal {
+        hint: Some("copy what you need from there".to_owned()),
+        ..refusal(exit::USAGE, format!("there is no commit to open; {}", kept.join("; ")))
+    }
+}

@@ -118,7 +118,7 @@ impl Cli {
         if self == Self::Aider {
             return aider(&self.pinned());
         }
-        let modules = cache().join("node_modules");
+        let modules = agents().join("node_modules");
         let modules = modules.canonicalize().map_err(|_| {
             format!("no agents in {}: run tools/agents/install.sh --all", modules.display())
         })?;
@@ -136,7 +136,7 @@ impl Cli {
 
 /// The virtual environment with a version of aider.
 fn aider(pinned: &str) -> Result<PathBuf, String> {
-    let place = cache().join("aider");
+    let place = agents().join("aider");
     let place = place
         .canonicalize()
         .map_err(|_| format!("no aider in {}: run tools/agents/aider.sh", place.display()))?;
@@ -150,17 +150,16 @@ fn aider(pinned: &str) -> Result<PathBuf, String> {
     }
 }
 
-/// `$MIDWATCH_CACHE/agents`, else `~/.cache/midwatch/agents`.
-pub fn cache() -> PathBuf {
-    kept().join("agents")
-}
-
 /// `$MIDWATCH_CACHE`, else `~/.cache/midwatch`: what tests have made once and keep.
-pub fn kept() -> PathBuf {
+pub fn cache() -> PathBuf {
     std::env::var_os("MIDWATCH_CACHE").map_or_else(
         || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/midwatch"),
         PathBuf::from,
     )
+}
+
+fn agents() -> PathBuf {
+    cache().join("agents")
 }
 
 /// `tools/agents`.

@@ -120,7 +120,7 @@ fn secrets_of_a_user_are_nowhere_but_where_they_were() {
             return tell(&format!("NOT RUN: canary secrets: {why}"));
         }
     }
-    let mut house = House::new().with("MIDWATCH_CACHE", cache().parent().unwrap());
+    let mut house = House::new().with("MIDWATCH_CACHE", cache());
     let planted = plant(&house);
     for name in VARIABLES {
         house = house.with(name, &planted.secrets[name]);

@@ -23,8 +23,7 @@ fn house(cli: Cli) -> Option<(House, PathBuf)> {
         tell(&format!("NOT RUN: {why}"));
         return None;
     }
-    let cache = cache();
-    let house = House::new().with("MIDWATCH_CACHE", cache.parent().unwrap());
+    let house = House::new().with("MIDWATCH_CACHE", cache());
     let repository = house.repository("repo", &[("README", "x\n")]);
     Some((house, repository))
 }

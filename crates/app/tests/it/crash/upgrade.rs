@@ -6,7 +6,7 @@
 use midwatch_core::agent::AgentOutcome;
 use midwatch_core::event::{Event, RunResult};
 use midwatch_local::store::SqliteStore;
-use midwatch_testkit::agent_clis::kept;
+use midwatch_testkit::agent_clis::cache;
 use rustix::process::Signal;
 
 use super::leaks::runners_of;
@@ -30,7 +30,7 @@ enum End {
 /// The program of the version before, where it could be built.
 fn previous() -> Option<String> {
     let revision = include_str!("../../../../../tools/install/previous.rev").trim();
-    let program = kept().join("previous").join(revision).join("midwatch");
+    let program = cache().join("previous").join(revision).join("midwatch");
     if program.is_file() {
         return program.into_os_string().into_string().ok();
     }

@@ -32,7 +32,10 @@ async fn applied(environment: &Environment) -> Vec<Chosen> {
     let views = client.objects(Kind::Profile).await.unwrap_or_default();
     let read = views.into_iter().filter_map(|view| AnyObject::try_from(view.object).ok());
     let profiles = read.filter_map(|object| match object {
-        AnyObject::Profile(found) => Some(Chosen { name: found.metadata.name, spec: found.spec }),
+        AnyObject::Profile(found) => {
+            let name = found.metadata.name;
+            (!agent::has_file(environment, &name)).then_some(Chosen { name, spec: found.spec })
+        }
         AnyObject::Task(_) | AnyObject::Pipeline(_) | AnyObject::Repository(_) => None,
     });
     profiles.collect()

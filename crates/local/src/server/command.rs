@@ -15,6 +15,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
     pub fn command(&self, name: &str, command: Command) -> Result<(), Refusal> {
         self.row(name)?;
         let name = TaskName::parse(name).map_err(refused)?;
+        let verb = verb(&command);
         let (decided, by) = match command {
             Command::Cancel { by } => (Decided::Cancel, by),
             Command::Approve { commit, plan, by } => {
@@ -38,8 +39,8 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             }
         };
         self.engine.command(&name, decided, &by).map_err(|error| match &error {
-            CommandError::NotOpen
-            | CommandError::NotNow { .. }
+            CommandError::NotOpen => self.over(&name, verb),
+            CommandError::NotNow { .. }
             | CommandError::AnotherCommit(_)
             | CommandError::AnotherPlan(_)
             | CommandError::OpenQuestions(_)
@@ -51,6 +52,26 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             CommandError::Engine(EngineError::Store(error)) => stored(error),
             CommandError::Engine(fault @ EngineError::Replay { .. }) => internal(fault),
         })
+    }
+
+    /// That a task has ended, how, and what can be done with it still.
+    fn over(&self, name: &TaskName, verb: &str) -> Refusal {
+        let view = match self.get(name.as_str()) {
+            Ok(view) => view,
+            Err(refusal) => return refusal,
+        };
+        let Some(state) = view.result.state else {
+            let message = format!("task {name} {}", view.explain);
+            return Refusal { message, hint: view.result.hint, exit: 2 };
+        };
+        let reason = view.result.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+        let goes_on = format!("`midwatch message {name} TEXT` goes on from its work");
+        let hint = match state.as_str() {
+            "Failed" | "Cancelled" => format!("`midwatch retry {name}` begins it anew; {goes_on}"),
+            _ => goes_on,
+        };
+        let message = format!("task {name} has ended as {state}{reason}: it cannot be {verb}");
+        Refusal { message, hint: Some(hint), exit: 2 }
     }
 
     /// Kills the open runs of a task at once; what their agents wrote is rescued after that.
@@ -70,5 +91,18 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             }
         }
         Ok(killed)
+    }
+}
+
+/// What a command would have done, as a participle.
+const fn verb(command: &Command) -> &'static str {
+    match command {
+        Command::Cancel { .. } => "cancelled",
+        Command::Approve { .. } => "approved",
+        Command::Reject { .. } => "rejected",
+        Command::Resume { .. } => "resumed",
+        Command::Pause { .. } => "paused",
+        Command::Answer { .. } => "answered",
+        Command::Message { .. } => "told",
     }
 }

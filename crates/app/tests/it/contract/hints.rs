@@ -52,3 +52,28 @@ fn a_user_with_an_agent_of_their_own_is_ready() {
     assert_eq!(applied.code, Some(0), "{}", applied.stderr);
     assert_eq!(doctor().code, Some(0), "one that was applied is one, too");
 }
+
+#[test]
+fn what_is_over_says_how_it_ended_to_whoever_wants_something_of_it() {
+    let house = House::new();
+    let repository = house.repository("repo", &FILES);
+    let run = |name: &str, goal: &str| {
+        house.run(&repository, goal, &[&CHECK[..], &["--name", name]].concat())
+    };
+    run("done", "do: append README more").is_done();
+    run("empty", "do: run true").is("Failed", Some("EmptyDiff"), 3);
+    for (words, name, ended, next) in [
+        (&["pause"][..], "done", "ended as Done: it cannot be paused", "midwatch message done"),
+        (&["cancel"], "done", "ended as Done: it cannot be cancelled", "midwatch message done"),
+        (&["approve"], "empty", "ended as Failed (EmptyDiff)", "midwatch retry empty"),
+        (&["reject"], "empty", "ended as Failed (EmptyDiff)", "midwatch retry empty"),
+        (&["resume"], "empty", "ended as Failed (EmptyDiff)", "midwatch retry empty"),
+        (&["answer"], "done", "ended as Done: it cannot be answered", "midwatch message done"),
+    ] {
+        let rest: &[&str] = if words == ["answer"] { &["store", "file"] } else { &[] };
+        let refused = house.midwatch(&repository, &[words, &[name], rest].concat());
+        assert_eq!(refused.code, Some(2), "{words:?}: {}", refused.stderr);
+        assert!(refused.stderr.contains(ended), "{words:?}: {}", refused.stderr);
+        assert!(hint(&refused).contains(next), "{words:?}: {}", refused.result);
+    }
+}

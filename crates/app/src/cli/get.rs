@@ -90,7 +90,16 @@ impl Get {
         let states = self.state.iter().map(|text| state(text).map_err(|e| e.of("--state")));
         let states = states.collect::<Result<Vec<_>, _>>()?;
         if self.watch {
-            return watch(context, &client, &target, &states, self.limit).await;
+            return tokio::select! {
+                biased;
+                () = context.signals.interrupt() => {
+                    if context.output.is_json() {
+                        context.output.json(&Problem::nothing());
+                    }
+                    Ok(exit::FINE)
+                }
+                ended = watch(context, &client, &target, &states, self.limit) => ended,
+            };
         }
         match target {
             Target::Objects(kind, name) => {

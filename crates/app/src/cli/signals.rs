@@ -70,6 +70,13 @@ impl Signals {
         self.told().interrupt_is_the_tasks = true;
     }
 
+    /// Waits for Ctrl-C, for a command that has no other end: it is no failure then.
+    pub(crate) async fn interrupt(&self) {
+        let mut listener = listen(Cut::Interrupt);
+        self.leave_interrupts();
+        next(&mut listener).await;
+    }
+
     /// The task that goes on when the command is ended.
     pub(crate) fn about(&self, task: &str) {
         self.told().task = Some(task.to_owned());

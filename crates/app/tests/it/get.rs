@@ -1,11 +1,14 @@
 //! Lists of tasks: each one that waits says why, at which place, and until when.
 
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::house::{House, until};
+use crate::house::{House, until, wait};
 
 const CHECK: [&str; 2] = ["--check", "test -f a.txt"];
 const MINUTE: Duration = Duration::from_mins(1);
@@ -89,4 +92,30 @@ fn a_held_task_says_what_it_waits_for() {
     told.is("Held", Some("Approval"), 5);
     let waits = waiting(&house, &repository, "t");
     assert_eq!((&waits["reason"], &waits["untilMs"]), (&"Approval".into(), &Value::Null));
+}
+
+#[test]
+fn watching_ends_well_with_an_interrupt() {
+    let house = House::new();
+    let repository = repository(&house);
+    house.run(&repository, "do: write b.txt one", &CHECK).is_done();
+    for format in ["json", "text"] {
+        let mut command = house.command(env!("CARGO_BIN_EXE_midwatch"), &repository);
+        command.args(["get", "--watch", "--output", format]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut first = String::new();
+        let mut shown = BufReader::new(child.stdout.take().unwrap());
+        shown.read_line(&mut first).unwrap();
+        assert!(first.contains("Done"), "{first}");
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+        kill_process(pid, Signal::INT).unwrap();
+        let mut rest = String::new();
+        shown.read_to_string(&mut rest).unwrap();
+        let ended = wait(child);
+        let stderr = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!((ended.status.code(), stderr.as_str()), (Some(0), ""), "{format}");
+        let last = rest.lines().last().unwrap_or_default();
+        assert_eq!(last.contains(r#""type":"result""#), format == "json", "{rest}");
+    }
 }

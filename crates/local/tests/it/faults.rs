@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use midwatch_api::control::{FollowFrom, TaskView};
+use midwatch_api::control::TaskView;
 use midwatch_api::view::Progress;
 use midwatch_core::admit::Limits;
 use midwatch_core::event::Event;
@@ -20,7 +20,7 @@ use midwatch_local::folder::{FolderError, StateFolder};
 use midwatch_local::server::{Line, Server, Settings};
 use midwatch_local::store::{Page, SqliteStore, StoreError, Stuck};
 
-use super::world::{Closed, Lands, order, submit};
+use super::world::{Closed, Lands, PATIENCE, order, submit, told};
 
 /// A small file system of its own; gone with the test.
 struct Disk {
@@ -73,16 +73,6 @@ impl Drop for Disk {
 
 fn all(server: &Server<Closed, Lands>) -> Vec<TaskView> {
     server.page(&Page { limit: 10_000, ..Page::default() }).unwrap()
-}
-
-/// The longest that anything may take here.
-const PATIENCE: Duration = Duration::from_mins(1);
-
-/// Waits until a follower of a task is told something.
-async fn told(server: &Arc<Server<Closed, Lands>>, task: &str, is: impl Fn(&Line) -> bool) {
-    let mut lines = server.follow(task, FollowFrom::default()).unwrap();
-    let heard = async { while !is(&lines.recv().await.unwrap()) {} };
-    tokio::time::timeout(PATIENCE, heard).await.unwrap();
 }
 
 /// Waits until a task is over.

@@ -14,12 +14,10 @@ use midwatch_local::store::SqliteStore;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::Receiver;
 
-use super::world::{Closed, Home, Lands, submit};
+use super::world::{Closed, Home, Lands, PATIENCE, submit};
 
 /// Lines of the one run.
 const LINES: usize = 4000;
-/// The longest that anything may take here.
-const PATIENCE: Duration = Duration::from_mins(1);
 /// A runner that says a few lines, in more than one file, and goes on when it is told to.
 const TALKS: &str = r#"#!/bin/bash
 cd "$2"

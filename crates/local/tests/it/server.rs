@@ -5,9 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
-use midwatch_api::control::{Apply, ApplyTask, FollowFrom};
+use midwatch_api::control::{Apply, ApplyTask};
 use midwatch_api::report::{IDENTITY_FILE, RunnerIdentity};
 use midwatch_api::view::Progress;
 use midwatch_local::folder::StateFolder;
@@ -16,7 +15,7 @@ use midwatch_local::store::SqliteStore;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
-use super::world::{Closed, Home, Lands, V1, submit};
+use super::world::{Closed, Home, Lands, PATIENCE, V1, submit, told};
 
 /// A server over the state folder of a home, and what drives it. Nothing lands.
 fn start(home: &Home) -> (Arc<Server<Closed, Lands>>, JoinHandle<()>, StateFolder) {
@@ -52,7 +51,7 @@ async fn a_start_removes_workspaces_whose_work_is_saved_and_no_other() {
             .into();
     let (unsaved, strange) = (upper("open-implement-6"), upper("nobody-implement-4"));
     let (server, driven, _) = start(&home);
-    tokio::time::timeout(Duration::from_mins(1), server.cleaned_up()).await.unwrap();
+    tokio::time::timeout(PATIENCE, server.cleaned_up()).await.unwrap();
     for upper in saved {
         assert!(!upper.exists(), "{} is left", upper.display());
     }
@@ -96,14 +95,12 @@ async fn clean_up_lasts_until_nothing_of_a_killed_runner_is_left() {
     settings.sweep_groups = dying;
     let (server, driven, _) = start_with(&home, settings, Lands::after_fetches());
     server.submit(submit("killed")).unwrap();
-    let mut lines = server.follow("killed", FollowFrom::default()).unwrap();
-    let ended = |line: &Line| match line {
+    told(&server, "killed", |line| match line {
         Line::Progress(line) => matches!(line.progress, Progress::RunEnded { .. }),
         Line::Result(_) => false,
-    };
-    let told = async { while !ended(&lines.recv().await.unwrap()) {} };
-    tokio::time::timeout(Duration::from_mins(1), told).await.unwrap();
-    tokio::time::timeout(Duration::from_mins(1), server.cleaned_up()).await.unwrap();
+    })
+    .await;
+    tokio::time::timeout(PATIENCE, server.cleaned_up()).await.unwrap();
     assert!(LOOKS.load(Ordering::SeqCst) > 2, "something of it may be left");
     driven.abort();
 }

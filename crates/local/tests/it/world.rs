@@ -3,14 +3,16 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use midwatch_api::control::Submit;
+use midwatch_api::control::{FollowFrom, Submit};
 use midwatch_api::task::TaskOrder;
 use midwatch_core::event::{Action, Event, LandAction};
 use midwatch_core::ports::{Act, Seen};
 use midwatch_core::reason::FailReason;
 use midwatch_core::task::Task;
 use midwatch_local::access::{Access, Door};
+use midwatch_local::server::{Line, Server};
 use rusqlite::Connection;
 use tokio::sync::watch;
 
@@ -131,4 +133,18 @@ impl Act<LandAction> for Lands {
             detail: "nothing lands here".into(),
         }
     }
+}
+
+/// The longest that anything may take here.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Waits until a follower of a task is told something.
+pub(crate) async fn told(
+    server: &Arc<Server<Closed, Lands>>,
+    task: &str,
+    is: impl Fn(&Line) -> bool,
+) {
+    let mut lines = server.follow(task, FollowFrom::default()).unwrap();
+    let heard = async { while !is(&lines.recv().await.unwrap()) {} };
+    tokio::time::timeout(PATIENCE, heard).await.unwrap();
 }

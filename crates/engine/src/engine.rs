@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use midwatch_core::admit::{Limits, Observed};
 use midwatch_core::credentials::Credentials;
 use midwatch_core::event::{Action, ActionKey, Event, RunOrder, RunWork};
-use midwatch_core::id::{RunName, TaskName};
+use midwatch_core::id::{BranchName, RunName, TaskName};
 use midwatch_core::ports::{ActOnLand, ActOnRun, Clock, Store, Stored};
 use midwatch_core::task::{State, Task, TaskSpec, Wake};
 use midwatch_core::time::Time;
@@ -135,6 +135,14 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
     /// Copies of every task that is not over.
     pub fn open_tasks(&self) -> Vec<Task> {
         self.tasks().values().map(|live| live.task.clone()).collect()
+    }
+
+    /// The task that a branch of a repository belongs to until it is over, held or not.
+    pub fn writer(&self, repository: &str, branch: &BranchName) -> Option<TaskName> {
+        let tasks = self.tasks();
+        let mut specs = tasks.values().map(|live| &live.task.spec);
+        let writes = |spec: &&TaskSpec| spec.repository == repository && spec.branch == *branch;
+        specs.find(writes).map(|spec| spec.name.clone())
     }
 
     /// How many tasks are not over.

@@ -61,18 +61,12 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
 
     /// Two open tasks never write one branch.
     pub(super) fn branch_is_free(&self, spec: &TaskSpec) -> Result<(), Refusal> {
-        let taken = self
-            .engine
-            .queue()
-            .entries
-            .into_iter()
-            .find(|entry| entry.repository == spec.repository && entry.branch == spec.branch);
-        match taken {
+        match self.engine.writer(&spec.repository, &spec.branch) {
             None => Ok(()),
-            Some(entry) => Err(refused(InvalidInput::new(
+            Some(task) => Err(refused(InvalidInput::new(
                 "--branch",
                 spec.branch.as_str(),
-                &format!("is being written by task {}", entry.name),
+                &format!("is being written by task {task}"),
                 "give another name, or wait for it",
             ))),
         }

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use midwatch_api::control::{Apply, ApplyTask};
+use midwatch_api::control::{Apply, ApplyTask, Command};
 use midwatch_api::report::{IDENTITY_FILE, RunnerIdentity};
 use midwatch_api::view::Progress;
+use midwatch_core::admit::Limits;
 use midwatch_local::folder::StateFolder;
 use midwatch_local::server::{Line, Server, Settings};
 use midwatch_local::store::SqliteStore;
@@ -126,5 +127,33 @@ async fn a_key_that_came_with_refused_objects_is_not_kept() {
     // The control: of one task that is taken it is.
     apply(vec![task("one")]).unwrap();
     assert_eq!(kept(), 1);
+    driven.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_branch_of_a_task_that_is_held_is_still_its_own() {
+    let home = Home::new();
+    let mut settings = Settings::new("/bin/false".into());
+    settings.limits = Limits::slots(0);
+    let (server, driven, _) = start_with(&home, settings, Lands::default());
+    let submit = |name: &str| {
+        let mut submit = submit(name);
+        submit.order.branch = Some("fix/it".into());
+        server.submit(submit)
+    };
+    let refused =
+        || submit("second").is_err_and(|refusal| refusal.message.contains("by task first"));
+    submit("first").unwrap();
+    assert!(refused(), "while it waits in the queue");
+    server.command("first", Command::Pause { by: "me".into() }).unwrap();
+    assert!(refused(), "while it is held");
+    // The control: when it is over, its branch is free.
+    server.command("first", Command::Cancel { by: "me".into() }).unwrap();
+    let free = async {
+        while submit("second").is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, free).await.unwrap();
     driven.abort();
 }

@@ -48,7 +48,7 @@ impl InstallService {
         let program = std::env::current_exe().map_err(|error| {
             Problem::internal(format!("this program's own path is not known: {error}"))
         })?;
-        let text = unit(scope, &program, &environment.state_folder())?;
+        let text = unit(scope, &program, &environment.state_folder(), environment.home())?;
         let output = context.output;
         if self.print {
             if output.is_json() {
@@ -122,18 +122,25 @@ fn quoted(field: &str, path: &Path) -> Result<String, Problem> {
     }
 }
 
+/// A line that sets a variable to a path.
+fn variable(name: &str, path: &Path) -> Result<String, Problem> {
+    let mut setting = std::ffi::OsString::from(format!("{name}="));
+    setting.push(path);
+    Ok(format!("Environment={}", quoted(name, Path::new(&setting))?))
+}
+
 /// The unit. User namespaces, mounts, overlay, seccomp and bubblewrap need what is left out; a
 /// test runs the server under what can be had of the rest without systemd.
-fn unit(scope: Scope, program: &Path, state: &Path) -> Result<String, Problem> {
+fn unit(scope: Scope, program: &Path, state: &Path, home: &Path) -> Result<String, Problem> {
     let program = quoted("the program", program)?;
-    let mut setting = std::ffi::OsString::from("MIDWATCH_HOME=");
-    setting.push(state);
-    let state = quoted("MIDWATCH_HOME", Path::new(&setting))?;
-    let (wanted_by, hardening) = match scope {
-        Scope::User => ("default.target", ""),
-        // Checkouts are in homes and elsewhere, and branches land in them: all of that stays
-        // writable. A user's unit has no right to make mounts for it.
-        Scope::System => ("multi-user.target", "ProtectSystem=true\n"),
+    let state = variable("MIDWATCH_HOME", state)?;
+    let (wanted_by, more) = match scope {
+        Scope::User => ("default.target", String::new()),
+        // The machine's systemd gives no HOME. Checkouts are in homes and elsewhere, and branches
+        // land in them: all of that stays writable. A user's unit has no right to make mounts.
+        Scope::System => {
+            ("multi-user.target", format!("ProtectSystem=true\n{}\n", variable("HOME", home)?))
+        }
     };
     Ok(format!(
         "# Written by `midwatch install-service`; write a drop-in to change it.\n\
@@ -143,7 +150,7 @@ fn unit(scope: Scope, program: &Path, state: &Path) -> Result<String, Problem> {
          [Service]\n\
          Type=exec\n\
          ExecStart={program} serve\n\
-         Environment={state}\n\
+         {state}\n\
          Restart=on-failure\n\
          RestartSec=2\n\
          # Runs outlive the server, and the next one adopts them: only the server is stopped.\n\
@@ -163,7 +170,7 @@ fn unit(scope: Scope, program: &Path, state: &Path) -> Result<String, Problem> {
          NoNewPrivileges=yes\n\
          LockPersonality=yes\n\
          RestrictRealtime=yes\n\
-         {hardening}\
+         {more}\
          \n\
          [Install]\n\
          WantedBy={wanted_by}\n"
@@ -177,7 +184,9 @@ mod tests {
     #[test]
     fn a_unit_keeps_runs_and_lets_the_sandbox_be_made() {
         for scope in [Scope::User, Scope::System] {
-            let text = unit(scope, Path::new("/opt/a b/midwatch"), Path::new("/s/100%")).unwrap();
+            let home = Path::new("/root");
+            let program = Path::new("/opt/a b/midwatch");
+            let text = unit(scope, program, Path::new("/s/100%"), home).unwrap();
             for line in [
                 "ExecStart=\"/opt/a b/midwatch\" serve",
                 "Environment=\"MIDWATCH_HOME=/s/100%%\"",

@@ -1,10 +1,13 @@
 //! Before the night: settings of the server, and what doctor says of disk, clock and checks.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
+use midwatch_local::folder::StateFolder;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::house::{House, Told};
+use crate::house::{House, LIMIT, Told, until};
 
 fn row<'a>(told: &'a Told, name: &str) -> &'a Value {
     let found = told.lines.iter().find(|line| line["type"] == "doctor" && line["name"] == name);
@@ -89,6 +92,42 @@ fn systemd_takes_the_units() {
             Err(_) => crate::house::tell("NOT RUN: systemd-analyze is not here"),
         }
     }
+}
+
+/// systemd gives a unit of the machine no variable of anybody's, not even HOME. The control leaves
+/// out what the unit sets.
+#[test]
+fn a_server_starts_with_the_variables_of_its_unit_alone() {
+    let house = House::new();
+    let folder = house.folder("anywhere");
+    let program = env!("CARGO_BIN_EXE_midwatch");
+    let words = ["install-service", "--print", "--system"];
+    let unit = house.command(program, &folder).args(words).output().unwrap().stdout;
+    let unit = String::from_utf8(unit).unwrap();
+    let variables: Vec<(&str, &str)> = unit
+        .lines()
+        .filter_map(|line| line.strip_prefix("Environment=\"")?.strip_suffix('"')?.split_once('='))
+        .collect();
+    let socket = |variables: &[(&str, &str)]| {
+        let (_, state) = variables.iter().find(|(name, _)| *name == "MIDWATCH_HOME").unwrap();
+        StateFolder::new(PathBuf::from(state)).socket()
+    };
+    let start = |variables: &[(&str, &str)]| {
+        let mut server = Command::new(program);
+        let server = server.arg("serve").env_clear().current_dir("/");
+        server.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").envs(variables.iter().copied());
+        server.stdout(Stdio::null()).spawn().unwrap()
+    };
+    let mut server = start(&variables);
+    let serves = until(LIMIT, || {
+        socket(&variables).exists() || server.try_wait().unwrap().is_some()
+    });
+    let ended = server.try_wait().unwrap();
+    let _ = kill_process(Pid::from_child(&server), Signal::TERM);
+    server.wait().unwrap();
+    assert!(serves && ended.is_none(), "{ended:?}: {unit}");
+    let fewer: Vec<_> = variables.into_iter().filter(|(name, _)| *name != "HOME").collect();
+    assert_eq!(start(&fewer).wait().unwrap().code(), Some(6));
 }
 
 /// The unit of this program, and the server under the restrictions of it that can be had without

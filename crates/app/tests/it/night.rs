@@ -119,9 +119,8 @@ fn a_server_starts_with_the_variables_of_its_unit_alone() {
         server.stdout(Stdio::null()).spawn().unwrap()
     };
     let mut server = start(&variables);
-    let serves = until(LIMIT, || {
-        socket(&variables).exists() || server.try_wait().unwrap().is_some()
-    });
+    let serves =
+        until(LIMIT, || socket(&variables).exists() || server.try_wait().unwrap().is_some());
     let ended = server.try_wait().unwrap();
     let _ = kill_process(Pid::from_child(&server), Signal::TERM);
     server.wait().unwrap();

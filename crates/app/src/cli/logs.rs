@@ -91,14 +91,14 @@ fn said(context: &Context, task: &str, run: &str, path: &Path) {
         Ok(text) => text,
         Err(error) => return missing(context, path, &error),
     };
-    // Where not all is shown, the first line says so, and the next may be cut off.
+    // Where not all is shown, the first line says so, and the next may be cut off; the last line
+    // may still be written.
     let whole_from = if text.starts_with('[') { 2 } else { 0 };
+    let whole_lines = whole_from..text.bytes().filter(|byte| *byte == b'\n').count();
     let mut unreadable = 0;
     for (number, line) in text.lines().enumerate() {
         let Ok(event) = serde_json::from_str::<StreamEvent>(line) else {
-            // The last line may still be written.
-            let whole = number + 1 < text.lines().count() || text.ends_with('\n');
-            unreadable += usize::from(number >= whole_from && whole);
+            unreadable += usize::from(whole_lines.contains(&number));
             continue;
         };
         let line = ProgressLine {

@@ -18,7 +18,7 @@ use crate::diff;
 use crate::error::GitError;
 use crate::gates::{self, Caps, Finding, Range, Scanner, Severity};
 use crate::mirror::Mirror;
-use crate::quarantine::Quarantine;
+use crate::quarantine::{Objects, Quarantine};
 use crate::refs::{self, Before};
 
 pub use message::sanitised;
@@ -167,7 +167,8 @@ pub fn import(
     let head = head.clone();
     let mut standing: Vec<CommitId> = vec![order.base.clone(), order.onto.clone()];
     standing.extend_from_slice(order.known);
-    let quarantine = received(mirror, bundle, &standing, order.limits.bundle_bytes)?;
+    let quarantine =
+        received(mirror, bundle, &standing, order.limits.bundle_bytes, Objects::Sound)?;
     let steps = remake::steps(&quarantine, order.onto, &head, order.limits.range_commits)?;
     let range = Range { base: order.base, head: &head, pairs: &steps.pairs };
     let report =
@@ -209,6 +210,7 @@ fn received(
     bundle: Bundle,
     standing: &[CommitId],
     max_bytes: u64,
+    objects: Objects,
 ) -> Result<Quarantine, ImportError> {
     if bundle.header.sha256 != mirror.is_sha256() {
         return Err(
@@ -228,7 +230,7 @@ fn received(
             return Err(ImportError::UnknownPrerequisite(needed.clone()));
         }
     }
-    quarantine.take(bundle.into_pack(), max_bytes)?.map_err(ImportError::Objects)?;
+    quarantine.take(bundle.into_pack(), max_bytes, objects)?.map_err(ImportError::Objects)?;
     Ok(quarantine)
 }
 

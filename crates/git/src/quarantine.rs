@@ -18,6 +18,46 @@ use crate::scratch::Scratch;
 /// git writes, and a `.gitmodules` that its own reader cannot read.
 const STRICT: &str = "--strict=badFilemode=error,gitmodulesParse=error";
 
+/// What git may say against a commit that nobody wants but for its tree. Trees, blobs and links
+/// between objects are checked all the same.
+const COMMITS: [&str; 14] = [
+    "badDate",
+    "badDateOverflow",
+    "badEmail",
+    "badName",
+    "badTimezone",
+    "missingAuthor",
+    "missingCommitter",
+    "missingEmail",
+    "missingNameBeforeEmail",
+    "missingSpaceBeforeDate",
+    "missingSpaceBeforeEmail",
+    "multipleAuthors",
+    "nulInCommit",
+    "zeroPaddedDate",
+];
+
+/// Which objects a quarantine takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Objects {
+    /// Those without a fault.
+    Sound,
+    /// Commits with a faulty head, too: none of them may leave the quarantine.
+    ExcusingCommits,
+}
+
+impl Objects {
+    fn option(self) -> String {
+        match self {
+            Self::Sound => STRICT.to_owned(),
+            Self::ExcusingCommits => {
+                let excused = COMMITS.map(|fault| format!(",{fault}=ignore"));
+                format!("{STRICT}{}", excused.concat())
+            }
+        }
+    }
+}
+
 /// What git may write to in memory while it unpacks hostile data, in bytes.
 const UNPACK_MEMORY: u64 = 2 << 30;
 
@@ -100,10 +140,12 @@ impl Quarantine {
         &self,
         pack: impl Read + Send + 'static,
         max_bytes: u64,
+        objects: Objects,
     ) -> Result<Result<(), String>, GitError> {
         let ended = self
             .call("index-pack")
-            .args([STRICT, "--fix-thin", "--stdin"])
+            .arg(objects.option())
+            .args(["--fix-thin", "--stdin"])
             .arg(format!("--max-input-size={max_bytes}"))
             .memory(UNPACK_MEMORY)
             .timeout(UNPACK_TIME)

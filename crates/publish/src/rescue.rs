@@ -36,18 +36,37 @@ pub(crate) fn perform(
     let known = ground.known()?;
     let order = order(out, RESCUE_BUNDLE, base, &known);
     match rescue(&ground.mirror, &order, &prefix) {
-        Ok(rescued) => saved(ground, epoch, &prefix, &rescued.refs),
+        Ok(rescued) => {
+            if rescued.as_trees {
+                keep_bundle(ground, &order, epoch);
+            }
+            saved(ground, epoch, &prefix, &rescued.refs)
+        }
         // Nothing differed from the base.
         Err(ImportError::Bundle(BundleError::Missing)) => saved(ground, epoch, &prefix, &[]),
         Err(error) if error.is_bundles_fault() => {
-            let name = format!("{}-{epoch}-rescue.bundle", ground.job.task);
-            let kept = keep_file(&ground.mirror, &order, &name)?;
+            let kept = keep_file(&ground.mirror, &order, &file_name(ground, epoch))?;
             tracing::warn!(task = %ground.job.task, %error, "a rescue was kept as a file");
             let checkpoint = checkpoint_ref(ground, epoch)?;
             let reference = checkpoint.unwrap_or_else(|| kept.display().to_string());
             Ok(Event::Rescued { epoch, reference: Some(reference), snapshot: None })
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+fn file_name(ground: &Ground, epoch: Epoch) -> String {
+    format!("{}-{epoch}-rescue.bundle", ground.job.task)
+}
+
+/// Keeps the commits that git refused beside the work that is saved without them.
+fn keep_bundle(ground: &Ground, order: &RescueOrder<'_>, epoch: Epoch) {
+    match keep_file(&ground.mirror, order, &file_name(ground, epoch)) {
+        Ok(file) => {
+            let file = file.display();
+            tracing::warn!(task = %ground.job.task, %file, "a rescue was saved without its commits");
+        }
+        Err(error) => tracing::warn!(task = %ground.job.task, %error, "its commits are not kept"),
     }
 }
 

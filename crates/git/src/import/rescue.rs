@@ -10,7 +10,10 @@ use super::{ImportError, received};
 use crate::bundle::Bundle;
 use crate::error::GitError;
 use crate::mirror::Mirror;
+use crate::quarantine::Objects;
 use crate::refs;
+
+mod trees;
 
 /// The most refs that are kept of one rescue.
 const REFS_KEPT: usize = 500;
@@ -37,6 +40,8 @@ pub struct Rescued {
     pub refs: Vec<(String, CommitId)>,
     /// How many refs were left out: no commits, or over the cap.
     pub left_out: usize,
+    /// Git refused its commits: each ref holds one of ours with the same files.
+    pub as_trees: bool,
 }
 
 /// Saves the one commit of a checkpoint's bundle at a ref, in the place of an earlier one.
@@ -84,7 +89,14 @@ pub fn rescue(
         names.push((name, id.clone()));
     }
     let over = bundle.header.refs.len().saturating_sub(REFS_KEPT);
-    let mut rescued = keep(mirror, order, bundle, &names)?;
+    let mut rescued = match keep(mirror, order, bundle, &names) {
+        // What still is refused then is no matter of commits: the first answer says it all.
+        Err(refused @ ImportError::Objects(_)) => match trees::keep(mirror, order, &names) {
+            Err(ImportError::Objects(_)) => return Err(refused),
+            rescued => rescued?,
+        },
+        rescued => rescued?,
+    };
     rescued.left_out += over;
     Ok(rescued)
 }
@@ -128,7 +140,7 @@ fn keep(
 ) -> Result<Rescued, ImportError> {
     let mut standing: Vec<CommitId> = vec![order.base.clone()];
     standing.extend_from_slice(order.known);
-    let quarantine = received(mirror, bundle, &standing, order.bundle_bytes)?;
+    let quarantine = received(mirror, bundle, &standing, order.bundle_bytes, Objects::Sound)?;
     let mut kept = Vec::new();
     let mut left_out = 0;
     for (name, id) in names {
@@ -143,11 +155,11 @@ fn keep(
         }
     }
     if kept.is_empty() {
-        return Ok(Rescued { refs: kept, left_out });
+        return Ok(Rescued { refs: kept, left_out, as_trees: false });
     }
     let tips: Vec<CommitId> = kept.iter().map(|(_, id)| id.clone()).collect();
     quarantine.admit(&tips, &standing)?;
     // All or none: who finds one later knows that the rescue is whole.
     refs::set_all(mirror.git().at(&mirror.work(), "update-ref"), &kept)?;
-    Ok(Rescued { refs: kept, left_out })
+    Ok(Rescued { refs: kept, left_out, as_trees: false })
 }

@@ -1,6 +1,8 @@
 //! What is kept of work that is not imported.
 
-use midwatch_git::import::{RescueOrder, checkpoint, keep_file, rescue};
+use midwatch_core::id::CommitId;
+use midwatch_git::import::{ImportError, RescueOrder, checkpoint, keep_file, rescue};
+use midwatch_git::worktree::open_alone;
 
 use crate::sandbox::Sandbox;
 
@@ -63,4 +65,87 @@ fn everything_an_agent_left_is_rescued() {
     assert_eq!(sandbox.mirror.work_ref(target).unwrap(), Some(two));
     sandbox.mirror.forget(target).unwrap();
     assert_eq!(sandbox.mirror.work_ref(target).unwrap(), None);
+}
+
+/// A commit that `git` makes only of force, and refuses to take: its date is beyond 2^63.
+fn impossible(sandbox: &Sandbox, parent: &CommitId, tree: &str) -> CommitId {
+    let who = "A <a@example.com> 99999999999999999999 +0000";
+    let text =
+        format!("tree {tree}\nparent {parent}\nauthor {who}\ncommitter {who}\n\nimpossible\n");
+    CommitId::parse(sandbox.object("commit", text.as_bytes()).trim()).unwrap()
+}
+
+#[test]
+fn what_git_reads_but_for_its_commits_is_rescued_as_trees() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a", "1\n");
+    let sound = sandbox.commit("sound");
+    sandbox.write("a", "2\n");
+    sandbox.git(&["add", "-A"]);
+    let tree = sandbox.git(&["write-tree"]).trim().to_owned();
+    let bad = impossible(&sandbox, &sound, &tree);
+    let below = impossible(&sandbox, &bad, &tree);
+    sandbox.git(&["update-ref", "refs/heads/bad", bad.as_str()]);
+    sandbox.git(&["update-ref", "refs/rescue/snapshot", below.as_str()]);
+    let path = sandbox.out().join("rescue.bundle");
+    let not_base = format!("^{}", sandbox.base);
+    let words = ["bundle", "create", "-q", path.to_str().unwrap(), "--all", &not_base];
+    sandbox.git(&words);
+    let out = sandbox.out();
+    let order = RescueOrder {
+        dir: &out,
+        name: "rescue.bundle",
+        base: &sandbox.base,
+        known: &[],
+        bundle_bytes: 1 << 20,
+    };
+    let prefix = "refs/midwatch/rescue/task/3";
+    let rescued = rescue(&sandbox.mirror, &order, prefix).unwrap();
+    assert!(rescued.as_trees, "{rescued:?}");
+    let name = format!("{prefix}/snapshot");
+    let (_, commit) = rescued.refs.iter().find(|(at, _)| *at == name).unwrap();
+    assert_ne!(*commit, below, "the commit itself stays outside");
+    assert_eq!(sandbox.mirror.work_ref(&name).unwrap().as_ref(), Some(commit));
+    let folder = sandbox.out().join("opened");
+    open_alone(&sandbox.mirror, commit, &folder, None).unwrap();
+    assert_eq!(std::fs::read_to_string(folder.join("a")).unwrap(), "2\n");
+    let inside = |id: &CommitId| {
+        let there = std::process::Command::new("git")
+            .args(["cat-file", "-e", id.as_str()])
+            .current_dir(sandbox.mirror.work())
+            .output();
+        there.unwrap().status.success()
+    };
+    assert!(inside(commit) && !inside(&bad) && !inside(&below));
+    // Done again, it is the same; and the store is sound.
+    assert_eq!(rescue(&sandbox.mirror, &order, prefix).unwrap(), rescued);
+    let checked = std::process::Command::new("git")
+        .args(["fsck", "--strict", "--no-dangling"])
+        .current_dir(sandbox.mirror.work())
+        .output()
+        .unwrap();
+    assert!(checked.status.success(), "{checked:?}");
+}
+
+#[test]
+fn a_tree_that_git_refuses_is_no_rescue_whatever_its_commit_is() {
+    let sandbox = Sandbox::new();
+    let blob = sandbox.object("blob", b"x");
+    for name in [&b".."[..], b".git", b"GIT~1/x"] {
+        let harmless = sandbox.commit_raw_tree("100644", name, blob.trim());
+        let tree = sandbox.git(&["rev-parse", &format!("{harmless}^{{tree}}")]).trim().to_owned();
+        let head = impossible(&sandbox, &sandbox.base, &tree);
+        sandbox.bundle(head.as_str());
+        let out = sandbox.out();
+        let order = RescueOrder {
+            dir: &out,
+            name: "work.bundle",
+            base: &sandbox.base,
+            known: &[],
+            bundle_bytes: 1 << 20,
+        };
+        let refused = rescue(&sandbox.mirror, &order, "refs/midwatch/rescue/task/4");
+        assert!(matches!(refused, Err(ImportError::Objects(_))), "{name:?}: {refused:?}");
+    }
+    assert_eq!(sandbox.mirror.work_refs("refs/midwatch/rescue").unwrap(), []);
 }

@@ -79,3 +79,44 @@ fn a_file_too_big_for_a_commit_stays_until_somebody_takes_it() {
     assert!(!folder.exists(), "somebody has it now");
     assert_eq!(ground.result("big")["kept"], serde_json::json!([]));
 }
+
+/// Commits a tree with a date beyond 2^63, which git makes only by force.
+const IMPOSSIBLE: &str = "echo 2 > file; git add file; who='A <a@example.com> 99999999999999999999 \
+    +0000'; printf 'tree %s\\nparent %s\\nauthor %s\\ncommitter %s\\n\\nx\\n' $(git write-tree) \
+    $(git rev-parse HEAD) \"$who\" \"$who\" > ~/commit; git reset -q --hard $(git hash-object \
+    -t commit -w --literally ~/commit)";
+/// A branch with a name that no file may have.
+const ODD: &str = "tree=$(printf '100644 blob %s\\t.GIT\\n' $(echo x | git hash-object -w --stdin) \
+    | git mktree); git branch odd $(git commit-tree $tree -p HEAD -m odd); echo 2 > file";
+
+#[test]
+fn a_rescue_that_git_refuses_is_opened_as_files_or_told_with_its_place() {
+    let ground = Ground::new();
+    let _server = ground.serve(&[]);
+    ground.begin("date", &format!("do: run {IMPOSSIBLE}\ndo: exit 7"), "", &[]);
+    ground.begin("tree", &format!("do: run {ODD}\ndo: exit 7"), "", &[]);
+    ground.wait("date").is("Failed", Some("AgentFailed"), 3);
+    assert!(ground.log().contains("saved without its commits"), "{}", ground.log());
+    let opened = ground.midwatch(&["open", "date"]);
+    assert_eq!(opened.code, Some(0), "{}", opened.stderr);
+    let folder = opened.of("opened")[0]["folder"].as_str().unwrap().to_owned();
+    assert_eq!(std::fs::read_to_string(Path::new(&folder).join("file")).unwrap(), "2\n");
+
+    let told = ground.wait("tree");
+    told.is("Failed", Some("AgentFailed"), 3);
+    let file = told.result["rescueRef"].as_str().unwrap();
+    let refused = ground.midwatch(&["open", "tree"]);
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains(file) && refused.stderr.contains("fetch"),
+        "{}",
+        refused.stderr
+    );
+    // What it says to do gives the work.
+    let copy = ground.house.folder("copy");
+    let repository = ground.repository.to_str().unwrap();
+    ground.house.git(&copy, &["clone", "-q", repository, "."]);
+    ground.house.git(&copy, &["fetch", "-q", file, "refs/*:refs/saved/*"]);
+    let work = ground.house.git(&copy, &["show", "refs/saved/rescue/snapshot:file"]);
+    assert_eq!(work.trim(), "2");
+}

@@ -17,6 +17,7 @@ use crate::discover::{self, Discovery};
 use crate::output::Ink;
 use crate::problem::{Problem, exit};
 
+mod fields;
 mod files;
 mod resolve;
 
@@ -48,7 +49,7 @@ impl Apply {
         unique(&documents).map_err(|faults| refused(&faults))?;
         let client = Client::new(&context.environment);
         let request = request(context, &client, documents, self.dry_run).await?;
-        let applied = client.apply(&request).await?;
+        let applied = client.apply(&request).await.map_err(fields::named)?;
         tell(context, &applied, self.dry_run);
         Ok(exit::FINE)
     }
@@ -91,7 +92,7 @@ async fn request(
         let found = beside(move || discover::order(&environment, &wanted)).await?;
         match found.and_then(|found| submit(&name, found)) {
             Ok(submit) => tasks.push(ApplyTask { object, submit: Some(submit) }),
-            Err(problem) => problems.push((document.place(), problem)),
+            Err(problem) => problems.push((document.place(), fields::named(problem))),
         }
     }
     match told(problems) {

@@ -259,3 +259,30 @@ fn one_task_that_cannot_be_taken_keeps_all_out() {
     assert_eq!(place.apply(&file).code, Some(0), "the control");
     assert_eq!(place.midwatch(&["get"]).lines.len(), 2);
 }
+
+#[test]
+fn what_is_wrong_with_an_applied_task_is_told_in_words_of_its_file() {
+    let place = Place::new();
+    let file = place.file("tasks.yaml", &["mine"]);
+    assert_eq!(place.apply(&file).code, Some(0));
+    place.midwatch(&["wait", "mine"]).is_done();
+    assert_eq!(place.midwatch(&["delete", "task", "mine"]).code, Some(0));
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("append package.json  ", "write notes x")).unwrap();
+    let refused = place.apply(&file);
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    assert!(refused.stderr.contains("spec.branch"), "{}", refused.stderr);
+    assert!(!refused.stderr.contains("--"), "{}", refused.stderr);
+    // With a branch of its own it still has the name that saved work is kept by.
+    let text = std::fs::read_to_string(&file).unwrap();
+    let text = text.replace("  pipeline:", "  branch: mine-2\n  pipeline:");
+    std::fs::write(&file, &text).unwrap();
+    let refused = place.apply(&file);
+    assert!(refused.stderr.contains("metadata.name 'mine'"), "{}", refused.stderr);
+    assert!(!refused.stderr.contains("--"), "{}", refused.stderr);
+    std::fs::write(&file, text.replace("{name: mine}", "{name: mine-2}")).unwrap();
+    let applied = place.apply(&file);
+    assert_eq!(applied.code, Some(0), "{}", applied.stderr);
+    let told = place.midwatch(&["wait", "mine-2"]);
+    assert_eq!(told.is_done().result["branch"], "mine-2");
+}

@@ -83,10 +83,16 @@ impl FailReason {
             Self::RateLimit => {
                 (Provider, HoldUntilReset, "wait, or lower the number of tasks at once")
             }
-            Self::ModelUnavailable => {
-                (Provider, Charged, "try later, or another model with --model")
-            }
-            Self::Timeout => (Agent, Never, "raise --timeout, or cut the goal into smaller ones"),
+            Self::ModelUnavailable => (
+                Provider,
+                Charged,
+                "try later, or name another model (--model; in a file spec.model)",
+            ),
+            Self::Timeout => (
+                Agent,
+                Never,
+                "raise the limit (--timeout; in a file spec.timeout), or cut the goal into smaller ones",
+            ),
             Self::Stalled => (Agent, Charged, "see the transcript with `midwatch logs`"),
             Self::AgentFailed => (Agent, Charged, "see what it said with `midwatch logs`"),
             Self::Looping => (
@@ -107,12 +113,16 @@ impl FailReason {
                 Never,
                 "word the goal more precisely; the transcript says what the agent thought",
             ),
-            Self::CheckCouldNotRun => {
-                (User, Never, "make the check run on the base first, or name another with --check")
-            }
-            Self::AlreadyRedOnBase => {
-                (User, Never, "what is red was red before: mend the base, or pass --known-failures")
-            }
+            Self::CheckCouldNotRun => (
+                User,
+                Never,
+                "make the check run on the base first, or name another (--check; in a file spec.checks)",
+            ),
+            Self::AlreadyRedOnBase => (
+                User,
+                Never,
+                "what is red was red before: mend the base, or accept it (--known-failures; in a file spec.knownFailures)",
+            ),
             Self::VerificationFailed => (Agent, Never, "see what failed with `midwatch logs`"),
             Self::ReviewRejected => (Agent, Never, "read the review with `midwatch logs`"),
             Self::SecretFound => (
@@ -129,7 +139,11 @@ impl FailReason {
                 Never,
                 "see why the target refused; the verified commit is kept, `midwatch open` shows it",
             ),
-            Self::SetupFailed => (User, Never, "see the setup's log, or give another with --setup"),
+            Self::SetupFailed => (
+                User,
+                Never,
+                "see the setup's log, or give another (--setup; in a file spec.setup)",
+            ),
             Self::Image => (User, Never, "check the image's name and pull secret"),
             Self::Evicted => (Machine, Free, "it is tried again elsewhere"),
             Self::NodeLost => (Machine, Free, "it is tried again by itself"),

@@ -97,7 +97,8 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         if there && let Some(found) = &found {
             if found.object.spec != object.spec {
                 let rule = "was submitted with another spec, and a task is immutable";
-                let fix = "give another name, or `midwatch delete` the old one first";
+                let fix =
+                    "give another name, or `midwatch delete` it where none of its work was saved";
                 return Err(of(&object, InvalidInput::new("metadata.name", &name, rule, fix)));
             }
             plan.objects.push((object, None));

@@ -68,7 +68,8 @@ pub(super) async fn tasks(
                 resolved.push(Resolved { environment: context.environment.clone(), wanted: None });
             } else {
                 let rule = "was submitted with another spec, and a task is immutable";
-                let fix = "give another name, or `midwatch delete` the old one first";
+                let fix =
+                    "give another name, or `midwatch delete` it where none of its work was saved";
                 let name = &task.metadata.name;
                 let what = InvalidInput::new("metadata.name", name, rule, fix);
                 faults.push(document.fault(what));

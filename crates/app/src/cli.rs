@@ -13,6 +13,7 @@ use crate::problem::{Problem, exit};
 use signals::Signals;
 
 mod answer;
+mod applied;
 mod apply;
 mod brief;
 mod completions;

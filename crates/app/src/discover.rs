@@ -27,7 +27,7 @@ mod fallbacks;
 mod instructions;
 mod limits;
 pub(crate) mod nearest;
-mod pipeline;
+pub(crate) mod pipeline;
 pub(crate) mod program;
 pub(crate) mod proxy;
 pub(crate) mod registries;
@@ -102,6 +102,8 @@ impl Wanted {
 pub(crate) struct Given {
     /// The profile, when it is an object.
     pub(crate) profile: Option<agent::Chosen>,
+    /// Those of its fallbacks that are objects.
+    pub(crate) fallbacks: Vec<agent::Chosen>,
     /// The pipeline, when it is an object.
     pub(crate) pipeline: Option<Object<PipelineSpec>>,
     /// The repository, when it is on a server.
@@ -253,10 +255,16 @@ pub(crate) fn order(environment: &Environment, wanted: &Wanted) -> Result<Discov
             rehearsal: wanted.rehearsal.is_some(),
         };
         let mut toolchains = toolchains;
-        let found =
-            fallbacks::find(environment, &chosen, &first, &mut toolchains, |other, program| {
+        let found = fallbacks::find(
+            environment,
+            &wanted.given.fallbacks,
+            &chosen,
+            &first,
+            &mut toolchains,
+            |other, program| {
                 toolchains::find(environment, repository.top(), &other.spec.toolchains, program)
-            })?;
+            },
+        )?;
         let (fallbacks, fallback_secrets) = found.into_iter().unzip();
         let order = TaskOrder {
             goal: wanted.goal.clone(),

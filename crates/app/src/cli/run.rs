@@ -4,15 +4,14 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use midwatch_api::duration;
-use midwatch_api::kind::{AnyObject, Kind};
 use midwatch_api::task::Egress;
 use midwatch_api::view::LINE_VERSION;
 use midwatch_core::id::TaskName;
 
 use super::follow::{Interrupt, Told, watch};
-use super::{Context, beside, goal};
+use super::{Context, applied, beside, goal};
 use crate::client::Client;
-use crate::discover::agent::{self, Chosen};
+use crate::discover::agent;
 use crate::discover::{self, Finding, Given, Wanted};
 use crate::output::Ink;
 use crate::problem::{Problem, exit};
@@ -53,7 +52,7 @@ pub(super) struct Run {
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
 
-    /// The steps: change, quick, approved-change, answer, or a YAML file
+    /// The steps: change, quick, approved-change, answer, one that was applied, or a YAML file
     #[arg(long, value_name = "NAME", default_value = "change")]
     pipeline: String,
 
@@ -148,9 +147,22 @@ impl Run {
         let accept_missing = wire::accepted(&self.accept_missing)?;
         let (agent, profile) = (self.agent.as_deref(), self.profile.as_deref());
         let profile = match agent::stored_name(&context.environment, agent, profile) {
-            Some(name) => stored(client, name).await?,
+            Some(name) => applied::profile(client, name).await?,
             None => None,
         };
+        // What is wrong with the flags is said when all is looked for.
+        let chosen = match &profile {
+            Some(chosen) => Some(chosen.clone()),
+            None => agent::choose(&context.environment, agent, self.profile.as_deref()).ok(),
+        };
+        let fallbacks = match &chosen {
+            Some(chosen) => {
+                let find = async |name: &str| applied::profile(client, name).await;
+                applied::fallbacks(&context.environment, chosen, find).await?
+            }
+            None => vec![],
+        };
+        let pipeline = applied::named_pipeline(client, &self.pipeline).await?;
         let name = match &self.name {
             Some(name) => TaskName::parse(name).map_err(|error| error.of("--name"))?,
             None => TaskName::from_goal(&goal, &suffix()?),
@@ -180,20 +192,8 @@ impl Run {
             accept_missing,
             snapshot,
             rehearsal: None,
-            given: Given { profile, ..Given::default() },
+            given: Given { profile, fallbacks, pipeline, ..Given::default() },
         })
-    }
-}
-
-/// A profile that was applied.
-async fn stored(client: &Client, name: &str) -> Result<Option<Chosen>, Problem> {
-    let Some(view) = client.stored(Kind::Profile, name).await? else { return Ok(None) };
-    match AnyObject::try_from(view.object)? {
-        AnyObject::Profile(found) => {
-            agent::check_hosts(&found.spec)?;
-            Ok(Some(Chosen { name: found.metadata.name, spec: found.spec }))
-        }
-        AnyObject::Task(_) | AnyObject::Pipeline(_) | AnyObject::Repository(_) => Ok(None),
     }
 }
 

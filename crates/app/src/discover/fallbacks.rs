@@ -12,10 +12,11 @@ use crate::problem::Problem;
 /// A fallback, and its key where that is one of its own from the environment.
 pub(super) type Found = (AgentRef, Option<SecretString>);
 
-/// Finds the fallbacks of a profile. `its` finds the toolchains of another agent's program,
+/// Finds the fallbacks of a profile; those `given` are objects. `its` finds the toolchains of another agent's program,
 /// which join `all`.
 pub(super) fn find(
     environment: &Environment,
+    given: &[Chosen],
     chosen: &Chosen,
     first: &AgentRef,
     all: &mut Vec<Toolchain>,
@@ -28,7 +29,10 @@ pub(super) fn find(
             found.push((AgentRef { model, ..first.clone() }, None));
             continue;
         };
-        let other = agent::choose(environment, Some(name), None)?;
+        let other = match given.iter().find(|object| object.name == *name) {
+            Some(object) => object.clone(),
+            None => agent::choose(environment, Some(name), None)?,
+        };
         let login = credential::find(environment, &other)?;
         let program = program::find(environment, &other)?;
         toolchains::join(all, its(&other, &program)?);

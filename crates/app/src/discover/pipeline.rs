@@ -8,6 +8,11 @@ use super::nearest::known;
 use crate::environment::Environment;
 use crate::problem::Problem;
 
+/// Whether a name is a file's, or of one that ships.
+pub(crate) fn is_at_hand(name: &str) -> bool {
+    names_file(name) || shipped_names().any(|shipped| shipped == name)
+}
+
 /// A shipped name, or the path of a YAML file (with a `/` or ending in `.yaml`).
 pub(super) fn find(environment: &Environment, name: &str) -> Result<Object<PipelineSpec>, Problem> {
     let unreadable = |rule: &str| {
@@ -31,7 +36,8 @@ pub(super) fn find(environment: &Environment, name: &str) -> Result<Object<Pipel
         Some(Err(error)) => Err(Problem::internal(error.to_string())),
         None => {
             let names: Vec<String> = shipped_names().map(ToOwned::to_owned).collect();
-            Err(Problem::usage("--pipeline", name, "is unknown", &known(name, &names)))
+            let fix = format!("{}; more can be applied", known(name, &names));
+            Err(Problem::usage("--pipeline", name, "is unknown", &fix))
         }
     }
 }

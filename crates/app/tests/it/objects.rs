@@ -236,6 +236,39 @@ fn an_applied_profile_is_run_with_and_explained() {
     assert!(text.contains("takes the file of that name"), "{text}");
 }
 
+/// A pipeline that was applied is found by its name, and so is a profile that another one, here a
+/// file, falls back on. The control is the same before they were applied.
+#[test]
+fn an_applied_pipeline_and_an_applied_fallback_are_run_with() {
+    let place = Place::new();
+    let program = place.house.folder("agent").join("scripted-agent");
+    let first = format!(
+        "{{agent: custom, program: {}, custom: {{argv: [scripted-agent]}}, egress: none, \
+         fallback: [{{profile: scripted}}]}}",
+        program.display()
+    );
+    let first = place.house.profile("first", &first);
+    let run = |name: &str, more: &[&str]| {
+        let words = ["run", "do: append package.json  ", "--check", "test -e package.json"];
+        place.midwatch(&[&words[..], &["--name", name], more].concat())
+    };
+    let piped = ["--profile", "scripted", "--pipeline", "mine"];
+    let falling = ["--profile", first.to_str().unwrap(), "--pipeline", "quick"];
+    for (words, unknown) in [(piped, "'mine' is unknown"), (falling, "'scripted' is unknown")] {
+        let told = run("early", &words);
+        assert_eq!(told.code, Some(2), "{}", told.stderr);
+        assert!(told.stderr.contains(unknown), "{}", told.stderr);
+    }
+    let all = place.file("all.yaml", &[]);
+    let quick =
+        include_str!("../../../api/src/pipelines/quick.yaml").replace("name: quick", "name: mine");
+    let objects = std::fs::read_to_string(&all).unwrap();
+    std::fs::write(&all, format!("{objects}---\n{quick}")).unwrap();
+    assert_eq!(place.apply(&all).code, Some(0));
+    run("piped", &piped).is_done();
+    run("falling", &falling).is_done();
+}
+
 /// Everything is stored or nothing: one task that cannot be taken keeps the others out.
 #[test]
 fn one_task_that_cannot_be_taken_keeps_all_out() {

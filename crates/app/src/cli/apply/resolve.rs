@@ -14,6 +14,7 @@ use midwatch_core::id::TaskName;
 use midwatch_core::input::InvalidInput;
 use midwatch_publish::RepositoryUrl;
 
+use super::super::applied;
 use super::{Context, among};
 use crate::client::Client;
 use crate::discover::agent::{self, Chosen};
@@ -157,6 +158,17 @@ impl Lookup<'_> {
                 Some(_) | None if agent::names(&environment).contains(name) => {}
                 Some(_) | None => return Ok(Err(self.unknown(Kind::Profile, name).await?)),
             }
+        }
+        let chosen = match &given.profile {
+            Some(chosen) => Some(chosen.clone()),
+            None => agent::choose(&environment, agent.as_deref(), None).ok(),
+        };
+        if let Some(chosen) = &chosen {
+            let find = async |name: &str| match self.object(Kind::Profile, name).await? {
+                Some(object) => applied::of(object),
+                None => Ok(None),
+            };
+            given.fallbacks = applied::fallbacks(&environment, chosen, find).await?;
         }
         let named = if checks.is_empty() { &place.checks } else { checks };
         given.from = match (&repository.name, checks.is_empty() && setup.is_none()) {

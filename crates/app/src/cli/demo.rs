@@ -31,7 +31,8 @@ pub(super) struct Demo {
 impl Demo {
     pub(super) async fn carry_out(self, context: &Context) -> Result<u8, Problem> {
         let suffix = suffix()?;
-        let folder = std::env::temp_dir().join(format!("midwatch-demo-{suffix}")).join("bells");
+        let place = std::env::temp_dir().join(format!("midwatch-demo-{suffix}"));
+        let folder = place.join("bells");
         let made = sample::make(&folder).map_err(|error| {
             Problem::cannot(
                 format!("the sample repository {} cannot be made: {error}", folder.display()),
@@ -67,7 +68,16 @@ impl Demo {
         let task = wanted.name.clone();
         let client = Client::new(&environment);
         let here = Context { environment, output, signals: context.signals.clone() };
-        let code = submit_and_watch(&here, &client, wanted, false).await?;
+        let code = match submit_and_watch(&here, &client, wanted, false).await {
+            Ok(code) => code,
+            Err(problem) => {
+                // Without a task nothing in it is anybody's.
+                if !client.knows_tasks() || client.get(task.as_str()).await.is_err() {
+                    let _ = std::fs::remove_dir_all(&place);
+                }
+                return Err(problem);
+            }
+        };
         if code == exit::FINE && !output.is_json() {
             let patch = client.patch(task.as_str(), PatchForm::Patch).await?;
             output.tell("");

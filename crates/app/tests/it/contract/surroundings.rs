@@ -177,3 +177,17 @@ fn terminals_may_be_narrow_or_dumb() {
         assert!(seen.contains("verified"), "{seen}");
     }
 }
+
+/// A demo that cannot begin leaves no sample behind.
+#[test]
+fn a_demo_without_its_agent_leaves_nothing() {
+    let house = House::new();
+    let temporary = house.folder("temporary");
+    let house = house.with("TMPDIR", &temporary).with("PATH", "/usr/bin:/bin");
+    let folder = house.folder("anywhere");
+    let told = house.midwatch(&folder, &["demo"]);
+    assert!(told.stderr.contains("claude"), "{}", told.stderr);
+    assert_eq!(told.code, Some(6), "{}", told.stderr);
+    let left: Vec<_> = std::fs::read_dir(&temporary).unwrap().flatten().collect();
+    assert!(left.is_empty(), "{left:?}");
+}

@@ -4,7 +4,7 @@ use midwatch_core::reason::FailReason;
 
 /// Words of a refusal and what they mean, most telling first, in lower case. They go before the
 /// status: providers say 400 and 429 for several things.
-const WORDS: [(&str, FailReason); 23] = [
+const WORDS: [(&str, FailReason); 27] = [
     ("usage_limit_reached", FailReason::UsageLimit),
     ("usage limit", FailReason::UsageLimit),
     ("insufficient_quota", FailReason::UsageLimit),
@@ -26,6 +26,11 @@ const WORDS: [(&str, FailReason); 23] = [
     ("incorrect api key", FailReason::Authentication),
     ("invalid x-api-key", FailReason::Authentication),
     ("does not have permission", FailReason::Authentication),
+    ("model_not_found", FailReason::ModelNotFound),
+    // OpenAI, Google and OpenRouter.
+    ("does not exist or you do not have access to it", FailReason::ModelNotFound),
+    ("is not found for api version", FailReason::ModelNotFound),
+    ("is not a valid model id", FailReason::ModelNotFound),
     ("rate_limit_exceeded", FailReason::RateLimit),
     ("rate limit", FailReason::RateLimit),
 ];
@@ -39,6 +44,8 @@ pub(crate) fn refusal(status: u64, words: &str) -> FailReason {
         401 | 403 => FailReason::Authentication,
         // No money left: another credential helps.
         402 => FailReason::UsageLimit,
+        // Anthropic says `model: NAME`. What is not found otherwise may be an address.
+        404 if words.contains("model") => FailReason::ModelNotFound,
         413 => FailReason::TokenLimit,
         429 => FailReason::RateLimit,
         _ => FailReason::ModelUnavailable,
@@ -86,6 +93,9 @@ mod tests {
             (400, "prompt is too long: 9 > 8", FailReason::TokenLimit),
             (400, "temperature", FailReason::ModelUnavailable),
             (402, "", FailReason::UsageLimit),
+            (404, "model: claude-sonet", FailReason::ModelNotFound),
+            (404, "<h1>Not Found</h1>", FailReason::ModelUnavailable),
+            (400, "gtp-5 is not a valid model ID", FailReason::ModelNotFound),
             (413, "", FailReason::TokenLimit),
             // As one library tells of a 403 and a 413.
             (400, "Your API key does not have permission", FailReason::Authentication),

@@ -35,7 +35,10 @@ pub(super) fn of_line(line: &str) -> Option<FailReason> {
     let (_, rest) = line.split_once("litellm.")?;
     let name = rest.split(|c: char| !c.is_ascii_alphanumeric()).next()?;
     let (_, reason) = NAMES.iter().find(|(known, _)| *known == name)?;
-    Some(provider::of_words(rest).unwrap_or(*reason))
+    Some(match name {
+        "NotFoundError" => provider::refusal(404, rest),
+        _ => provider::of_words(rest).unwrap_or(*reason),
+    })
 }
 
 /// The reason of an end that no error was told of.
@@ -61,6 +64,8 @@ mod tests {
             ("litellm.RateLimitError: slow down", Some(FailReason::RateLimit)),
             ("litellm.RateLimitError: insufficient_quota", Some(FailReason::UsageLimit)),
             ("litellm.BadRequestError: prompt is too long: 9 > 8", Some(FailReason::TokenLimit)),
+            ("litellm.NotFoundError: x - model: gtp-5", Some(FailReason::ModelNotFound)),
+            ("litellm.NotFoundError: x", Some(FailReason::ModelUnavailable)),
             ("litellm.InternalServerError: x", Some(FailReason::ModelUnavailable)),
             ("litellm.newer: x", None),
             ("It is written.", None),

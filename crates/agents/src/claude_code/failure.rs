@@ -36,9 +36,8 @@ pub(super) fn reason(clues: &Clues<'_>) -> FailReason {
         Some("authentication_failed") => return FailReason::Authentication,
         // No money on the account is a limit of the account: another credential helps.
         Some("billing_error") => return FailReason::UsageLimit,
-        Some("model_not_found" | "server_error" | "overloaded") => {
-            return FailReason::ModelUnavailable;
-        }
+        Some("model_not_found") => return FailReason::ModelNotFound,
+        Some("server_error" | "overloaded") => return FailReason::ModelUnavailable,
         Some("rate_limit") => {
             // "hit your limit", "hit your session limit", and not "not your usage limit".
             let used_up = clues.text.contains("hit your") && clues.text.contains("limit");

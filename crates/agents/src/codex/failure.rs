@@ -3,7 +3,7 @@
 use midwatch_core::reason::FailReason;
 
 /// Words of a failure and what they mean, most telling first.
-const TABLE: [(&str, FailReason); 26] = [
+const TABLE: [(&str, FailReason); 27] = [
     ("hit your usage limit", FailReason::UsageLimit),
     ("usage_limit_reached", FailReason::UsageLimit),
     ("Quota exceeded", FailReason::UsageLimit),
@@ -19,7 +19,8 @@ const TABLE: [(&str, FailReason); 26] = [
     ("rate limit", FailReason::RateLimit),
     ("Rate limit", FailReason::RateLimit),
     ("No space left on device", FailReason::Disk),
-    ("model_not_found", FailReason::ModelUnavailable),
+    ("model_not_found", FailReason::ModelNotFound),
+    ("does not exist or you do not have access to it", FailReason::ModelNotFound),
     ("unexpected status", FailReason::ModelUnavailable),
     ("exceeded retry limit", FailReason::ModelUnavailable),
     ("high demand", FailReason::ModelUnavailable),

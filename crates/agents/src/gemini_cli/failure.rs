@@ -27,7 +27,7 @@ pub(super) fn reason(kind: &str, words: &str, exit: Option<i32>) -> FailReason {
     match kind {
         "TerminalQuotaError" => return FailReason::UsageLimit,
         "RetryableQuotaError" => return FailReason::RateLimit,
-        "ModelNotFoundError" => return FailReason::ModelUnavailable,
+        "ModelNotFoundError" => return FailReason::ModelNotFound,
         "FatalTurnLimitedError" => return FailReason::TurnLimit,
         "FatalAuthenticationError" => return FailReason::Authentication,
         _ => {}

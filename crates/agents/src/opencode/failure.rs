@@ -24,6 +24,7 @@ pub(super) fn read(error: &Value) -> Failure {
     let reason = match (name, data["statusCode"].as_u64()) {
         ("ProviderAuthError", _) => FailReason::Authentication,
         ("MessageOutputLengthError" | "ContextOverflowError", _) => FailReason::TokenLimit,
+        ("ProviderModelNotFoundError", _) => FailReason::ModelNotFound,
         (_, Some(status)) => provider::refusal(status, &format!("{message} {body}")),
         // Nobody answered, or the answer broke off.
         ("APIError", None) => provider::of_words(message).unwrap_or(FailReason::ModelUnavailable),

@@ -266,6 +266,23 @@ fn an_agent_outlives_a_killed_server() {
     }
 }
 
+/// A wrong name of a model is no outage: nothing is tried again, and the name is told.
+#[test]
+fn a_model_that_the_provider_does_not_have_ends_the_task_at_once_and_is_named() {
+    for (cli, name) in [(Cli::ClaudeCode, "clude-sonnet"), (Cli::Codex, "gtp-5")] {
+        let model = ModelServer::builder().start().unwrap();
+        let Some((house, repository)) = house(cli, &model) else { continue };
+        let words = ["run", "change the README", "--agent", cli.as_str(), "--model", name];
+        let flags = ["--pipeline", "quick", "--egress", "none", "--no-check"];
+        let told = house.midwatch(&repository, &[&words[..], &flags[..]].concat());
+        told.is("Failed", Some("ModelNotFound"), 3);
+        assert_eq!(told.runs("Agent").len(), 1, "{}", told.stderr);
+        let said = told.result["detail"].as_str().unwrap();
+        assert!(said.contains(name), "{said}");
+        assert!(told.result["hint"].as_str().unwrap().contains("--model"), "{}", told.result);
+    }
+}
+
 /// Writes down how it got its prompt, and says two JSON lines.
 const DECLARED: &str = r#"#!/bin/sh
 case $1 in

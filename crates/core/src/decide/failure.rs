@@ -45,7 +45,9 @@ pub(super) fn after(task: &Task, failure: &Failure, now: Time) -> Event {
     }
     match facts.retry {
         RetryRule::Charged if may_charge => again(true, task.attempts),
-        RetryRule::Charged if facts.elsewhere && has_another(task, failure, now) => {
+        RetryRule::Charged | RetryRule::Never
+            if facts.elsewhere && has_another(task, failure, now) =>
+        {
             let until = Wake::At(now.plus_seconds(MODEL_DOWN));
             gone(failure, HoldReason::ModelDown, until)
         }

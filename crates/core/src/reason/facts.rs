@@ -88,6 +88,11 @@ impl FailReason {
                 Charged,
                 "try later, or name another model (--model; in a file spec.model)",
             ),
+            Self::ModelNotFound => (
+                User,
+                Never,
+                "name a model that the provider has (--model; in a file spec.model)",
+            ),
             Self::Timeout => (
                 Agent,
                 Never,
@@ -196,7 +201,11 @@ impl FailReason {
     const fn elsewhere(self) -> bool {
         matches!(
             self,
-            Self::Authentication | Self::UsageLimit | Self::RateLimit | Self::ModelUnavailable
+            Self::Authentication
+                | Self::UsageLimit
+                | Self::RateLimit
+                | Self::ModelUnavailable
+                | Self::ModelNotFound
         )
     }
 }

@@ -9,8 +9,10 @@ names! {
         UsageLimit,
         /// The provider asked to slow down.
         RateLimit,
-        /// The provider does not answer, or does not have the model.
+        /// The provider does not answer.
         ModelUnavailable,
+        /// The provider does not have the model, or not for this credential.
+        ModelNotFound,
         /// The wall-clock limit.
         Timeout,
         /// No progress for the idle limit.

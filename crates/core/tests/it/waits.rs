@@ -123,6 +123,29 @@ fn a_model_that_stays_away_is_left_for_another_and_ends_the_task_where_there_is_
     assert!(matches!(story.end(), Outcome::Done(_)));
 }
 
+/// Waiting and trying again cannot help a name that is wrong; another agent's name may be right.
+#[test]
+fn a_model_that_is_not_there_ends_the_task_at_once_where_there_is_no_other() {
+    let mut alone = Story::at_work("ic");
+    let agent = alone.until("Agent");
+    alone.ends_run(&agent, failed_agent(FailReason::ModelNotFound, None));
+    assert_eq!(failed(&alone.end()), FailReason::ModelNotFound);
+
+    let mut story = with_fallback(None);
+    let agent = story.until("Agent");
+    story.ends_run(&agent, failed_agent(FailReason::ModelNotFound, None));
+    let other = story.until("Agent");
+    assert_eq!((agent_run(&agent).agent, agent_run(&other).agent), (0, 1));
+    assert!(matches!(story.end(), Outcome::Done(_)));
+
+    let mut neither = with_fallback(None);
+    for _ in 0..2 {
+        let agent = neither.until("Agent");
+        neither.ends_run(&agent, failed_agent(FailReason::ModelNotFound, None));
+    }
+    assert_eq!(failed(&neither.end()), FailReason::ModelNotFound);
+}
+
 #[test]
 fn an_agent_that_cannot_resume_is_told_what_was_done() {
     let mut ordered = spec("ic");

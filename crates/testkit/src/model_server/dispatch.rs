@@ -3,7 +3,7 @@
 use midwatch_rehearsal::http::{Answer, Request};
 use serde_json::{Value, json};
 
-use super::failure::refuse;
+use super::failure::{no_such_model, refuse};
 use super::gemini::{self, Verb};
 use super::{Api, Credential, Failure, Shared, anthropic, chat, responses};
 use crate::script::{Call, Conversation, Reply, Script};
@@ -202,8 +202,7 @@ fn endpoint_answer(
         }
     };
     if !known_model(api, &conversation.model) {
-        let message = format!("model: {}", conversation.model);
-        return refuse(api, 404, "not_found_error", "model_not_found", &message);
+        return no_such_model(api, &conversation.model);
     }
     if counting {
         return Answer::json(200, &json!({"input_tokens": anthropic::INPUT_TOKENS}));

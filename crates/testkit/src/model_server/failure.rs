@@ -114,9 +114,7 @@ impl Failure {
                 "forbidden",
                 "Your account does not have permission to use this resource",
             ),
-            Self::NotFound => {
-                refuse(api, 404, "not_found_error", "model_not_found", "model: no such model")
-            }
+            Self::NotFound => no_such_model(api, "no-such-model"),
             Self::BadRequest => refuse(
                 api,
                 400,
@@ -186,6 +184,20 @@ pub(crate) fn refuse(api: Api, status: u16, kind: &str, code: &str, message: &st
         }
         Api::Gemini => Answer::json(status, &gemini::error(status, message)),
     }
+}
+
+/// A model that the provider does not have, in the words of each.
+pub(crate) fn no_such_model(api: Api, model: &str) -> Answer {
+    let message = match api {
+        Api::Anthropic => format!("model: {model}"),
+        Api::Responses | Api::Chat => {
+            format!("The model `{model}` does not exist or you do not have access to it.")
+        }
+        Api::Gemini => format!(
+            "models/{model} is not found for API version v1beta, or is not supported for generateContent. Call ListModels to see the list of available models and their supported methods."
+        ),
+    };
+    refuse(api, 404, "not_found_error", "model_not_found", &message)
 }
 
 fn with_headers(answer: Answer, more: Vec<(&'static str, String)>) -> Answer {

@@ -1,8 +1,8 @@
 //! The rows of each CLI: those of all, and where one is taken for something else than most.
 
 use midwatch_core::reason::FailReason::{
-    AgentFailed, Authentication, CostLimit, ModelUnavailable, RateLimit, TokenLimit, TurnLimit,
-    UsageLimit,
+    AgentFailed, Authentication, CostLimit, ModelNotFound, ModelUnavailable, RateLimit, TokenLimit,
+    TurnLimit, UsageLimit,
 };
 use midwatch_testkit::agent_clis::Cli;
 use midwatch_testkit::model_server::Failure;
@@ -86,7 +86,7 @@ fn of_all() -> Vec<Row> {
         row("resume", "a conversation goes on", Trial::Resume, Completed),
         row("401", "401", Endpoint(Failure::Unauthorized), Failed(Authentication)),
         row("403", "403", Endpoint(Failure::Forbidden), Failed(Authentication)),
-        row("404", "404, unknown model", Endpoint(Failure::NotFound), Failed(ModelUnavailable)),
+        row("404", "404, unknown model", Endpoint(Failure::NotFound), Failed(ModelNotFound)),
         row("400", "400", Endpoint(Failure::BadRequest), Failed(ModelUnavailable)),
         row("no-credit", "400, no credit left", Endpoint(Failure::NoCredit), Failed(UsageLimit)),
         row(

@@ -12,6 +12,7 @@ mod places;
 pub(crate) mod proxy;
 mod records;
 mod remote_order;
+mod room;
 mod saved;
 mod server;
 

@@ -23,7 +23,7 @@ use tokio::sync::{Mutex, RwLock, RwLockReadGuard, mpsc, watch};
 use super::doors::Doors;
 use super::found::Found;
 use super::places::StoredPlaces;
-use super::{layers, remote_order};
+use super::{layers, remote_order, room};
 use crate::problem::{Problem, exit};
 
 /// The local server with this binary's rooms.
@@ -240,14 +240,8 @@ impl Desk for LocalDesk {
         umask: Option<u32>,
     ) -> Result<Opened, Refusal> {
         self.touch().await;
-        if !folder.is_absolute() || folder.symlink_metadata().is_ok() {
-            let shown = midwatch_core::input::shown(&folder.to_string_lossy());
-            return Err(Refusal {
-                hint: Some("give another folder".into()),
-                ..refusal(exit::USAGE, format!("{shown} is there already"))
-            });
-        }
         self.view(name, move |view, task, _, found| {
+            room::check(&folder, task.as_str())?;
             view.worktree(&found.commit, task, &folder, umask).map_err(internal)?;
             Ok(Opened { folder, commit: found.commit.as_str().into(), from: found.from })
         })

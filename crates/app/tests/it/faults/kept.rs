@@ -1,5 +1,6 @@
 //! Work that no commit and no rescue can hold: it stays where it is, and everybody is told.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -119,4 +120,33 @@ fn a_rescue_that_git_refuses_is_opened_as_files_or_told_with_its_place() {
     ground.house.git(&copy, &["fetch", "-q", file, "refs/*:refs/saved/*"]);
     let work = ground.house.git(&copy, &["show", "refs/saved/rescue/snapshot:file"]);
     assert_eq!(work.trim(), "2");
+}
+
+#[test]
+fn a_folder_that_nobody_can_make_is_refused_with_what_to_do() {
+    let ground = Ground::new();
+    let _server = ground.serve(&[]);
+    ground.begin("t", "do: write made x", "", &[]);
+    ground.wait("t").is_done();
+    let closed = ground.house.folder("closed");
+    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o555)).unwrap();
+    let mut places = vec![ground.repository.join("README/x"), "/proc/opened".into()];
+    if rustix::process::geteuid().is_root() {
+        crate::house::tell("NOT RUN: root may write to a folder without permissions");
+    } else {
+        places.push(closed.join("x"));
+        places.push(closed.join("deep/x"));
+    }
+    for place in places {
+        let place = place.to_str().unwrap();
+        let refused = ground.midwatch(&["open", "t", place]);
+        assert_eq!(refused.code, Some(2), "{place}: {}", refused.stderr);
+        assert!(refused.stderr.contains(place), "{}", refused.stderr);
+        assert!(refused.stderr.contains("midwatch open t FOLDER"), "{}", refused.stderr);
+    }
+    // The control: where somebody may write, folders on the way there are made.
+    let folder = ground.house.folder("open").join("deep/x");
+    let opened = ground.midwatch(&["open", "t", folder.to_str().unwrap()]);
+    assert_eq!(opened.code, Some(0), "{}", opened.stderr);
+    assert_eq!(std::fs::read_to_string(folder.join("made")).unwrap().trim(), "x");
 }

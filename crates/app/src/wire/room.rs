@@ -1,0 +1,55 @@
+//! Whether a folder can be made where somebody wants a worktree: tried, because modes, mounts and
+//! quotas all have a say.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use midwatch_api::control::Refusal;
+use midwatch_core::input::shown;
+
+use super::desk::refusal;
+use crate::problem::exit;
+
+/// Refuses a folder for a task's work that is there already, or cannot be made.
+pub(super) fn check(folder: &Path, task: &str) -> Result<(), Refusal> {
+    let refused = |why: String, hint: String| {
+        let message = format!("{} {why}", shown(&folder.to_string_lossy()));
+        Refusal { hint: Some(hint), ..refusal(exit::USAGE, message) }
+    };
+    if !folder.is_absolute() || folder.symlink_metadata().is_ok() {
+        return Err(refused("is there already".into(), "give another folder".into()));
+    }
+    attempt(&first_missing(folder)).map_err(|error| {
+        let hint = format!("name one where you may write: `midwatch open {task} FOLDER`");
+        refused(format!("cannot be made: {error}"), hint)
+    })
+}
+
+/// The topmost part of a path that is not there yet.
+fn first_missing(folder: &Path) -> PathBuf {
+    let missing = folder.ancestors().take_while(|part| part.symlink_metadata().is_err());
+    missing.last().unwrap_or(folder).to_owned()
+}
+
+fn attempt(folder: &Path) -> io::Result<()> {
+    std::fs::create_dir(folder)?;
+    std::fs::remove_dir(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_try_leaves_nothing_and_says_what_is_in_the_way() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("a/b/c");
+        check(&folder, "t").unwrap();
+        assert!(!place.path().join("a").exists());
+        std::fs::write(place.path().join("a"), "").unwrap();
+        let refused = check(&folder, "t").unwrap_err();
+        assert_eq!(refused.exit, exit::USAGE);
+        assert!(refused.message.contains("a/b/c cannot be made"), "{}", refused.message);
+        assert!(check(place.path(), "t").unwrap_err().message.contains("there already"));
+    }
+}

@@ -88,11 +88,9 @@ impl FailReason {
                 Charged,
                 "try later, or name another model (--model; in a file spec.model)",
             ),
-            Self::ModelNotFound => (
-                User,
-                Never,
-                "name a model that the provider has (--model; in a file spec.model)",
-            ),
+            Self::ModelNotFound => {
+                (User, Never, "name a model that the provider has (--model; in a file spec.model)")
+            }
             Self::Timeout => (
                 Agent,
                 Never,

@@ -34,6 +34,11 @@ fn fault(uri: &Uri, headers: &HeaderMap) -> Option<(StatusCode, &'static str)> {
     if uri.path_and_query().is_some_and(|target| target.as_str().len() > TARGET_MAX) {
         return Some((StatusCode::URI_TOO_LONG, "the path has over 4096 bytes; shorten it"));
     }
+    let named = uri.authority().map(http::uri::Authority::as_str);
+    if named.is_some_and(|named| !HOSTS.contains(&without_port(named))) {
+        let text = "the request's address names another server; send a path";
+        return Some((StatusCode::BAD_REQUEST, text));
+    }
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     if headers.get_all(HOST).iter().count() != 1 || !HOSTS.contains(&without_port(host)) {
         let text = "the Host header names another server; send `Host: midwatch`";
@@ -85,5 +90,20 @@ mod tests {
             assert_eq!(status(&[("host", "midwatch"), (name, value)]), Some(403), "{value}");
         }
         assert_eq!(status(&[("host", "midwatch"), ("x", &"y".repeat(20_000))]), Some(431));
+    }
+
+    #[test]
+    fn an_address_in_the_place_of_a_path_must_be_ours_too() {
+        let status = |target: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, "midwatch".parse().unwrap());
+            fault(&target.parse().unwrap(), &headers).map(|(status, _)| status.as_u16())
+        };
+        for ours in ["/v1/server", "http://midwatch/v1/server", "http://localhost:80/v1/server"] {
+            assert_eq!(status(ours), None, "{ours}");
+        }
+        for theirs in ["http://evil.example/v1/server", "http://u@midwatch/", "evil.example:443"] {
+            assert_eq!(status(theirs), Some(400), "{theirs}");
+        }
     }
 }

@@ -12,6 +12,7 @@ mod desk;
 mod guard;
 mod records;
 mod routes;
+mod serve;
 mod socket;
 mod stream;
 
@@ -19,4 +20,5 @@ pub use desk::{CLOSING, Desk, Line, Lines};
 pub use midwatch_api::control::{Opened, Patch, PatchForm};
 pub use records::Records;
 pub use routes::router;
-pub use socket::{ControlSocket, SocketError, address_of, serve};
+pub use serve::{Bounds, serve};
+pub use socket::{ControlSocket, SocketError, address_of};

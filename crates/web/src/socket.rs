@@ -6,16 +6,10 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::serve::Listener;
 use rustix::net::sockopt::socket_peercred;
 use tokio::net::{UnixListener, UnixStream};
-
-use crate::desk::Desk;
-use crate::records::Records;
-use crate::routes::router;
 
 /// The longest path that fits a socket's address on Linux, with its final NUL.
 const PATH_MAX: usize = 107;
@@ -52,11 +46,20 @@ pub fn address_of(path: &Path) -> io::Result<(PathBuf, Option<File>)> {
     Ok((short, Some(folder)))
 }
 
+/// Who is at the other end, by the kernel's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Peer(u32);
+
+impl Peer {
+    pub(crate) const fn uid(self) -> u32 {
+        self.0
+    }
+}
+
 /// A listening control socket. Only its owner and root are let in.
 #[derive(Debug)]
 pub struct ControlSocket {
     listener: UnixListener,
-    path: PathBuf,
     us: u32,
 }
 
@@ -75,7 +78,7 @@ impl ControlSocket {
         let listener = UnixListener::bind(address).map_err(failed)?;
         std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
         std::fs::rename(&new, path).map_err(failed)?;
-        Ok(Self { listener, path: path.to_owned(), us: rustix::process::geteuid().as_raw() })
+        Ok(Self { listener, us: rustix::process::geteuid().as_raw() })
     }
 
     /// Takes the socket file away: who comes now starts a server of their own.
@@ -87,33 +90,15 @@ impl ControlSocket {
         }
     }
 
-    fn is_let_in(&self, stream: &UnixStream) -> bool {
-        match socket_peercred(stream) {
-            Ok(peer) => {
-                let uid = peer.uid.as_raw();
-                let known = uid == self.us || uid == 0;
-                if !known {
-                    tracing::warn!(uid, "somebody else was turned away");
-                }
-                known
-            }
-            Err(error) => {
-                tracing::warn!(%error, "a peer that cannot be named was turned away");
-                false
-            }
-        }
-    }
-}
-
-impl Listener for ControlSocket {
-    type Io = UnixStream;
-    type Addr = PathBuf;
-
-    async fn accept(&mut self) -> (UnixStream, PathBuf) {
+    /// The next one who may come in.
+    pub(crate) async fn accept(&mut self) -> (UnixStream, Peer) {
         loop {
             match self.listener.accept().await {
-                Ok((stream, _)) if self.is_let_in(&stream) => return (stream, self.path.clone()),
-                Ok(_) => {}
+                Ok((stream, _)) => {
+                    if let Some(peer) = self.let_in(&stream) {
+                        return (stream, peer);
+                    }
+                }
                 Err(error) => {
                     tracing::warn!(%error, "the control socket could not accept");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -122,16 +107,20 @@ impl Listener for ControlSocket {
         }
     }
 
-    fn local_addr(&self) -> io::Result<PathBuf> {
-        Ok(self.path.clone())
+    fn let_in(&self, stream: &UnixStream) -> Option<Peer> {
+        match socket_peercred(stream) {
+            Ok(peer) => {
+                let uid = peer.uid.as_raw();
+                let known = uid == self.us || uid == 0;
+                if !known {
+                    tracing::warn!(uid, "somebody else was turned away");
+                }
+                known.then_some(Peer(uid))
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a peer that cannot be named was turned away");
+                None
+            }
+        }
     }
-}
-
-/// Serves a desk until `end`; connections under way are finished.
-pub async fn serve<D: Desk + Records>(
-    socket: ControlSocket,
-    desk: Arc<D>,
-    end: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    axum::serve(socket, router(desk)).with_graceful_shutdown(end).await
 }

@@ -11,7 +11,7 @@ use midwatch_local::folder::{FolderError, FolderLock, StateFolder};
 use midwatch_local::server::{Fault, Server, Settings};
 use midwatch_local::store::SqliteStore;
 use midwatch_publish::{Git, Publisher, self_test};
-use midwatch_web::{ControlSocket, address_of, serve};
+use midwatch_web::{Bounds, ControlSocket, address_of, serve};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, RwLock, watch};
 
@@ -117,7 +117,7 @@ pub(crate) async fn run(
     });
     let socket = ControlSocket::listen(&folder.socket()).map_err(|e| fault(&e))?;
     tracing::info!(folder = %folder.root().display(), pid = std::process::id(), "server.started");
-    let serving = serve(socket, Arc::clone(&desk), wait(ended));
+    let serving = serve(socket, Arc::clone(&desk), Bounds::default(), wait(ended));
     let mut driven = std::pin::pin!(driven);
     let result = tokio::select! {
         error = &mut driven => Err(fault(&error)),

@@ -14,7 +14,7 @@ use midwatch_api::control::{
 use midwatch_api::kind::Kind;
 use midwatch_api::task::TaskOrder;
 use midwatch_api::view::{LINE_VERSION, Progress, ProgressLine, ResultLine};
-use midwatch_web::{ControlSocket, Desk, Line, Lines, serve};
+use midwatch_web::{Bounds, ControlSocket, Desk, Line, Lines, serve};
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot};
 
@@ -149,13 +149,18 @@ pub(crate) struct World {
 }
 
 pub(crate) fn world() -> World {
+    world_within(Bounds::default())
+}
+
+/// One with other bounds.
+pub(crate) fn world_within(bounds: Bounds) -> World {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("server.sock");
     let clerk = Arc::new(Clerk::default());
     let (end, ended) = oneshot::channel();
     let listening = ControlSocket::listen(&socket).unwrap();
     let desk = Arc::clone(&clerk);
-    tokio::spawn(serve(listening, desk, async {
+    tokio::spawn(serve(listening, desk, bounds, async {
         let _ = ended.await;
     }));
     World { clerk, socket, folder, _end: end }

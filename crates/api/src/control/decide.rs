@@ -40,6 +40,10 @@ pub enum Command {
         /// A key in the place of the one that was rejected; goes where that one is kept.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         secret: Option<Secret>,
+        /// The same for each of the order's fallbacks, in their order; none for one that has no key
+        /// of its own from the environment.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        fallback_secrets: Vec<Option<Secret>>,
     },
     /// Stop agents, save, and wait.
     Pause {

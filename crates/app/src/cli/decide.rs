@@ -104,9 +104,13 @@ impl Resume {
         // A key that was rejected is replaced by the one that is in the environment now.
         let rejected = client.get(&name).await?.result.reason.as_deref()
             == Some(HoldReason::NeedsLogin.as_str());
-        let key = rejected.then(|| retry::key_of_now(&context.environment, &order.agent));
+        let key =
+            |agent| rejected.then(|| retry::key_of_now(&context.environment, agent)).flatten();
+        let (secret, fallback_secrets) =
+            (key(&order.agent), order.fallbacks.iter().map(key).collect());
         renew_login(context, &client, &name, order).await?;
-        hand_over(context, &name, &Command::Resume { by, secret: key.flatten() }, "resumed").await
+        hand_over(context, &name, &Command::Resume { by, secret, fallback_secrets }, "resumed")
+            .await
     }
 }
 

@@ -24,9 +24,10 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
                 (Decided::Approve(seen.or(plan.map(Seen::Plan))), by)
             }
             Command::Reject { feedback, by } => (Decided::Reject(feedback), by),
-            Command::Resume { by, secret } => {
-                if let Some(secret) = secret {
-                    self.renew_credential(&name, &secret)?;
+            Command::Resume { by, secret, fallback_secrets } => {
+                let keys = [&[secret][..], &fallback_secrets].concat();
+                if keys.iter().any(Option::is_some) {
+                    self.renew_credentials(&name, &keys)?;
                 }
                 (Decided::Resume, by)
             }

@@ -58,23 +58,29 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         Ok(order)
     }
 
-    /// Puts a key in the place of one that was rejected: every task that names it gets it.
-    pub(super) fn renew_credential(&self, name: &TaskName, key: &Secret) -> Result<(), Refusal> {
+    /// Puts keys in the place of those of a task's agents, in the order of the agents: every task
+    /// that names one gets it.
+    pub(super) fn renew_credentials(
+        &self,
+        name: &TaskName,
+        keys: &[Option<Secret>],
+    ) -> Result<(), Refusal> {
         let order = self.row(name.as_str())?.order;
-        let stored = order.workers().find_map(|worker| match &worker.credential {
-            CredentialRef::Stored { id, .. } => Some(id.as_str()),
-            CredentialRef::None
-            | CredentialRef::ClaudeLogin { .. }
-            | CredentialRef::CodexLogin { .. } => None,
-        });
-        let Some(id) = stored else {
+        let mut renewed = false;
+        for (worker, key) in order.workers().zip(keys) {
+            if let (CredentialRef::Stored { id, .. }, Some(key)) = (&worker.credential, key) {
+                self.folder.replace_credential(id, &key.0).map_err(|error| internal(&error))?;
+                renewed = true;
+            }
+        }
+        if !renewed {
             return Err(refused(InvalidInput::unshown(
                 "secret",
                 "is not what the task's login is made of",
                 "log in with the agent's own command, then resume",
             )));
-        };
-        self.folder.replace_credential(id, &key.0).map_err(|error| internal(&error))
+        }
+        Ok(())
     }
 
     /// What was handed over goes with the last open task that names it.

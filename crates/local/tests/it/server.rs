@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use midwatch_api::control::{Apply, ApplyTask, Command};
+use midwatch_api::control::{Apply, ApplyTask, Command, Secret};
 use midwatch_api::report::{IDENTITY_FILE, RunnerIdentity};
+use midwatch_api::task::{AgentRef, CredentialRef};
 use midwatch_api::view::Progress;
 use midwatch_core::admit::Limits;
 use midwatch_local::folder::StateFolder;
@@ -155,5 +156,45 @@ async fn the_branch_of_a_task_that_is_held_is_still_its_own() {
         }
     };
     tokio::time::timeout(PATIENCE, free).await.unwrap();
+    driven.abort();
+}
+
+/// A key stays where it is kept, with another content: so every task that names it gets the new one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resume_renews_the_key_of_each_agent() {
+    let home = Home::new();
+    let (server, driven, folder) = start(&home);
+    let mut submit = submit("two-keys");
+    let of = |variable: &str| CredentialRef::Stored {
+        id: String::new(),
+        variable: Some(variable.to_owned()),
+    };
+    submit.order.agent.credential = of("FIRST_KEY");
+    let other = AgentRef { credential: of("OTHER_KEY"), ..submit.order.agent.clone() };
+    submit.order.fallbacks = vec![other];
+    submit.secret = Some("first".into());
+    submit.fallback_secrets = vec![Some("second".into())];
+    server.submit(submit).unwrap();
+    let order = server.order("two-keys").unwrap();
+    let kept = || -> Vec<String> {
+        let files = order.kept_ids().map(|id| folder.credential(id));
+        files.map(|file| std::fs::read_to_string(file).unwrap().trim().to_owned()).collect()
+    };
+    assert_eq!(kept(), ["first", "second"]);
+    let resume = |first: Option<&str>, other: Option<&str>| {
+        let secret = |text: &str| Secret(text.to_owned());
+        let fallback_secrets = vec![other.map(secret)];
+        let command =
+            Command::Resume { by: "me".into(), secret: first.map(secret), fallback_secrets };
+        // Nothing holds the task yet: the keys are renewed, and there is nothing to resume.
+        server.command("two-keys", command).unwrap_err()
+    };
+    resume(None, Some("second, renewed"));
+    assert_eq!(kept(), ["first", "second, renewed"]);
+    resume(Some("first, renewed"), Some("and again"));
+    assert_eq!(kept(), ["first, renewed", "and again"]);
+    // The control: as it was, with a key for the first agent alone.
+    resume(Some("the first one"), None);
+    assert_eq!(kept(), ["the first one", "and again"]);
     driven.abort();
 }

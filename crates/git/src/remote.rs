@@ -113,6 +113,9 @@ pub enum RemoteError {
     /// There is no repository, or this credential may not see it.
     #[error("the remote has no such repository, or hides it from this credential: {0}")]
     NotFound(String),
+    /// The operator's own proxy before it does not let us through: 407.
+    #[error("the operator's proxy (HTTPS_PROXY) wants a login, or another one: {0}")]
+    ProxyLogin(String),
     /// Nobody answers there, or nobody that we trust.
     #[error("the remote cannot be reached: {0}")]
     Unreachable(String),
@@ -134,12 +137,15 @@ pub enum RemoteError {
 type Saying = (&'static str, fn(String) -> RemoteError);
 
 /// What git says (2.39 to 2.50, `LC_ALL=C`), and what that means.
-const SAYINGS: [Saying; 17] = [
+const SAYINGS: [Saying; 20] = [
     ("could not read Username", RemoteError::NoCredential),
     ("could not read Password", RemoteError::NoCredential),
     ("Authentication failed", RemoteError::Authentication),
     ("Permission denied (publickey", RemoteError::Authentication),
     ("Host key verification failed", RemoteError::Unreachable),
+    ("HTTP code 407", RemoteError::ProxyLogin),
+    ("response 407", RemoteError::ProxyLogin),
+    ("returned error: 407", RemoteError::ProxyLogin),
     ("returned error: 403", RemoteError::NotAllowed),
     ("returned error: 301", RemoteError::Redirected),
     ("returned error: 302", RemoteError::Redirected),
@@ -183,6 +189,8 @@ mod tests {
             (&format!("{access}The requested URL returned error: 403"), "does not let"),
             (&format!("{access}The requested URL returned error: 302"), "redirects"),
             (&format!("{access}The requested URL returned error: 503"), "be reached"),
+            (&format!("{access}Received HTTP code 407 from proxy after CONNECT"), "HTTPS_PROXY"),
+            (&format!("{access}CONNECT tunnel failed, response 407"), "HTTPS_PROXY"),
             (&format!("{access}SSL certificate problem: self-signed"), "be reached"),
             ("fatal: repository 'https://h/none.git/' not found", "no such repository"),
             ("fatal: the remote end hung up", "git push failed"),

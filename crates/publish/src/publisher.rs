@@ -259,7 +259,8 @@ impl From<RemoteError> for Trouble {
             RemoteError::Git(error) => return error.into(),
             RemoteError::NoCredential(_)
             | RemoteError::Authentication(_)
-            | RemoteError::NotAllowed(_) => FailReason::Authentication,
+            | RemoteError::NotAllowed(_)
+            | RemoteError::ProxyLogin(_) => FailReason::Authentication,
             // Tried again after a pause: a network comes back.
             RemoteError::Unreachable(_) => FailReason::Internal,
             RemoteError::Redirected(_) | RemoteError::NotFound(_) => FailReason::PushRejected,

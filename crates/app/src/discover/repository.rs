@@ -128,6 +128,10 @@ pub(crate) fn problem(error: OrderError) -> Problem {
             "log in for git (a credential helper, or GITHUB_TOKEN, GITLAB_TOKEN, FORGEJO_TOKEN or \
              GITEA_TOKEN for its host) with the right to push, then repeat the command",
         ),
+        OrderError::Remote(error @ RemoteError::ProxyLogin(_)) => Problem::cannot(
+            error.to_string(),
+            "set it in HTTPS_PROXY as http://user:password@host:port, then repeat the command",
+        ),
         OrderError::Remote(error @ (RemoteError::Unreachable(_) | RemoteError::Empty)) => {
             Problem::cannot(error.to_string(), "try `git ls-remote` on the same URL")
         }

@@ -54,7 +54,7 @@ fn base_and_branch_go_through_the_proxy_and_nowhere_without_it() {
     assert_eq!(company.take(), [""; 0]);
     for wrong in [proxy(None), proxy(Some(login("pro%xy", "wr0ng-word")))] {
         let error = ask(Some(&wrong));
-        assert!(matches!(error, RemoteError::Unreachable(_)), "{error}");
+        assert!(matches!(error, RemoteError::ProxyLogin(_)), "{error}");
         assert!(
             error.to_string().contains("407") && !error.to_string().contains("wr0ng"),
             "{error}"

@@ -47,9 +47,9 @@ pub(crate) fn perform(
         Err(error) if error.is_bundles_fault() => {
             let kept = keep_file(&ground.mirror, &order, &file_name(ground, epoch))?;
             tracing::warn!(task = %ground.job.task, %error, "a rescue was kept as a file");
-            let checkpoint = checkpoint_ref(ground, epoch)?;
-            let reference = checkpoint.unwrap_or_else(|| kept.display().to_string());
-            Ok(Event::Rescued { epoch, reference: Some(reference), snapshot: None })
+            // A checkpoint is older: whoever opens the work is told of both.
+            let reference = Some(kept.display().to_string());
+            Ok(Event::Rescued { epoch, reference, snapshot: None })
         }
         Err(error) => Err(error.into()),
     }

@@ -54,6 +54,14 @@ impl View {
         found.ok_or_else(|| ViewError::Gone(reference.to_owned()))
     }
 
+    /// The newest checkpoint of a task: work of a run that was cut off, up to then.
+    pub fn checkpoint(&self, task: &str) -> Result<Option<(String, CommitId)>, ViewError> {
+        let prefix = format!("refs/midwatch/checkpoint/{task}/");
+        let epoch = |name: &str| name.strip_prefix(&prefix)?.parse::<u32>().ok();
+        let found = self.mirror.work_refs(prefix.trim_end_matches('/'))?;
+        Ok(found.into_iter().max_by_key(|(name, _)| epoch(name)))
+    }
+
     /// The patch, as bytes of a sandbox: escape them for a terminal.
     pub fn patch(&self, base: &CommitId, commit: &CommitId) -> Result<Vec<u8>, ViewError> {
         Ok(diff::patch(&self.mirror, base, commit)?)

@@ -20,6 +20,7 @@ pub(super) struct Found {
 impl Found {
     /// The newest of a task's work: before a branch holds it, what was saved last.
     pub(super) fn newest(view: &View, result: &ResultLine) -> Result<Self, Refusal> {
+        let task = result.task.as_deref().unwrap_or_default();
         let saved = result.rescue_ref.as_ref().filter(|_| result.branch.is_none());
         let saved = saved.map(|name| view.commit(name).map(|commit| (name, commit)));
         match (saved, &result.commit) {
@@ -28,10 +29,13 @@ impl Found {
                 commit: CommitId::parse(commit).map_err(internal)?,
                 from: older(result, result.branch.as_ref().unwrap_or(commit)),
             }),
-            (Some(Err(error)), None) => Err(match file(result) {
-                Some(file) => of_file(result, file),
-                None => internal(error),
-            }),
+            (Some(Err(error)), None) => match file(result) {
+                Some(file) => match view.checkpoint(task).map_err(internal)? {
+                    Some((name, commit)) => Ok(Self { commit, from: older(result, &name) }),
+                    None => Err(of_file(result, file)),
+                },
+                None => Err(internal(error)),
+            },
             (None, None) => Err(nothing(result)),
         }
     }

@@ -78,7 +78,9 @@ fn kept(view: &TaskView, work: &std::path::Path) -> Vec<String> {
     if let Some(branch) = &result.branch {
         kept.push(format!("branch {branch} in {}", view.repository));
     }
-    if let Some(rescue) = &result.rescue_ref {
+    if let Some(file) = result.rescue_ref.as_ref().filter(|name| name.starts_with('/')) {
+        kept.push(format!("saved work in the bundle {file}"));
+    } else if let Some(rescue) = &result.rescue_ref {
         let fetch = format!("git fetch {} {rescue}", work.display());
         kept.push(format!("saved work {rescue}; to get it: {fetch}"));
     } else if let (None, Some(commit)) = (&result.branch, &result.commit) {

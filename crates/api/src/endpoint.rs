@@ -44,6 +44,8 @@ pub enum Endpoint {
     GetOrder,
     /// What happens to a task.
     Events,
+    /// What is wrong with a task's transcripts.
+    Damage,
     /// A decision about a task.
     Command,
     /// Kills a task's runs.
@@ -72,7 +74,7 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// Every one, in the order of the document.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Server,
         Self::OpenApi,
         Self::Shutdown,
@@ -82,6 +84,7 @@ impl Endpoint {
         Self::DeleteTask,
         Self::GetOrder,
         Self::Events,
+        Self::Damage,
         Self::Command,
         Self::Kill,
         Self::Patch,
@@ -105,6 +108,7 @@ impl Endpoint {
             | Self::GetTask
             | Self::GetOrder
             | Self::Events
+            | Self::Damage
             | Self::Patch
             | Self::ListObjects
             | Self::GetObject
@@ -132,6 +136,7 @@ impl Endpoint {
             Self::GetTask | Self::DeleteTask => "/v1/tasks/{name}",
             Self::GetOrder => "/v1/tasks/{name}/order",
             Self::Events => "/v1/tasks/{name}/events",
+            Self::Damage => "/v1/tasks/{name}/damage",
             Self::Command => "/v1/tasks/{name}/commands",
             Self::Kill => "/v1/tasks/{name}/kill",
             Self::Patch => "/v1/tasks/{name}/patch",
@@ -158,6 +163,7 @@ impl Endpoint {
             Self::DeleteTask => "Forgets a task that is over; its saved work stays in the mirror",
             Self::GetOrder => "What was ordered, to be submitted again under another name",
             Self::Events => "What happens to a task, as JSON lines, the last one its result",
+            Self::Damage => "What is wrong with the files of a task's transcripts, a sentence each",
             Self::Command => "A decision of somebody about a task",
             Self::Kill => "Kills a task's runs at once; what they wrote is rescued after that",
             Self::Patch => "What a task changed against its base",

@@ -111,7 +111,7 @@ fn parts(endpoint: Endpoint, types: &mut SchemaGenerator) -> Parts {
         Endpoint::Command => {
             Parts { body: Some(types.subschema_for::<Command>()), ..told::<()>(types) }
         }
-        Endpoint::Kill => told::<Vec<String>>(types),
+        Endpoint::Damage | Endpoint::Kill => told::<Vec<String>>(types),
         Endpoint::Patch => {
             Parts { query: Some(query::<PatchQuery>(types)), ..told::<Patch>(types) }
         }

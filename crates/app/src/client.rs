@@ -106,6 +106,11 @@ impl Client {
         self.ask("GET", &path_of(name, "/order")?, NO_BODY).await
     }
 
+    /// What is wrong with a task's transcripts, a sentence each.
+    pub(crate) async fn damage(&self, name: &str) -> Result<Vec<String>, Problem> {
+        self.ask("GET", &path_of(name, "/damage")?, NO_BODY).await
+    }
+
     /// Hands over a decision.
     pub(crate) async fn command(&self, name: &str, command: &Command) -> Result<(), Problem> {
         self.ask("POST", &path_of(name, "/commands")?, Some(command)).await

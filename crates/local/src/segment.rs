@@ -155,6 +155,20 @@ impl<'a> Stream<'a> {
         }
     }
 
+    /// What is wrong with the files that are full: each is read, and compared with its row.
+    ///
+    /// # Errors
+    /// The rows cannot be read.
+    pub fn damage(&self) -> Result<Vec<SegmentError>, StoreError> {
+        let (rows, mut damage) = match self.index(false) {
+            Ok(rows) => (rows, vec![]),
+            Err(SegmentError::Store(error)) => return Err(error),
+            Err(error) => (self.store.segments(self.run, self.name)?, vec![error]),
+        };
+        damage.extend(rows.iter().filter_map(|row| self.full(row).err()));
+        Ok(damage)
+    }
+
     fn path(&self, number: u32) -> PathBuf {
         self.folder.join(segment_name(self.name, number))
     }

@@ -54,6 +54,9 @@ pub trait Desk: Send + Sync + 'static {
         from: FollowFrom,
     ) -> impl Future<Output = Result<Lines, Refusal>> + Send;
 
+    /// What is wrong with the transcripts of a task, a sentence each.
+    fn damage(&self, name: &str) -> impl Future<Output = Result<Vec<String>, Refusal>> + Send;
+
     /// Takes a decision of somebody.
     fn command(
         &self,

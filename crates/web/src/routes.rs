@@ -60,6 +60,7 @@ fn handler<D: Desk + Records>(endpoint: Endpoint) -> MethodRouter<Arc<D>> {
         Endpoint::DeleteTask => delete(delete_task::<D>),
         Endpoint::GetOrder => get(order::<D>),
         Endpoint::Events => get(events::<D>),
+        Endpoint::Damage => get(damage::<D>),
         Endpoint::Command => post(command::<D>),
         Endpoint::Kill => post(kill::<D>),
         Endpoint::Patch => get(patch::<D>),
@@ -134,6 +135,10 @@ async fn events<D: Desk>(
 ) -> Result<Response, Refused> {
     let lines = desk.follow(&name?.0, FollowFrom::try_from(query?.0)?).await?;
     Ok(stream::answer(lines).into_response())
+}
+
+async fn damage<D: Desk>(State(desk): State<Arc<D>>, name: Name) -> Answer<Vec<String>> {
+    Ok(Json(desk.damage(&name?.0).await?))
 }
 
 async fn command<D: Desk>(

@@ -56,6 +56,10 @@ impl Logs {
         for run in runs {
             show(context, &self.name, run);
         }
+        // Behind all that may be long, so that it is seen.
+        for damage in client.damage(&self.name).await? {
+            context.output.say(&format!("damaged: {damage}"));
+        }
         if context.output.is_json() {
             finish(context, &task.result);
         }
@@ -75,9 +79,6 @@ fn show(context: &Context, task: &str, run: &RunView) {
     // An agent's own stdout is its protocol: its events say the same in words.
     let events = folder.join(EVENTS_FILE);
     let gone = midwatch_local::segment::gone(folder, EVENTS_FILE).unwrap_or_default();
-    for path in &gone {
-        context.output.say(&format!("{} is missing: it held a part of this", path.display()));
-    }
     if run.kind == "Agent" && (events.exists() || !gone.is_empty()) {
         said(context, task, &run.run, &events);
     } else {

@@ -207,6 +207,13 @@ impl Desk for LocalDesk {
         Ok(receiver)
     }
 
+    async fn damage(&self, name: &str) -> Result<Vec<String>, Refusal> {
+        self.touch().await;
+        let (server, name) = (Arc::clone(&self.server), name.to_owned());
+        let job = tokio::task::spawn_blocking(move || server.damage(&name));
+        job.await.map_err(internal)?
+    }
+
     async fn command(&self, name: &str, command: Command) -> Result<(), Refusal> {
         self.touch().await;
         let _open = self.open_still().await?;

@@ -86,3 +86,26 @@ fn no_line_of_an_agent_is_lost_or_doubled_by_a_killed_server() {
     late.whole("late");
     Follower::new(house.start(&repository, &["logs", "-f", "one"])).whole("after the end");
 }
+
+#[test]
+fn a_transcript_that_was_changed_is_told() {
+    let house = House::new();
+    let repository = house.repository("repo", &[("README", "x\n")]);
+    let words = ["--name", "one", "--check", "test -e README"];
+    house.run(&repository, "do: append README more", &words).is_done();
+    let logs = || house.midwatch(&repository, &["logs", "one"]);
+    let whole = logs();
+    assert!(whole.code == Some(0) && !whole.stderr.contains("damaged"), "{}", whole.stderr);
+    let runs = house.midwatch(&repository, &["get", "runs", "one"]);
+    let agent = runs.of("run").into_iter().find(|run| run["kind"] == "Agent").unwrap();
+    let path = std::path::Path::new(agent["folder"].as_str().unwrap()).join("events.jsonl");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let at = bytes.iter().position(u8::is_ascii_digit).unwrap();
+    bytes[at] = if bytes[at] == b'1' { b'2' } else { b'1' };
+    std::fs::write(&path, &bytes).unwrap();
+    let changed = logs();
+    let said = format!("damaged: {} was changed", path.display());
+    assert!(changed.code == Some(0) && changed.stderr.contains(&said), "{}", changed.stderr);
+    std::fs::remove_file(&path).unwrap();
+    assert!(logs().stderr.contains(&format!("{} is missing", path.display())));
+}

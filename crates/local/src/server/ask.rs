@@ -1,8 +1,10 @@
 //! Questions about tasks: pages of them, one, how many.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use midwatch_api::control::{self, Asked, Refusal, TaskPage, TaskView};
+use midwatch_api::report::EVENTS_FILE;
 use midwatch_api::task::TaskOrder;
 use midwatch_core::id::TaskName;
 use midwatch_core::ports::ActOnLand;
@@ -12,6 +14,7 @@ use midwatch_core::time::Time;
 use super::Server;
 use super::refusal::{internal, unknown};
 use crate::access::Access;
+use crate::segment::Stream;
 use crate::store::{Cursor, Page, TaskRow};
 use crate::view;
 
@@ -49,6 +52,18 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
     /// The stored order of a task.
     pub fn order(&self, name: &str) -> Result<TaskOrder, Refusal> {
         Ok(self.row(name)?.order)
+    }
+
+    /// What is wrong with the transcripts of a task's runs, a sentence each: files that are gone,
+    /// cut, or changed since they were full. Reads them all.
+    pub fn damage(&self, name: &str) -> Result<Vec<String>, Refusal> {
+        let mut damage = Vec::new();
+        for run in self.get(name)?.runs {
+            let stream = Stream::new(&self.store, Path::new(&run.folder), &run.run, EVENTS_FILE);
+            let found = stream.damage().map_err(|error| internal(&error))?;
+            damage.extend(found.iter().map(ToString::to_string));
+        }
+        Ok(damage)
     }
 
     /// Tasks that are not over.

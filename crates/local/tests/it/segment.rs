@@ -103,11 +103,14 @@ fn damage_is_told_with_its_kind_and_its_lines_and_the_rest_is_read() {
     for (says, attack) in attacks {
         let run = run(&[10, 20, 5]);
         assert_eq!(run.from(0).unwrap().len(), 35, "the control: undamaged, all is read");
+        assert!(run.stream().damage().unwrap().is_empty(), "the control: undamaged");
         attack(&run);
         let read = run.stream().read(10, 100);
         let error = read.unwrap_err();
         let text = error.to_string();
         assert!(text.contains(says) && text.contains("lines 10 to 29"), "{text}");
+        let damage = run.stream().damage().unwrap();
+        assert_eq!(damage.iter().map(ToString::to_string).collect::<Vec<_>>(), [text.as_str()]);
         assert_eq!(error.next(), Some(30));
         assert_eq!(run.from(30).unwrap(), [30, 31, 32, 33, 34]);
         assert_eq!(run.stream().read(0, 100).unwrap().lines.len(), 10);

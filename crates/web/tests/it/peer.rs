@@ -68,6 +68,11 @@ impl Desk for Clerk {
         Ok(receiver)
     }
 
+    async fn damage(&self, name: &str) -> Result<Vec<String>, Refusal> {
+        self.note(format!("damage {name}"));
+        Ok(vec!["a file is gone".to_owned()])
+    }
+
     async fn command(&self, name: &str, command: Command) -> Result<(), Refusal> {
         self.note(format!("{name} {command:?}"));
         Ok(())

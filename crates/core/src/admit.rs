@@ -16,7 +16,7 @@ use taken::Taken;
 
 /// A task gains one point of priority for each of these many seconds that it waits, so that
 /// nothing starves.
-const AGING_SECONDS: i64 = 600;
+pub const AGING_SECONDS: i64 = 600;
 
 /// How much may go on at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,13 +88,15 @@ pub struct Entry {
     pub priority: i32,
     /// Since when it waits.
     pub since: Time,
+    /// Its place among those that wait since the same moment: lower came first.
+    pub place: u64,
     /// It has a slot already.
     pub running: bool,
 }
 
 impl Entry {
     /// A task's entry; none for one that is held or over, or about to be.
-    pub fn of(task: &Task, since: Time, now: Time) -> Option<Self> {
+    pub fn of(task: &Task, since: Time, place: u64, now: Time) -> Option<Self> {
         let running = match &task.state {
             State::Queued if task.cancel || task.paused.is_some() => return None,
             State::Queued => false,
@@ -110,6 +112,7 @@ impl Entry {
             credential: credential.map(ToOwned::to_owned),
             priority: task.spec.priority,
             since,
+            place,
             running,
         })
     }
@@ -139,7 +142,7 @@ pub struct Waiting {
     pub of: usize,
 }
 
-/// Grants slots: highest priority first, with aging; then oldest; then by name. Places and reasons
+/// Grants slots: highest priority first, with aging; then oldest; then who came first. Places and reasons
 /// of all come from one pass: whoever shows many tasks asks once, not for each of them.
 pub fn admit(queue: &Queue, now: Time) -> Vec<Grant> {
     let mut turn = Turn {
@@ -152,7 +155,7 @@ pub fn admit(queue: &Queue, now: Time) -> Vec<Grant> {
     let mut waiting: Vec<&Entry> = queue.entries.iter().filter(|entry| !entry.running).collect();
     waiting.sort_by_cached_key(|entry| {
         let entry: &Entry = entry;
-        (Reverse(rank(entry, now)), entry.since, &entry.name)
+        (Reverse(rank(entry, now)), entry.since, entry.place, &entry.name)
     });
     let mut grants = Vec::new();
     let mut position = 0;

@@ -18,13 +18,24 @@ pub struct Stored {
     pub event: Event,
 }
 
+/// A stored task that is not over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenTask {
+    /// What was asked.
+    pub spec: TaskSpec,
+    /// When it was submitted: one that has waited since keeps its place in the queue.
+    pub submitted: Time,
+    /// Everything that happened to it.
+    pub log: Vec<Stored>,
+}
+
 /// Where tasks and their events are kept. Acknowledged means durable.
 pub trait Store: Send + Sync + 'static {
     /// What goes wrong.
     type Error: std::error::Error + Send + Sync + 'static;
 
-    /// Every task that is not over, with its spec and events.
-    fn open_tasks(&self) -> Result<Vec<(TaskSpec, Vec<Stored>)>, Self::Error>;
+    /// Every task that is not over, in the order in which they were submitted.
+    fn open_tasks(&self) -> Result<Vec<OpenTask>, Self::Error>;
 
     /// Appends events after `after`; refused when the log has grown meanwhile.
     fn append(

@@ -125,8 +125,10 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
     pub fn queue(&self) -> Queue {
         let now = self.now();
         let tasks = self.tasks();
-        let entries =
-            tasks.values().filter_map(|live| Entry::of(&live.task, live.since, now)).collect();
+        let entries = tasks
+            .values()
+            .filter_map(|live| Entry::of(&live.task, live.since, live.place, now))
+            .collect();
         Queue {
             limits: self.inner.ports.limits,
             observed: (self.inner.ports.observe)(),

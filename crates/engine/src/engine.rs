@@ -8,7 +8,7 @@ use midwatch_core::admit::{Limits, Observed};
 use midwatch_core::credentials::Credentials;
 use midwatch_core::event::{Action, ActionKey, Event, RunOrder, RunWork};
 use midwatch_core::id::{BranchName, RunName, TaskName};
-use midwatch_core::ports::{ActOnLand, ActOnRun, Clock, Store, Stored};
+use midwatch_core::ports::{ActOnLand, ActOnRun, Clock, OpenTask, Store, Stored};
 use midwatch_core::task::{State, Task, TaskSpec, Wake};
 use midwatch_core::time::Time;
 use tokio::sync::{Notify, broadcast};
@@ -68,6 +68,8 @@ pub(crate) struct Live {
     pub(crate) seq: u64,
     /// Since when it waits in the queue.
     pub(crate) since: Time,
+    /// Which it was of all that came.
+    pub(crate) place: u64,
     /// Actions that are being performed by this process.
     pub(crate) performing: BTreeSet<ActionKey>,
 }
@@ -121,9 +123,13 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
     /// Takes a task that the store has just made durable.
     pub fn add(&self, spec: TaskSpec) {
         let since = self.now();
-        let live =
-            Live { task: Task::new(spec.clone()), seq: 0, since, performing: BTreeSet::new() };
-        self.tasks().entry(spec.name).or_insert(live);
+        let mut tasks = self.tasks();
+        // No open task came after those that are here.
+        let place = tasks.values().map(|live| live.place + 1).max().unwrap_or_default();
+        let performing = BTreeSet::new();
+        let live = Live { task: Task::new(spec.clone()), seq: 0, since, place, performing };
+        tasks.entry(spec.name).or_insert(live);
+        drop(tasks);
         self.inner.turn.notify_one();
     }
 
@@ -235,9 +241,10 @@ fn read<S: Store, R, L, C: Clock>(
 ) -> Result<Read, EngineError<S::Error>> {
     let mut tasks = BTreeMap::new();
     let mut told: Vec<(Time, Task, Event)> = Vec::new();
-    for (spec, log) in ports.store.open_tasks().map_err(EngineError::Store)? {
+    for (place, open) in (0..).zip(ports.store.open_tasks().map_err(EngineError::Store)?) {
+        let OpenTask { spec, submitted, log } = open;
         let name = spec.name.clone();
-        let since = log.last().map_or(ports.clock.now(), |last| last.at);
+        let since = log.last().map_or(submitted, |last| last.at);
         let seq = log.last().map_or(0, |last| last.seq);
         let mut task = Task::new(spec);
         for stored in &log {
@@ -248,7 +255,7 @@ fn read<S: Store, R, L, C: Clock>(
                 .map_err(|illegal| EngineError::Replay { task: name.clone(), illegal })?;
         }
         if !task.state.is_terminal() {
-            tasks.insert(name, Live { task, seq, since, performing: BTreeSet::new() });
+            tasks.insert(name, Live { task, seq, since, place, performing: BTreeSet::new() });
         }
     }
     told.sort_by_key(|(at, _, _)| *at);

@@ -11,8 +11,7 @@ use midwatch_api::event::EventRow;
 use midwatch_api::task::TaskOrder;
 use midwatch_core::event::Event;
 use midwatch_core::id::TaskName;
-use midwatch_core::ports::{Store, Stored};
-use midwatch_core::task::TaskSpec;
+use midwatch_core::ports::{OpenTask, Store, Stored};
 use midwatch_core::time::Time;
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
@@ -153,11 +152,11 @@ impl Store for SqliteStore {
     type Error = StoreError;
 
     /// Tasks whose stored rows cannot be read are left out and told of: the others go on.
-    fn open_tasks(&self) -> Result<Vec<(TaskSpec, Vec<Stored>)>, StoreError> {
+    fn open_tasks(&self) -> Result<Vec<OpenTask>, StoreError> {
         let inner = self.inner();
         let mut statement = inner
             .connection
-            .prepare("SELECT name FROM task WHERE ended IS NULL ORDER BY submitted")?;
+            .prepare("SELECT name FROM task WHERE ended IS NULL ORDER BY submitted, rowid")?;
         let names = statement.query_map([], |row| row.get(0))?;
         let names: Vec<String> = names.collect::<Result<_, _>>()?;
         let mut tasks = Vec::with_capacity(names.len());
@@ -241,16 +240,17 @@ fn insert(
     Ok(inserted == 1)
 }
 
-fn open_task(connection: &Connection, name: &str) -> Result<(TaskSpec, Vec<Stored>), StoreError> {
+fn open_task(connection: &Connection, name: &str) -> Result<OpenTask, StoreError> {
     let Some(row) = row(connection, name)? else {
         return Err(row_error(name, 0, &"there is no such task"));
     };
+    let submitted = row.submitted;
     let mut folded = Folded::new(row)?;
-    let events = events(connection, name, 0)?;
-    for stored in &events {
+    let log = events(connection, name, 0)?;
+    for stored in &log {
         folded.take(stored)?;
     }
-    Ok((folded.task.spec, events))
+    Ok(OpenTask { spec: folded.task.spec, submitted, log })
 }
 
 fn row(connection: &Connection, name: &str) -> Result<Option<TaskRow>, StoreError> {

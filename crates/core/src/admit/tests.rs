@@ -13,6 +13,7 @@ fn entry(name: &str, branch: &str, priority: i32, since: i64, running: bool) -> 
         credential: None,
         priority,
         since: Time(since),
+        place: 0,
         running,
     }
 }

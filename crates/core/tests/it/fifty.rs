@@ -75,7 +75,7 @@ impl Fifty {
                 observed: Observed::default(),
                 paused: None,
                 credentials: self.credentials.clone(),
-                entries: entries.filter_map(|t| Entry::of(t, self.now, self.now)).collect(),
+                entries: entries.filter_map(|t| Entry::of(t, self.now, 0, self.now)).collect(),
             };
             for grant in admit(&queue, self.now) {
                 let Grant::Admit(name) = grant else { continue };

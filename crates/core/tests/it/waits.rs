@@ -78,7 +78,7 @@ fn another_agent_takes_over_from_the_saved_work_and_the_first_comes_back_after_i
 #[test]
 fn a_task_is_let_in_by_the_credential_of_the_agent_that_will_work() {
     let mut story = with_fallback(Some("k2"));
-    let key = |story: &Story| Entry::of(&story.task, story.now, story.now).unwrap().credential;
+    let key = |story: &Story| Entry::of(&story.task, story.now, 0, story.now).unwrap().credential;
     assert_eq!(key(&story).as_deref(), Some("k"));
     let agent = story.until("Agent");
     story.ends_run(&agent, failed_agent(FailReason::UsageLimit, Some(5_000)));

@@ -1,11 +1,12 @@
 //! Many tasks: slots, branches, and what waits.
 
+use midwatch_core::admit::AGING_SECONDS;
 use midwatch_core::reason::HoldReason;
-use midwatch_core::task::State;
+use midwatch_core::task::{State, TaskSpec};
 
 use crate::play::{load, play, says_yes, turns};
 use crate::script::{Script, name, spec};
-use crate::world::{Manner, World};
+use crate::world::{BEGINNING, Manner, World};
 
 const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
 
@@ -51,6 +52,27 @@ fn who_waits_is_told_why() {
         assert_eq!(waits("c"), Some((HoldReason::BranchBusy, 1, 3)));
         assert_eq!(waits("d"), Some((HoldReason::Concurrency, 2, 3)));
         assert_eq!((engine.open(), engine.busy()), (5, 5));
+    });
+}
+
+/// Who came first stays first: over a restart, among tasks of one moment, and before one of a
+/// higher priority that came when the first had waited long enough.
+#[test]
+fn a_restart_keeps_the_places_of_the_queue() {
+    let urgent = TaskSpec { priority: 1, ..spec("urgent", "urgent", false) };
+    let specs = ["zeta", "yak", "alpha"].map(|task| spec(task, task, false));
+    let world = World::new(Script { endless: true, ..Script::default() }, Manner::GOOD, &specs);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        assert!(turns(&load(&world, 1), &world).await);
+        world.set_now(BEGINNING.plus_seconds(2 * AGING_SECONDS));
+        // The server is another one now.
+        let engine = load(&world, 1);
+        engine.add(urgent);
+        let waiting = engine.waiting();
+        let place = |task| waiting.get(&name(task)).map(|it| (it.position, it.of));
+        let places = ["zeta", "yak", "alpha", "urgent"].map(place);
+        assert_eq!(places, [None, Some((1, 3)), Some((2, 3)), Some((3, 3))]);
     });
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use midwatch_core::event::{Action, Event, LandAction, RunOrder, RunWork};
 use midwatch_core::id::{BranchName, CommitId, RunName, TaskName};
-use midwatch_core::ports::{Act, ActOnRun, Clock, Seen, Store, Stored};
+use midwatch_core::ports::{Act, ActOnRun, Clock, OpenTask, Seen, Store, Stored};
 use midwatch_core::task::{Task, TaskSpec};
 use midwatch_core::time::Time;
 use tokio::sync::Notify;
@@ -57,6 +57,8 @@ pub(crate) struct Inner {
     /// The most tasks that had runs at once, at all and on one branch.
     pub(crate) most_tasks: usize,
     pub(crate) most_on_a_branch: usize,
+    /// Names in the order in which they were submitted, all at the world's first moment.
+    order: Vec<TaskName>,
     pub(crate) appends: u64,
     pub(crate) done_effects: u64,
     pub(crate) die: Option<Die>,
@@ -68,6 +70,9 @@ pub(crate) struct Inner {
     now: Time,
     panicked: bool,
 }
+
+/// The first moment of every world.
+pub(crate) const BEGINNING: Time = Time::from_seconds(1_000_000);
 
 /// The world. Clones share it.
 #[derive(Debug, Clone)]
@@ -93,6 +98,7 @@ impl World {
             effects: BTreeMap::new(),
             published: vec![],
             stops: BTreeSet::new(),
+            order: specs.iter().map(|spec| spec.name.clone()).collect(),
             counts: BTreeMap::new(),
             at_work: BTreeMap::new(),
             most_tasks: 0,
@@ -103,7 +109,7 @@ impl World {
             die_again: None,
             dead: false,
             manner,
-            now: Time::from_seconds(1_000_000),
+            now: BEGINNING,
             panicked: false,
         };
         let inner = Arc::new(Mutex::new(inner));
@@ -217,8 +223,13 @@ fn kind(action: &Action) -> String {
 impl Store for World {
     type Error = StoreFailed;
 
-    fn open_tasks(&self) -> Result<Vec<(TaskSpec, Vec<Stored>)>, StoreFailed> {
-        Ok(self.get().logs.values().cloned().collect())
+    fn open_tasks(&self) -> Result<Vec<OpenTask>, StoreFailed> {
+        let inner = self.get();
+        let open = inner.order.iter().map(|name| {
+            let (spec, log) = inner.logs[name].clone();
+            OpenTask { spec, submitted: BEGINNING, log }
+        });
+        Ok(open.collect())
     }
 
     fn append(

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use midwatch_core::event::Event;
 use midwatch_core::id::TaskName;
-use midwatch_core::ports::{Store, Stored};
-use midwatch_core::task::TaskSpec;
+use midwatch_core::ports::{OpenTask, Store, Stored};
 use midwatch_core::time::Time;
 
 use crate::store::{SqliteStore, StoreError};
@@ -17,7 +16,7 @@ pub(super) struct SharedStore(pub(super) Arc<SqliteStore>);
 impl Store for SharedStore {
     type Error = StoreError;
 
-    fn open_tasks(&self) -> Result<Vec<(TaskSpec, Vec<Stored>)>, StoreError> {
+    fn open_tasks(&self) -> Result<Vec<OpenTask>, StoreError> {
         self.0.open_tasks()
     }
 

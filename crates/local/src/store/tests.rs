@@ -84,7 +84,7 @@ fn what_is_appended_is_there_after_opening_again() {
     let store = SqliteStore::open(&path).unwrap();
     let open = store.open_tasks().unwrap();
     assert_eq!(open.len(), 1);
-    assert_eq!(open[0].1.iter().map(|stored| stored.seq).collect::<Vec<_>>(), [1]);
+    assert_eq!(open[0].log.iter().map(|stored| stored.seq).collect::<Vec<_>>(), [1]);
     assert_eq!(store.row("t").unwrap().unwrap().order, order());
     assert_eq!(store.view("t").unwrap().unwrap().result.state.as_deref(), Some("Running"));
     store.append(&name, 1, &[Event::Ended(EndKind::Cancelled)], Time(4)).unwrap();
@@ -201,6 +201,17 @@ fn a_summary_that_is_lost_or_late_is_written_anew() {
 }
 
 #[test]
+fn open_tasks_come_in_the_order_of_their_submission() {
+    let store = SqliteStore::open(&path("order")).unwrap();
+    for (name, at) in [("zeta", 7), ("alpha", 7), ("first", 3)] {
+        assert!(store.insert(name, &order(), Time(at)).unwrap());
+    }
+    let open: Vec<_> = store.open_tasks().unwrap();
+    let shown: Vec<_> = open.iter().map(|open| (open.spec.name.as_str(), open.submitted)).collect();
+    assert_eq!(shown, [("first", Time(3)), ("zeta", Time(7)), ("alpha", Time(7))]);
+}
+
+#[test]
 fn a_damaged_task_rests_and_the_others_go_on() {
     let path = path("rests");
     let store = SqliteStore::open(&path).unwrap();
@@ -213,7 +224,7 @@ fn a_damaged_task_rests_and_the_others_go_on() {
     drop(store);
     let store = SqliteStore::open(&path).unwrap();
     let open: Vec<String> =
-        store.open_tasks().unwrap().iter().map(|(spec, _)| spec.name.to_string()).collect();
+        store.open_tasks().unwrap().iter().map(|open| open.spec.name.to_string()).collect();
     assert_eq!(open, ["c", "e"]);
     let view = store.view("b").unwrap().unwrap();
     assert!(view.explain.contains("task b, event 1: the stored row is damaged"), "{view:?}");

@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use midwatch_api::control::{API_NUMBER, ServerInfo};
@@ -92,11 +92,15 @@ pub(super) async fn ready(client: &Client, start: Start) -> Result<ServerInfo, P
                     None => child = Some(spawn(client)?),
                     Some(started) => {
                         if let Some(status) = ended(started)? {
-                            // Another client's server may have been faster.
-                            if status != i32::from(crate::cli::serve::ALREADY) {
-                                return Err(last_words(&client.state, status));
+                            // Another client's server may have been faster, and one that was
+                            // killed said nothing about the next.
+                            let faster = i32::from(crate::cli::serve::ALREADY);
+                            match status.code() {
+                                Some(code) if code != faster => {
+                                    return Err(last_words(&client.state, code));
+                                }
+                                Some(_) | None => child = None,
                             }
-                            child = None;
                         }
                     }
                 }
@@ -165,11 +169,8 @@ fn spawn(client: &Client) -> Result<Child, Problem> {
         .map_err(|error| failed("the server cannot be started", error))
 }
 
-fn ended(child: &mut Child) -> Result<Option<i32>, Problem> {
-    match child.try_wait() {
-        Ok(status) => Ok(status.map(|status| status.code().unwrap_or(-1))),
-        Err(error) => Err(Problem::internal(format!("the server was lost: {error}"))),
-    }
+fn ended(child: &mut Child) -> Result<Option<ExitStatus>, Problem> {
+    child.try_wait().map_err(|error| Problem::internal(format!("the server was lost: {error}")))
 }
 
 /// Why a server could not start: what it said, with its own exit code where that says whose fault

@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdout};
 use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 
-use crate::house::House;
+use crate::house::{House, LIMIT, told, until, wait};
 
 /// What the agent says.
 const LINES: usize = 400;
@@ -108,4 +108,26 @@ fn a_transcript_that_was_changed_is_told() {
     assert!(changed.code == Some(0) && changed.stderr.contains(&said), "{}", changed.stderr);
     std::fs::remove_file(&path).unwrap();
     assert!(logs().stderr.contains(&format!("{} is missing", path.display())));
+}
+
+/// A server that is killed while it starts is started again by whoever waits for it.
+#[test]
+fn a_server_that_is_killed_as_it_starts_is_started_again() {
+    let early = (0..20).any(|_| {
+        let house = House::new();
+        let folder = house.folder("anywhere");
+        let client = house.start(&folder, &["get"]);
+        let mut server = None;
+        assert!(until(LIMIT, || {
+            server = house.server_if_any();
+            server.is_some()
+        }));
+        kill_process(server.unwrap(), Signal::KILL).unwrap();
+        // One that listened already had answered, or had begun to.
+        let early = !house.state().join("server.sock").exists();
+        let told = told(wait(client));
+        assert_eq!(told.code, Some(0), "{}", told.stderr);
+        early
+    });
+    assert!(early, "every server was quicker than the kill");
 }

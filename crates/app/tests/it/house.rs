@@ -207,12 +207,17 @@ impl House {
 
     /// The server's process.
     pub(crate) fn server(&self) -> Pid {
+        self.server_if_any().expect("no server")
+    }
+
+    /// The server's process, when there is one.
+    pub(crate) fn server_if_any(&self) -> Option<Pid> {
         let is_server = |pid: &u32| {
             let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             line.split(|byte| *byte == 0).nth(1) == Some(b"serve")
         };
-        let found = self.processes().into_iter().find(is_server).expect("no server");
-        Pid::from_raw(i32::try_from(found).unwrap()).unwrap()
+        let found = self.processes().into_iter().find(is_server)?;
+        Pid::from_raw(i32::try_from(found).unwrap())
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal as _};
 use std::sync::OnceLock;
 
 use midwatch_api::view::ResultLine;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 
 pub(crate) mod ending;
@@ -175,7 +176,15 @@ static LOST: OnceLock<io::Error> = OnceLock::new();
 
 /// Nobody reads stdout any more, as in `midwatch logs -f fix | head`.
 pub(crate) fn reader_is_gone() -> bool {
-    LOST.get().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    LOST.get().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) || is_broken()
+}
+
+/// The same before anything more is written: a pipe with no reader is in error.
+fn is_broken() -> bool {
+    let stdout = io::stdout();
+    let mut looked = [PollFd::new(&stdout, PollFlags::empty())];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut looked, Some(&at_once)).is_ok() && looked[0].revents().contains(PollFlags::ERR)
 }
 
 /// Why a part of the result is lost, when that is an error: a full disk is one, a reader who has

@@ -9,7 +9,7 @@ use midwatch_api::view::LINE_VERSION;
 
 use super::Context;
 use crate::client::Client;
-use crate::output::{Format, Output};
+use crate::output::{Format, Output, reader_is_gone};
 use crate::problem::{Problem, exit};
 
 mod object;
@@ -216,6 +216,9 @@ async fn watch(
             }
         }
         seen = now;
+        if reader_is_gone() {
+            return Ok(exit::UNREAD);
+        }
         // polls: the stream that `logs -f` follows is one task's and ends when it is held or over;
         // a list takes in tasks that are yet to come, and what it says of a task that waits
         // changes without an event of that task

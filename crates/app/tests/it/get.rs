@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::house::{House, until, wait};
+use crate::house::{House, LIMIT, until, wait};
 
 const CHECK: [&str; 2] = ["--check", "test -f a.txt"];
 const MINUTE: Duration = Duration::from_mins(1);
@@ -118,4 +118,26 @@ fn watching_ends_well_with_an_interrupt() {
         let last = rest.lines().last().unwrap_or_default();
         assert_eq!(last.contains(r#""type":"result""#), format == "json", "{rest}");
     }
+}
+
+#[test]
+fn watching_ends_when_nobody_reads_any_more() {
+    let house = House::new();
+    let repository = repository(&house);
+    house.run(&repository, "do: write b.txt one", &CHECK).is_done();
+    let mut child = house.start(&repository, &["get", "--watch"]);
+    let mut first = String::new();
+    let mut shown = BufReader::new(child.stdout.take().unwrap());
+    shown.read_line(&mut first).unwrap();
+    // The control: nothing changes from now on, and it goes on while somebody reads.
+    assert!(first.contains("Done") && child.try_wait().unwrap().is_none(), "{first}");
+    drop(shown);
+    let mut code = None;
+    until(LIMIT, || {
+        code = child.try_wait().unwrap().map(|status| status.code());
+        code.is_some()
+    });
+    let _ = child.kill();
+    child.wait().unwrap();
+    assert_eq!(code, Some(Some(141)));
 }

@@ -65,14 +65,16 @@ impl Asked {
         }
     }
 
-    /// The question in a line: id, text, choices.
+    /// The question in a line: id, text, choices. In one line, whatever the agent wrote: a second
+    /// one would look like ours.
     pub fn line(&self) -> String {
         let Question { id, text, choices } = &self.question;
-        if choices.is_empty() {
+        let line = if choices.is_empty() {
             format!("{id}: {text}")
         } else {
             format!("{id}: {text} ({})", choices.join(" | "))
-        }
+        };
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -84,6 +86,13 @@ mod tests {
         let choices = choices.iter().map(|choice| (*choice).to_owned()).collect();
         let question = Question { id: id.to_owned(), text: "which".to_owned(), choices };
         Asked { question, answer: None }
+    }
+
+    #[test]
+    fn a_question_is_told_in_one_line() {
+        let mut asked = asked("db", &["x\ny", "z"]);
+        asked.question.text = "which?\nnext:  midwatch approve it\u{2028}now\r".to_owned();
+        assert_eq!(asked.line(), "db: which? next: midwatch approve it now (x y | z)");
     }
 
     #[test]

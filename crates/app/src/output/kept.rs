@@ -16,8 +16,11 @@ fn sentence(work: &KeptWork) -> String {
         return format!("the work of {run} could not be saved: it stays in {folder}");
     }
     let told: Vec<String> = files.iter().map(file).collect();
-    let (told, are) = (told.join(", "), if files.len() == 1 { "is" } else { "are" });
-    format!("{told} {are} in no commit, and stay in {folder} until you take them away")
+    let told = told.join(", ");
+    if files.len() == 1 {
+        return format!("{told} is in no commit, and stays in {folder} until you take it away");
+    }
+    format!("{told} are in no commit, and stay in {folder} until you take them away")
 }
 
 fn file(file: &LeftOut) -> String {
@@ -39,6 +42,8 @@ mod tests {
         let told = sentence(&work);
         assert!(told.starts_with("core (300 MiB), clone (a folder) are in no commit"), "{told}");
         assert!(told.contains("/s/upper"), "{told}");
+        let one = KeptWork { files: work.files[..1].to_vec(), ..work.clone() };
+        assert!(sentence(&one).ends_with("stays in /s/upper until you take it away"));
         let told = sentence(&KeptWork { files: vec![], ..work });
         assert_eq!(told, "the work of t-implement-4 could not be saved: it stays in /s/upper");
     }

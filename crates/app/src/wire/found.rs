@@ -73,7 +73,7 @@ fn nothing(result: &ResultLine) -> Refusal {
     if kept.is_empty() {
         return Refusal {
             hint: Some(format!("`midwatch explain {task}` says where it stands")),
-            ..refusal(exit::USAGE, format!("task {task} has left no work yet"))
+            ..refusal(exit::USAGE, format!("task {task} has left no work"))
         };
     }
     Refusal {

@@ -10,6 +10,7 @@
 //! Everything is synchronous: callers use a blocking thread. A credential is an argument of the
 //! call that needs it and is kept nowhere.
 
+mod authored;
 pub mod bundle;
 pub mod command;
 pub mod credential;

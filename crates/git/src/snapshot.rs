@@ -5,17 +5,20 @@ use std::path::Path;
 
 use midwatch_core::id::CommitId;
 
+use crate::authored;
 use crate::command::{Input, LONG};
 use crate::error::GitError;
 use crate::inspect::{Change, Checkout, DirtyFile, InspectError, ShadowIndex};
 use crate::mirror::Mirror;
 use crate::pack;
-use crate::refs::{self, Before, EMAIL, NAME};
+use crate::refs::{self, Before};
 use crate::revisions::Revisions;
 
 /// The most that untracked and changed files may hold together, in bytes: a forgotten disk image
 /// is no work.
 const SNAPSHOT_CAP: u64 = 1 << 30;
+/// The message of a snapshot.
+const MESSAGE: &str = "Uncommitted work, taken along by --include-dirty\n";
 
 /// A snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,19 +65,8 @@ pub fn snapshot(
             .stdin(Input::Bytes(paths))
             .run()?;
         let tree = shadow.call(git, "write-tree").timeout(LONG).text()?;
-        let date = format!("@{when} +0000");
-        let made = shadow
-            .call(git, "commit-tree")
-            .args([tree.as_str(), "-p", head.as_str(), "-F", "-"])
-            .env("GIT_AUTHOR_NAME", NAME)
-            .env("GIT_AUTHOR_EMAIL", EMAIL)
-            .env("GIT_AUTHOR_DATE", &date)
-            .env("GIT_COMMITTER_NAME", NAME)
-            .env("GIT_COMMITTER_EMAIL", EMAIL)
-            .env("GIT_COMMITTER_DATE", &date)
-            .stdin(Input::Bytes(b"Uncommitted work, taken along by --include-dirty\n".to_vec()))
-            .text()?;
-        let commit = CommitId::parse(&made).map_err(GitError::Input)?;
+        let call = shadow.call(git, "commit-tree");
+        let commit = authored::commit(call, &tree, &head, when, MESSAGE)?;
         bring(mirror, &shadow, &commit, &head)?;
         commit
     };

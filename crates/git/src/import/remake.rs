@@ -4,11 +4,11 @@ use midwatch_core::id::CommitId;
 
 use super::message::sanitised;
 use super::{ImportError, ImportOrder};
-use crate::command::{Call, Input};
+use crate::authored;
+use crate::command::Call;
 use crate::error::GitError;
 use crate::mirror::Mirror;
 use crate::quarantine::Quarantine;
-use crate::refs::{EMAIL, NAME};
 
 /// The messages of commits that our inside half makes of what an agent did not commit. Whoever
 /// forges one only gets the fallback.
@@ -120,20 +120,9 @@ pub(super) fn remake(
             &message
         };
         let message = sanitised(raw, order.fallback_message);
-        let date = format!("@{} +0000", order.when.saturating_add(commits));
-        let made = quarantine
-            .call("commit-tree")
-            .args([new_tree.as_str(), "-p", head.as_str(), "-F", "-"])
-            .config("i18n.commitEncoding", "UTF-8")
-            .env("GIT_AUTHOR_NAME", NAME)
-            .env("GIT_AUTHOR_EMAIL", EMAIL)
-            .env("GIT_AUTHOR_DATE", &date)
-            .env("GIT_COMMITTER_NAME", NAME)
-            .env("GIT_COMMITTER_EMAIL", EMAIL)
-            .env("GIT_COMMITTER_DATE", &date)
-            .stdin(Input::Bytes(message.into_bytes()))
-            .text()?;
-        head = CommitId::parse(&made).map_err(GitError::Input)?;
+        let call = quarantine.call("commit-tree").config("i18n.commitEncoding", "UTF-8");
+        let when = order.when.saturating_add(commits);
+        head = authored::commit(call, new_tree.as_str(), &head, when, message)?;
         tree = new_tree;
         commits += 1;
     }

@@ -1,10 +1,30 @@
 //! What is kept of work that is not imported.
 
+use std::path::{Path, PathBuf};
+
 use midwatch_core::id::CommitId;
 use midwatch_git::import::{ImportError, RescueOrder, checkpoint, keep_file, rescue};
 use midwatch_git::worktree::open_alone;
 
 use crate::sandbox::Sandbox;
+
+/// Bundles everything behind the base, under the name that `order` reads.
+fn bundle_all(sandbox: &Sandbox) -> PathBuf {
+    let path = sandbox.out().join("rescue.bundle");
+    let not_base = format!("^{}", sandbox.base);
+    sandbox.git(&["bundle", "create", "-q", path.to_str().unwrap(), "--all", &not_base]);
+    path
+}
+
+fn order<'a>(sandbox: &'a Sandbox, out: &'a Path) -> RescueOrder<'a> {
+    RescueOrder {
+        dir: out,
+        name: "rescue.bundle",
+        base: &sandbox.base,
+        known: &[],
+        bundle_bytes: 1 << 20,
+    }
+}
 
 #[test]
 fn everything_an_agent_left_is_rescued() {
@@ -19,23 +39,9 @@ fn everything_an_agent_left_is_rescued() {
     sandbox.write("a", "3\n");
     sandbox.git(&["stash", "-q"]);
     sandbox.git(&["update-ref", "refs/heads/odd;name", "HEAD"]);
-    let path = sandbox.out().join("rescue.bundle");
-    sandbox.git(&[
-        "bundle",
-        "create",
-        "-q",
-        path.to_str().unwrap(),
-        "--all",
-        &format!("^{}", sandbox.base),
-    ]);
+    let path = bundle_all(&sandbox);
     let out = sandbox.out();
-    let order = RescueOrder {
-        dir: &out,
-        name: "rescue.bundle",
-        base: &sandbox.base,
-        known: &[],
-        bundle_bytes: 1 << 20,
-    };
+    let order = order(&sandbox, &out);
     let prefix = "refs/midwatch/rescue/task/3";
     let rescued = rescue(&sandbox.mirror, &order, prefix).unwrap();
     let at = |name: &str| {
@@ -87,18 +93,9 @@ fn what_git_reads_but_for_its_commits_is_rescued_as_trees() {
     let below = impossible(&sandbox, &bad, &tree);
     sandbox.git(&["update-ref", "refs/heads/bad", bad.as_str()]);
     sandbox.git(&["update-ref", "refs/rescue/snapshot", below.as_str()]);
-    let path = sandbox.out().join("rescue.bundle");
-    let not_base = format!("^{}", sandbox.base);
-    let words = ["bundle", "create", "-q", path.to_str().unwrap(), "--all", &not_base];
-    sandbox.git(&words);
+    bundle_all(&sandbox);
     let out = sandbox.out();
-    let order = RescueOrder {
-        dir: &out,
-        name: "rescue.bundle",
-        base: &sandbox.base,
-        known: &[],
-        bundle_bytes: 1 << 20,
-    };
+    let order = order(&sandbox, &out);
     let prefix = "refs/midwatch/rescue/task/3";
     let rescued = rescue(&sandbox.mirror, &order, prefix).unwrap();
     assert!(rescued.as_trees, "{rescued:?}");

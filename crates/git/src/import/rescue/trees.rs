@@ -6,13 +6,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use midwatch_core::id::CommitId;
 
 use super::{RescueOrder, Rescued};
+use crate::authored;
 use crate::bundle::Bundle;
-use crate::command::Input;
 use crate::error::GitError;
 use crate::import::{ImportError, received};
 use crate::mirror::Mirror;
 use crate::quarantine::{Objects, Quarantine};
-use crate::refs::{self, EMAIL, NAME};
+use crate::refs;
 
 /// The message of such a commit.
 const MESSAGE: &str = "Work as it was found, without its own commits\n";
@@ -50,7 +50,7 @@ fn made(
     quarantine: &Quarantine,
     order: &RescueOrder<'_>,
     id: &CommitId,
-    when: u64,
+    when: i64,
 ) -> Result<Option<CommitId>, GitError> {
     let tree_of = |id: &CommitId| -> Result<Option<String>, GitError> {
         let spec = format!("{id}^{{tree}}");
@@ -64,19 +64,7 @@ fn made(
     if tree_of(&parent)?.as_ref() == Some(&tree) {
         return Ok(None);
     }
-    let date = format!("@{when} +0000");
-    let made = quarantine
-        .call("commit-tree")
-        .args([tree.as_str(), "-p", parent.as_str(), "-F", "-"])
-        .env("GIT_AUTHOR_NAME", NAME)
-        .env("GIT_AUTHOR_EMAIL", EMAIL)
-        .env("GIT_AUTHOR_DATE", &date)
-        .env("GIT_COMMITTER_NAME", NAME)
-        .env("GIT_COMMITTER_EMAIL", EMAIL)
-        .env("GIT_COMMITTER_DATE", &date)
-        .stdin(Input::Bytes(MESSAGE.into()))
-        .text()?;
-    CommitId::parse(&made).map(Some).map_err(GitError::Input)
+    authored::commit(quarantine.call("commit-tree"), &tree, &parent, when, MESSAGE).map(Some)
 }
 
 /// The newest commit of ours that a head stands on: whoever goes on from it descends from that.
@@ -96,9 +84,10 @@ fn parent(
 
 /// When the bundle was written, in seconds since 1970, so that doing it again makes the same
 /// commits.
-fn written(order: &RescueOrder<'_>) -> u64 {
+fn written(order: &RescueOrder<'_>) -> i64 {
     let modified = order.dir.join(order.name).symlink_metadata().and_then(|data| data.modified());
     let now = SystemTime::now();
     let when = modified.ok().filter(|when| *when <= now).unwrap_or(now);
-    when.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    let since = when.duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_secs().try_into().unwrap_or_default()
 }

@@ -51,7 +51,7 @@ pub struct Server<A: Access, L: ActOnLand> {
     settings: Settings,
     reserve: Arc<Reserve>,
     /// Why nothing can be written, while that is so.
-    stuck: Mutex<Option<Stuck>>,
+    stuck: watch::Sender<Option<Stuck>>,
 }
 
 /// What ends a server.
@@ -102,7 +102,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             collecting: Mutex::new(()),
             settings,
             reserve,
-            stuck: Mutex::new(None),
+            stuck: watch::Sender::new(None),
         });
         let driven = Arc::clone(&server);
         Ok((server, async move {

@@ -2,13 +2,13 @@
 //! became read-only. Nothing happens then that is not written down; reading goes on, and so does
 //! everything else once the disk takes it.
 
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use midwatch_core::event::Event;
 use midwatch_core::id::TaskName;
 use midwatch_core::ports::{ActOnLand, Clock as _};
 use midwatch_engine::EngineError;
+use tokio::sync::watch;
 
 use super::{Fault, Server};
 use crate::access::Access;
@@ -39,8 +39,8 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
     }
 
     /// Why nothing can be stored, while that is so.
-    pub fn stuck(&self) -> Option<Stuck> {
-        *self.stuck.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn stuck(&self) -> watch::Receiver<Option<Stuck>> {
+        self.stuck.subscribe()
     }
 
     async fn wait_until_written(&self, why: Stuck) {
@@ -48,7 +48,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             why = why.as_str(),
             "store.stuck: nothing is begun until it can be written"
         );
-        *self.stuck.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+        self.stuck.send_replace(Some(why));
         // What is open has to be ended, saved and written down; nothing new begins without it.
         match why {
             Stuck::Full => self.reserve.release(),
@@ -58,7 +58,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             tracing::debug!(%error, "store.still_stuck");
             tokio::time::sleep(TRY).await;
         }
-        *self.stuck.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.stuck.send_replace(None);
         tracing::info!("store.written_again");
     }
 }

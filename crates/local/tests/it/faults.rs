@@ -7,7 +7,6 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use midwatch_api::control::TaskView;
 use midwatch_api::view::Progress;
@@ -80,16 +79,6 @@ async fn ended(server: &Arc<Server<Closed, Lands>>, task: &str) {
     told(server, task, |line| matches!(line, Line::Result(_))).await;
 }
 
-/// Waits for what the engine cannot tell: that it is stuck, or not any more.
-async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < PATIENCE, "no {what}");
-        // polls: nobody is told of it, and the disk has to be filled again meanwhile
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_stops_the_work_and_not_the_server() {
     let Some(disk) = Disk::new(8) else { return };
@@ -142,11 +131,9 @@ async fn a_full_disk_stops_the_work_and_not_the_server() {
     // With that full, too, nothing happens at all; and the server is there.
     disk.fill();
     lands.let_go("*");
-    until("stuck engine", || {
-        disk.fill();
-        server.stuck() == Some(Stuck::Full)
-    })
-    .await;
+    let mut stuck = server.stuck();
+    let full = stuck.wait_for(|why| *why == Some(Stuck::Full));
+    assert!(tokio::time::timeout(PATIENCE, full).await.is_ok(), "the engine is not stuck");
     assert_eq!(all(&server).len(), taken + 2, "reading goes on");
     assert!(!driven.is_finished(), "the server ended");
 
@@ -154,7 +141,7 @@ async fn a_full_disk_stops_the_work_and_not_the_server() {
     std::fs::remove_file(filler).unwrap();
     ended(&server, "second").await;
     assert_eq!(over(), 2);
-    until("unstuck engine", || server.stuck().is_none()).await;
+    tokio::time::timeout(PATIENCE, stuck.wait_for(Option::is_none)).await.unwrap().unwrap();
     server.submit(submit("after")).unwrap();
     ended(&server, "after").await;
     driven.abort();

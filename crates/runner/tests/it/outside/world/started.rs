@@ -1,12 +1,17 @@
 //! Orders that are given, and the runners at work on them.
 
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use midwatch_api::order::{Limits, ORDER_FILE, Order};
 use midwatch_api::report::{REPORT_FILE, Report};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::{PATIENCE, Persona, USER, World, program};
 
@@ -72,18 +77,24 @@ pub(in crate::outside) struct Started {
 }
 
 impl Started {
-    /// Waits until a condition holds.
+    /// Waits until a condition on the files of the run's folder holds.
     pub(in crate::outside) fn until(&mut self, what: &str, holds: impl Fn(&Path) -> bool) {
+        let changes = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).unwrap();
+        let which = WatchFlags::CREATE | WatchFlags::MODIFY | WatchFlags::MOVED_TO;
+        inotify::add_watch(&changes, &self.folder, which).unwrap();
+        let runner = pidfd(self.child.id()).unwrap();
         let began = Instant::now();
         while !holds(&self.folder) {
-            assert!(began.elapsed() < PATIENCE, "no {what} after {PATIENCE:?}");
+            let changed = wait_for([&changes, &runner], began);
+            assert!(changed, "no {what} after {PATIENCE:?}");
+            // What was told is looked at above.
+            while rustix::io::read(&changes, &mut [0; 4096]).is_ok() {}
             assert!(
-                self.child.try_wait().unwrap().is_none(),
+                self.child.try_wait().unwrap().is_none() || holds(&self.folder),
                 "the runner ended before there was {what}: {} {}",
                 read(&self.folder, REPORT_FILE),
                 read(&self.folder, "stderr.log"),
             );
-            std::thread::sleep(Duration::from_millis(20)); // polls: another process tells nobody
         }
     }
 
@@ -94,14 +105,14 @@ impl Started {
 
     /// Waits for the end and reads the report.
     pub(in crate::outside) fn report(mut self) -> Report {
-        let began = Instant::now();
-        while self.child.try_wait().unwrap().is_none() {
-            if began.elapsed() > PATIENCE {
-                let _ = self.child.kill();
-                panic!("the runner hangs: {}", read(&self.folder, "events.jsonl"));
-            }
-            std::thread::sleep(Duration::from_millis(10)); // polls: another process tells nobody
+        // One that was waited for before has ended.
+        if self.child.try_wait().unwrap().is_none()
+            && !wait_for([&pidfd(self.child.id()).unwrap()], Instant::now())
+        {
+            let _ = self.child.kill();
+            panic!("the runner hangs: {}", read(&self.folder, "events.jsonl"));
         }
+        self.child.wait().unwrap();
         let bytes = fs::read(self.folder.join(REPORT_FILE)).expect("a report");
         serde_json::from_slice(&bytes).unwrap()
     }
@@ -117,19 +128,43 @@ pub(in crate::outside) fn read(folder: &Path, name: &str) -> String {
 /// Waits until no process has this text in its command line.
 pub(in crate::outside) fn wait_gone(text: &str) {
     let began = Instant::now();
-    while let Some(found) = process(text) {
-        assert!(began.elapsed() < PATIENCE, "still there: {found}");
-        std::thread::sleep(Duration::from_millis(20)); // polls: another process tells nobody
+    while let Some((pid, found)) = find(text) {
+        // None when it is gone by now.
+        let Some(process) = pidfd(pid) else { continue };
+        assert!(wait_for([&process], began), "still there: {found}");
     }
 }
 
-/// The first process with this text in its command line, words joined by blanks.
+/// The command line of the first process with this text in it, words joined by blanks.
 pub(in crate::outside) fn process(text: &str) -> Option<String> {
+    find(text).map(|(_, words)| words)
+}
+
+fn find(text: &str) -> Option<(u32, String)> {
     let own = std::process::id().to_string();
     fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
         let name = entry.file_name().into_string().ok()?;
         let words = fs::read(entry.path().join("cmdline")).ok()?;
         let words = String::from_utf8_lossy(&words).replace('\0', " ");
-        (name != own && name.parse::<u32>().is_ok() && words.contains(text)).then_some(words)
+        let pid = name.parse().ok()?;
+        (name != own && words.contains(text)).then_some((pid, words))
     })
+}
+
+/// Tells when a process has ended.
+fn pidfd(pid: u32) -> Option<OwnedFd> {
+    pidfd_open(Pid::from_raw(i32::try_from(pid).ok()?)?, PidfdFlags::empty()).ok()
+}
+
+/// Waits until one of these tells something; false when it took too long.
+fn wait_for<const N: usize>(these: [&OwnedFd; N], began: Instant) -> bool {
+    let left = PATIENCE.saturating_sub(began.elapsed());
+    let left = Timespec::try_from(left).unwrap();
+    let mut these = these.map(|one| PollFd::new(one, PollFlags::IN));
+    match poll(&mut these, Some(&left)) {
+        Ok(told) => told > 0,
+        // The caller looks again.
+        Err(Errno::INTR) => true,
+        Err(error) => panic!("{error}"),
+    }
 }

@@ -21,12 +21,13 @@ const START_WAIT: Duration = Duration::from_mins(1);
 /// What a server that could not start left to say, in bytes.
 const LAST_WORDS: usize = 4096;
 
-/// Settings of our own, none of them a secret. The last two are for tests.
-const HANDED_ON: [&str; 5] = [
+/// Settings of our own, none of them a secret. The last three are for tests.
+const HANDED_ON: [&str; 6] = [
     "MIDWATCH_UID",
     "MIDWATCH_LOG",
     "MIDWATCH_IDLE_SECONDS",
     "MIDWATCH_CRASH_AT",
+    "MIDWATCH_CRASH_DEATHS",
     "MIDWATCH_CRASH_LEARN",
 ];
 

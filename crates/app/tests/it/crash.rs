@@ -3,11 +3,12 @@
 //!
 //! ```text
 //! recording run ─► points ─► for each: a new place, die there, a server without the crash
-//!                                        └─► the world afterwards == the recorded one
+//!                            │           └─► the world afterwards == the recorded one
+//!                            └─► the same, and the next server dies there too, as it recovers
 //! ```
 //!
-//! The points are the server's own (`wire/crash.rs`); a release build has none. With
-//! `MIDWATCH_SOAK=1` every passing of every point is tried, not just the first and the last.
+//! The points are the server's own (`wire/crash.rs`); a release build has none. The last passing of
+//! each is tried by one death, the first by two; with `MIDWATCH_SOAK=1` every passing is.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where it is wrong")]
 

@@ -153,8 +153,10 @@ impl Place {
     }
 
     /// Runs the task and watches it to its end, over any restart; the exit code and the result.
-    pub(super) fn run_to_end(&self) -> (i32, Value) {
-        ended(&self.run(program(), &["--output", "json"]).output().unwrap())
+    /// Servers that it starts are given the variables.
+    pub(super) fn run_to_end(&self, variables: &[(&str, &str)]) -> (i32, Value) {
+        let mut command = self.run(program(), &["--output", "json"]);
+        ended(&command.envs(variables.iter().copied()).output().unwrap())
     }
 
     /// Submits the task and leaves it.

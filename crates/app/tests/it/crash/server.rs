@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::process::Signal;
 
@@ -17,11 +18,12 @@ const MOMENTS: u64 = 20;
 /// logs, and its report, with which it is over.
 const SOON: usize = 5;
 
-/// A point, and which passing of it.
+/// A point, which passing of it, and whether the server that recovers dies there, too.
 struct Case {
     story: Story,
     point: String,
     time: usize,
+    again: bool,
 }
 
 /// A crash-free run.
@@ -37,7 +39,7 @@ fn recorded(story: Story) -> Recorded {
     let place = Place::new(story);
     let learnt = place.path("points");
     let server = place.serve(&[("MIDWATCH_CRASH_LEARN", learnt.to_str().unwrap())]);
-    let ended = place.run_to_end();
+    let ended = place.run_to_end(&[]);
     drop(server);
     assert_eq!(wrong(&place, &ended), None);
     let mut points = BTreeMap::new();
@@ -57,13 +59,19 @@ fn entries(place: &Place) -> usize {
     listed(place.state().root().join("runs")).map(of_run).sum()
 }
 
-/// Dies at a point, and compares what comes of it.
-fn dies(case: &Case, whole: &World) -> Result<(), String> {
-    let at = format!("{}#{}", case.point, case.time);
+/// Dies at a point, and compares what comes of it; how many servers died.
+fn dies(case: &Case, whole: &World) -> Result<usize, String> {
+    let mut at = format!("{}#{}", case.point, case.time);
+    if case.again {
+        at = format!("{at} {}#1", case.point);
+    }
     let place = Place::new(case.story);
-    let mut server = place.serve(&[("MIDWATCH_CRASH_AT", &at)]);
+    let deaths = place.path("deaths");
+    let variables =
+        [("MIDWATCH_CRASH_AT", at.as_str()), ("MIDWATCH_CRASH_DEATHS", deaths.to_str().unwrap())];
+    let mut server = place.serve(&variables);
     // The client meets the crash, starts another server, and tells the end.
-    let ended = place.run_to_end();
+    let ended = place.run_to_end(&variables);
     // The end may have been read in the moment before the server was gone. One that ends with a
     // signal has no code.
     let died = until("the crash", || server.ended());
@@ -72,7 +80,8 @@ fn dies(case: &Case, whole: &World) -> Result<(), String> {
     }
     place.settle();
     let told = wrong(&place, &ended).or_else(|| World::of(&place, &ended).differs(whole));
-    told.map_or(Ok(()), |told| Err(format!("{at} ({}): {told}", place.root().display())))
+    let deaths = std::fs::read_to_string(deaths).unwrap().lines().count();
+    told.map_or(Ok(deaths), |told| Err(format!("{at} ({}): {told}", place.root().display())))
 }
 
 #[test]
@@ -86,26 +95,34 @@ fn dying_at_any_point_changes_nothing() {
         known += points.len();
         for (point, times) in points {
             passings += times;
-            let tried = if soak() { (1..=times).collect() } else { vec![1, times] };
-            let mut tried: Vec<usize> = tried;
-            tried.dedup();
-            cases.extend(tried.into_iter().map(|time| Case { story, point: point.clone(), time }));
+            let tried = if soak() { (1..=times).collect() } else { vec![times] };
+            let once = tried.into_iter().map(|time| (time, false));
+            let cases_of = once.chain([(1, true)]);
+            cases.extend(cases_of.map(|(time, again)| Case {
+                story,
+                point: point.clone(),
+                time,
+                again,
+            }));
         }
     }
-    let wrong = each(&cases, |case| dies(case, &worlds[usize::from(!case.story.done)]));
-    let lost = wrong.len();
+    let second = AtomicUsize::new(0);
+    let wrong = each(&cases, |case| {
+        let deaths = dies(case, &worlds[usize::from(!case.story.done)])?;
+        second.fetch_add(deaths - 1, Ordering::SeqCst);
+        Ok(())
+    });
+    let (lost, second) = (wrong.len(), second.into_inner());
     tell(&format!(
-        "server crash points known {known} / tried {known} (passings {} of {passings}) / \
-         lost or doubled {lost}",
-        cases.len()
+        "server crash points known {known} / tried {known} (passings {} of {passings}, and again \
+         by the server that recovers: it died in {second} of {known}) / lost or doubled {lost}",
+        cases.len() - known
     ));
-    if cases.len() < passings {
-        tell(&format!(
-            "{} passings between first and last only with MIDWATCH_SOAK=1",
-            passings - cases.len()
-        ));
+    if cases.len() - known < passings {
+        tell("passings between first and last only with MIDWATCH_SOAK=1");
     }
     assert!(known > 70, "{known} points are too few to be all");
+    assert!(second > known / 3, "too few servers died while they recovered");
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
@@ -113,7 +130,7 @@ fn dying_at_any_point_changes_nothing() {
 fn dying_at_any_moment_leaves_the_run_to_be_adopted() {
     let Recorded { world: whole, points: _, entries: most } = recorded(SLOW);
     let moments: Vec<u64> = (0..if soak() { 10 * MOMENTS } else { MOMENTS }).collect();
-    let adopted = std::sync::atomic::AtomicUsize::new(0);
+    let adopted = AtomicUsize::new(0);
     let met = Mutex::new(BTreeSet::new());
     let wrong = each(&moments, |seed| {
         let place = Place::new(SLOW);
@@ -141,7 +158,7 @@ fn dying_at_any_moment_leaves_the_run_to_be_adopted() {
         let ended = place.wait();
         place.settle();
         if alive {
-            adopted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            adopted.fetch_add(1, Ordering::SeqCst);
         }
         if before.is_some() && place.identity("implement-4") != before {
             return Err(format!("seed {seed}: the run was begun again"));

@@ -9,10 +9,12 @@ use crate::adapter::{self, CommandError};
 /// What starts it: a file of ours beside the interpreter, see there.
 const START: &str = include_str!("start.py");
 /// The interpreter of its virtual environment stands beside its program. Where that is a link
-/// out of the sandbox, whoever made the sandbox names the real one.
-const SHELL: &str = r#"exec "${MIDWATCH_AIDER_PYTHON:-$0}" "$@""#;
+/// out of the sandbox, whoever made the sandbox names the real one. `-I`: the repository may hold
+/// a module named as one of Python's, here or where its own PYTHONPATH points, and none of them
+/// is to run in place of what aider is made of. What our variables would say is said by `-u -B`.
+const SHELL: &str = r#"exec "${MIDWATCH_AIDER_PYTHON:-$0}" -I -u -B "$@""#;
 /// The same for its version; what it would import is named by whoever made the sandbox.
-const VERSION: &str = r#"PYTHONPATH=${MIDWATCH_AIDER_SITE:-} exec "${MIDWATCH_AIDER_PYTHON:-$0}" -c 'import aider; print("aider", aider.__version__)'"#;
+const VERSION: &str = r#"exec "${MIDWATCH_AIDER_PYTHON:-$0}" -I -B -c 'import os, site; place = os.environ.get("MIDWATCH_AIDER_SITE"); place and site.addsitedir(place); import aider; print("aider", aider.__version__)'"#;
 /// How long one request may say nothing, in seconds.
 const REQUEST_TIMEOUT: &str = "300";
 

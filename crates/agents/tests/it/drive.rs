@@ -4,6 +4,7 @@
 //! work unattended as root, codex below /tmp, and recordings must not name this machine.
 //! A plain bubblewrap makes that place; its pid namespace also takes every child with it.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -170,13 +171,8 @@ impl Place {
             let before = std::fs::read_to_string(&path).unwrap();
             std::fs::write(path, before + text).unwrap();
         }
-        // env(1), so that the arguments of bwrap stay the same for every run.
-        let mut argv = vec!["/usr/bin/env".to_owned()];
-        let extra = self.extra.iter().map(|(name, value)| format!("{name}={value}"));
-        argv.extend(made.env.iter().map(|(name, value)| format!("{name}={value}")).chain(extra));
-        argv.extend(made.argv);
         let mut child = self
-            .wrapped(&argv)
+            .wrapped(&self.with_env(&made.env, made.argv))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -219,6 +215,25 @@ impl Place {
             stderr: Vec::new(),
             stopped_by_us: false,
         }
+    }
+
+    /// env(1), so that the arguments of bwrap stay the same for every run.
+    fn with_env(&self, env: &BTreeMap<String, String>, argv: Vec<String>) -> Vec<String> {
+        let extra = self.extra.iter().map(|(name, value)| format!("{name}={value}"));
+        let env = env.iter().map(|(name, value)| format!("{name}={value}")).chain(extra);
+        ["/usr/bin/env".to_owned()].into_iter().chain(env).chain(argv).collect()
+    }
+
+    /// Asks the CLI for its version, as the self-test before each run does.
+    pub(crate) fn version(&self, order: &AgentOrder) -> std::process::Output {
+        let adapter = adapter(order.kind);
+        let mut made = adapter.command(order).unwrap();
+        made.argv.truncate(1);
+        made.argv.extend(adapter.version_args(order));
+        if let Some(without) = self.without {
+            without(&mut made);
+        }
+        self.wrapped(&self.with_env(&made.env, made.argv)).output().unwrap()
     }
 
     /// Runs it to its end, or stops it after `limit`.

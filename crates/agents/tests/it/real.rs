@@ -14,6 +14,7 @@ use rustix::process::Signal;
 use crate::drive::{Place, RUN_TOKEN, SESSION};
 
 mod believed;
+mod modules;
 
 /// No run here takes this long; a slow machine may come near.
 const LIMIT: Duration = Duration::from_mins(2);

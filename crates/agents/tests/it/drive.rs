@@ -90,7 +90,8 @@ impl Place {
         self.folder.path().join("home")
     }
 
-    fn wrapped(&self, argv: &[String]) -> Command {
+    /// A command in this place.
+    pub(crate) fn wrapped(&self, argv: &[String]) -> Command {
         let mut command = Command::new("bwrap");
         let path = |name: &str| self.folder.path().join(name);
         command.args(["--unshare-user", "--unshare-pid", "--uid", "1000", "--gid", "1000"]);
@@ -218,22 +219,14 @@ impl Place {
     }
 
     /// env(1), so that the arguments of bwrap stay the same for every run.
-    fn with_env(&self, env: &BTreeMap<String, String>, argv: Vec<String>) -> Vec<String> {
+    pub(crate) fn with_env(
+        &self,
+        env: &BTreeMap<String, String>,
+        argv: Vec<String>,
+    ) -> Vec<String> {
         let extra = self.extra.iter().map(|(name, value)| format!("{name}={value}"));
         let env = env.iter().map(|(name, value)| format!("{name}={value}")).chain(extra);
         ["/usr/bin/env".to_owned()].into_iter().chain(env).chain(argv).collect()
-    }
-
-    /// Asks the CLI for its version, as the self-test before each run does.
-    pub(crate) fn version(&self, order: &AgentOrder) -> std::process::Output {
-        let adapter = adapter(order.kind);
-        let mut made = adapter.command(order).unwrap();
-        made.argv.truncate(1);
-        made.argv.extend(adapter.version_args(order));
-        if let Some(without) = self.without {
-            without(&mut made);
-        }
-        self.wrapped(&self.with_env(&made.env, made.argv)).output().unwrap()
     }
 
     /// Runs it to its end, or stops it after `limit`.

@@ -15,6 +15,7 @@ use midwatch_core::time::Time;
 use crate::folder::StateFolder;
 use crate::store::{SqliteStore, StoreError};
 
+mod deleted;
 mod saved;
 mod shared;
 mod tasks;
@@ -23,7 +24,7 @@ mod unsaved;
 
 pub use saved::{SavedRef, SavedWork};
 pub use trash::Trash;
-pub(crate) use unsaved::unsaved;
+pub(crate) use unsaved::{Unsaved, unsaved};
 
 /// What is kept, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +101,9 @@ impl Collector<'_> {
         tasks::collect(self, &mut found)?;
         shared::collect(self, &mut found);
         saved::collect(self, &mut found)?;
+        if !dry_run {
+            deleted::free_names(self)?;
+        }
         Ok(found.told())
     }
 

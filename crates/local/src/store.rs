@@ -18,6 +18,7 @@ use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 use crate::launcher::SystemClock;
 
 mod copies;
+mod deleted;
 mod error;
 mod listing;
 mod marks;
@@ -27,6 +28,7 @@ mod segments;
 mod summary;
 
 pub use copies::{Copies, KEPT as COPIES_KEPT};
+pub use deleted::Remains;
 pub use error::{StoreError, Stuck};
 pub use listing::{Cursor, Ended, Page};
 pub use marks::Mark;

@@ -6,12 +6,15 @@ use std::path::Path;
 
 use midwatch_api::gc::{Gone, What};
 
-use super::{Collector, Found};
+use super::{Collector, Found, deleted};
 use crate::store::StoreError;
 use crate::sweep::folders_in;
 
 /// Tasks whose refs are looked at in one clean-up: each costs a few starts of git.
 const TASKS: usize = 500;
+
+/// Why saved work of such a repository stays.
+pub(super) const ON_A_SERVER: &str = "its repository is on a server: what that has is not known";
 
 /// A ref in a mirror.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +23,13 @@ pub struct SavedRef {
     pub name: String,
     /// What it keeps.
     pub commit: String,
+}
+
+impl SavedRef {
+    /// The task that it is named by.
+    pub(crate) fn task(&self) -> Option<&str> {
+        self.name.split('/').nth(3)
+    }
 }
 
 /// Who knows the mirrors' refs. Errors are one sentence.
@@ -47,7 +57,11 @@ pub(super) fn collect(collector: &Collector<'_>, found: &mut Found) -> Result<()
             }
         };
         for (task, refs) in by_task(refs) {
-            let why = match collector.store.ended(&task)? {
+            let ended = match collector.store.ended(&task)? {
+                None => deleted::ended(collector, &task)?.map(Some),
+                ended => ended,
+            };
+            let why = match ended {
                 Some(None) => Some("the task is not over"),
                 Some(Some(ended)) if ended >= old => Some("the task ended not long ago"),
                 Some(Some(_)) if looked >= TASKS => Some("it is looked at next time"),
@@ -78,17 +92,21 @@ fn landed(
     task: &str,
     refs: &[SavedRef],
 ) -> Result<Landed, StoreError> {
-    let row = match collector.store.row(task) {
-        Ok(Some(row)) => row,
-        Ok(None) => return Ok(Landed::Not("no task of that name is known".to_owned())),
-        Err(error @ StoreError::Row { .. }) => return Ok(Landed::Not(error.to_string())),
+    let repository = match collector.store.row(task) {
+        Ok(Some(row)) => {
+            let path = row.order.repository.path().map(Path::to_owned);
+            path.ok_or_else(|| ON_A_SERVER.to_owned())
+        }
+        Ok(None) => deleted::repository(collector, task)?,
+        Err(error @ StoreError::Row { .. }) => Err(error.to_string()),
         Err(error) => return Err(error),
     };
-    let Some(repository) = row.order.repository.path() else {
-        return Ok(Landed::Not("its repository is on a server: what that has is not known".into()));
+    let repository = match repository {
+        Ok(repository) => repository,
+        Err(why) => return Ok(Landed::Not(why)),
     };
     for one in refs {
-        match saved.has_landed(repository, &one.commit) {
+        match saved.has_landed(&repository, &one.commit) {
             Ok(true) => {}
             Ok(false) => {
                 let why = format!("no branch of the repository has {}", one.name);
@@ -114,9 +132,8 @@ fn forget(saved: &dyn SavedWork, found: &mut Found, mirror: &Path, task: &str, r
 fn by_task(refs: Vec<SavedRef>) -> BTreeMap<String, Vec<SavedRef>> {
     let mut tasks: BTreeMap<String, Vec<SavedRef>> = BTreeMap::new();
     for one in refs {
-        // refs/midwatch/KIND/TASK/..
-        if let Some(task) = one.name.split('/').nth(3) {
-            tasks.entry(task.to_owned()).or_default().push(one);
+        if let Some(task) = one.task().map(ToOwned::to_owned) {
+            tasks.entry(task).or_default().push(one);
         }
     }
     tasks

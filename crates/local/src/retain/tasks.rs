@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use midwatch_api::gc::What;
 use midwatch_core::time::Time;
 
-use super::unsaved::unsaved;
-use super::{Collector, Found, last};
+use super::unsaved::{Unsaved, unsaved};
+use super::{Collector, Found, deleted, last};
 use crate::folder::task_of;
 use crate::store::StoreError;
 use crate::sweep::{folders_in, size};
@@ -19,13 +19,13 @@ const YOUNG: &str = "the task ended not long ago, and there is room";
 
 /// What a task has on disk.
 #[derive(Debug, Default)]
-struct OnDisk {
+pub(super) struct OnDisk {
     runs: Vec<(PathBuf, u64)>,
     homes: Vec<(PathBuf, u64)>,
 }
 
 impl OnDisk {
-    fn bytes(&self) -> u64 {
+    pub(super) fn bytes(&self) -> u64 {
         self.runs.iter().chain(&self.homes).map(|(_, bytes)| bytes).sum()
     }
 }
@@ -38,10 +38,7 @@ pub(super) fn collect(collector: &Collector<'_>, found: &mut Found) -> Result<()
         match collector.store.ended(&name)? {
             Some(Some(ended)) => over.push((ended, name, on_disk)),
             Some(None) => keep_all(found, &on_disk, NOT_OVER),
-            None => {
-                let why = "no task of that name is known: look at it before you remove it";
-                found.keep(What::Runs, &name, on_disk.bytes(), why.to_owned());
-            }
+            None => deleted::collect(collector, found, &name, on_disk)?,
         }
     }
     over.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
@@ -59,6 +56,32 @@ pub(super) fn collect(collector: &Collector<'_>, found: &mut Found) -> Result<()
         total = total.saturating_sub(on_disk.bytes());
         discard(collector, found, &name, on_disk, why)?;
     }
+    Ok(())
+}
+
+/// Everything of a task but runs that hold what exists nowhere else.
+pub(super) fn discard_saved(
+    collector: &Collector<'_>,
+    found: &mut Found,
+    name: &str,
+    on_disk: OnDisk,
+    unsaved: impl Fn(&str) -> Option<Unsaved>,
+    why: &str,
+) -> Result<(), StoreError> {
+    let mut runs = Vec::new();
+    for (path, bytes) in on_disk.runs {
+        match unsaved(&last(&path)).and_then(|unsaved| unsaved.still_in(&path)) {
+            Some(why) => found.keep(What::Runs, &last(&path), bytes, why),
+            None => runs.push((path, bytes)),
+        }
+    }
+    if !found.dry_run {
+        for (run, _) in &runs {
+            collector.store.forget_segments(&last(run))?;
+        }
+    }
+    found.discard(What::Runs, name, &runs, why.to_owned());
+    found.discard(What::Homes, name, &on_disk.homes, why.to_owned());
     Ok(())
 }
 
@@ -88,21 +111,7 @@ fn discard(
         Err(error) => return Err(error),
     };
     let unsaved = unsaved(&events);
-    let mut runs = Vec::new();
-    for (path, bytes) in on_disk.runs {
-        match unsaved.get(&last(&path)).and_then(|unsaved| unsaved.still_in(&path)) {
-            Some(why) => found.keep(What::Runs, &last(&path), bytes, why),
-            None => runs.push((path, bytes)),
-        }
-    }
-    if !found.dry_run {
-        for (run, _) in &runs {
-            collector.store.forget_segments(&last(run))?;
-        }
-    }
-    found.discard(What::Runs, name, &runs, why.to_owned());
-    found.discard(What::Homes, name, &on_disk.homes, why.to_owned());
-    Ok(())
+    discard_saved(collector, found, name, on_disk, |run| unsaved.get(run).cloned(), why)
 }
 
 /// Everything below `runs` and `homes`, by task.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use midwatch_api::report::out_folder;
-use midwatch_core::event::{Action, Event, LeftOut, Role, RunResult, RunWork};
+use midwatch_core::event::{Action, Event, Role, RunResult, RunWork};
 use midwatch_core::id::Epoch;
 use midwatch_core::ports::Stored;
 
@@ -13,22 +13,35 @@ use midwatch_core::ports::Stored;
 pub(crate) enum Unsaved {
     /// It was neither imported nor rescued.
     All,
-    /// These are in no commit.
-    Files(Vec<LeftOut>),
+    /// These paths are in no commit.
+    Files(Vec<String>),
 }
 
 impl Unsaved {
+    /// As it is stored of a deleted task.
+    pub(crate) fn of(paths: &[String]) -> Self {
+        if paths.is_empty() { Self::All } else { Self::Files(paths.to_vec()) }
+    }
+
+    /// The paths of which it is known that they are in no commit.
+    pub(crate) fn paths(&self) -> Vec<String> {
+        match self {
+            Self::All => vec![],
+            Self::Files(paths) => paths.clone(),
+        }
+    }
+
     /// Why the run's folder stays; none when what it was kept for is no longer in it.
     pub(crate) fn still_in(&self, run: &Path) -> Option<String> {
         match self {
             Self::All => holds_work(run)
                 .then(|| format!("its agent's work was never saved: it is in {}", run.display())),
             Self::Files(files) => {
-                let file = files.iter().find(|file| holds(run, file))?;
+                let path = files.iter().find(|path| holds(run, path))?;
+                let upper = run.join("upper");
                 Some(format!(
-                    "{} is in no commit, and stays until somebody takes it away: it is in {}",
-                    file.path,
-                    run.join("upper").display()
+                    "{path} is in no commit, and stays until somebody takes it away: it is in {}",
+                    upper.display()
                 ))
             }
         }
@@ -70,7 +83,8 @@ pub(crate) fn unsaved(events: &[Stored]) -> BTreeMap<String, Unsaved> {
                 if files.is_empty() {
                     left.remove(run);
                 } else {
-                    left.insert(run.to_owned(), Unsaved::Files(files.clone()));
+                    let paths = files.iter().map(|file| file.path.clone());
+                    left.insert(run.to_owned(), Unsaved::Files(paths.collect()));
                 }
             }
             Event::Imported { epoch, .. }
@@ -96,12 +110,12 @@ fn holds_work(run: &Path) -> bool {
 
 /// Whether a workspace still has a file. One whose path is not written as it is counts as there
 /// for as long as anything is.
-fn holds(run: &Path, file: &LeftOut) -> bool {
-    if file.path.contains(['\\', '…', char::REPLACEMENT_CHARACTER]) {
+fn holds(run: &Path, path: &str) -> bool {
+    if path.contains(['\\', '…', char::REPLACEMENT_CHARACTER]) {
         return holds_work(run);
     }
     let gone = |layer: &str| {
-        let found = run.join("upper").join(layer).join(&file.path).symlink_metadata();
+        let found = run.join("upper").join(layer).join(path).symlink_metadata();
         found.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
     };
     !gone("upper") || !gone("copy")

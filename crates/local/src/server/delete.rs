@@ -1,16 +1,19 @@
 //! Forgetting a task that is over. What it saved stays in the mirror and in the repository, and
-//! the name of a task that saved something is not given again: refs are named by it.
+//! the name of a task that left something is not given again: refs and folders are named by it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
 
 use midwatch_api::control::{Deleted, Refusal, TaskView};
 use midwatch_core::id::TaskName;
 use midwatch_core::input::InvalidInput;
-use midwatch_core::ports::{ActOnLand, Clock as _};
+use midwatch_core::ports::ActOnLand;
 
 use super::Server;
 use super::refusal::{internal, refused, unknown};
 use crate::access::Access;
-use crate::launcher::SystemClock;
-use crate::retain::{Trash, unsaved};
+use crate::retain::{Trash, Unsaved, unsaved};
+use crate::store::{Remains, TaskRow};
 
 impl<A: Access, L: ActOnLand> Server<A, L> {
     /// Forgets a task: its rows, logs and transcripts. Refused while it is open. What it left
@@ -32,47 +35,95 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         let mirror = self.folder.mirror(row.order.repository.identity()).join("work.git");
         let mut kept = kept(&view, &mirror);
         let events = self.store.events(name, 0).map_err(|e| internal(&e))?;
-        let unsaved = unsaved(&events);
-        let reserved = view.result.rescue_ref.is_some() || view.result.commit.is_some();
-        if !self.store.forget(name, reserved, SystemClock.now()).map_err(|e| internal(&e))? {
+        let left = self.left(&view, &unsaved(&events));
+        let runs = left.iter().map(|(run, unsaved, _)| ((*run).to_owned(), unsaved.paths()));
+        let remains = Remains {
+            ended_ms: row.ended.unwrap_or_default().0,
+            repository: row.order.repository.path().map(Path::to_owned),
+            saved: self.has_refs(&view, &row),
+            kept: Some(runs.collect()),
+        };
+        if !self.store.forget(name, &remains).map_err(|e| internal(&e))? {
             return Err(unknown(name));
         }
         tracing::info!(task = name, by, "task.deleted");
+        let gone = self.remove_folders(&view, name, &left);
+        if gone && !remains.saved {
+            self.store.free_name(name).map_err(|e| internal(&e))?;
+        }
+        kept.extend(left.into_iter().map(|(run, _, why)| format!("run {run}: {why}")));
+        Ok(Deleted { name: name.to_owned(), kept })
+    }
+
+    /// Runs that hold what exists nowhere else, and why they stay.
+    fn left<'v>(
+        &self,
+        view: &'v TaskView,
+        unsaved: &BTreeMap<String, Unsaved>,
+    ) -> Vec<(&'v str, Unsaved, String)> {
+        let left = |run: &'v str| {
+            let unsaved = unsaved.get(run)?;
+            let why = unsaved.still_in(&self.folder.run(run))?;
+            Some((run, unsaved.clone(), why))
+        };
+        view.runs.iter().filter_map(|run| left(&run.run)).collect()
+    }
+
+    /// Whether refs are named by a task. Where that cannot be seen, they are.
+    fn has_refs(&self, view: &TaskView, row: &TaskRow) -> bool {
+        if view.result.rescue_ref.is_some() || view.result.commit.is_some() {
+            return true;
+        }
+        let mirror = self.folder.mirror(row.order.repository.identity());
+        let saved = self.settings.saved.as_deref().filter(|_| mirror.exists());
+        saved.is_some_and(|saved| {
+            let refs = saved.refs(&mirror);
+            refs.map_or(true, |refs| refs.iter().any(|one| one.task() == Some(row.name.as_str())))
+        })
+    }
+
+    /// Answers whether no folder is left.
+    fn remove_folders(
+        &self,
+        view: &TaskView,
+        name: &str,
+        left: &[(&str, Unsaved, String)],
+    ) -> bool {
+        let mut gone = left.is_empty();
         let trash = Trash::of(&self.folder);
         for run in &view.runs {
-            let folder = self.folder.run(&run.run);
-            if let Some(why) = unsaved.get(&run.run).and_then(|unsaved| unsaved.still_in(&folder)) {
-                kept.push(format!("run {}: {why}", run.run));
+            if left.iter().any(|(stays, ..)| *stays == run.run) {
                 continue;
             }
-            remove(&trash, &folder);
+            gone &= remove(&trash, &self.folder.run(&run.run));
             if let Err(error) = self.store.forget_segments(&run.run) {
                 tracing::warn!(run = run.run, %error, "rows of a run's files are left");
             }
         }
-        remove(&trash, &self.folder.root().join("homes").join(name));
-        Ok(Deleted { name: name.to_owned(), kept })
+        remove(&trash, &self.folder.root().join("homes").join(name)) && gone
     }
 
-    /// Refuses the name of a deleted task whose saved work is named by it.
+    /// Refuses the name of a deleted task that left something: that is named by it.
     pub(super) fn name_is_free(&self, name: &str) -> Result<(), Refusal> {
         if self.store.is_reserved(name).map_err(|e| internal(&e))? {
-            let rule = "belonged to a task that was deleted, and its saved work is named by it";
+            let rule = "belonged to a task that was deleted, and what it left is named by it";
             return Err(refused(InvalidInput::new("--name", name, rule, "give another name")));
         }
         Ok(())
     }
 }
 
-fn remove(trash: &Trash, folder: &std::path::Path) {
+/// Answers whether it is gone from where it was.
+fn remove(trash: &Trash, folder: &Path) -> bool {
     if let Err(error) = trash.take(folder) {
         // What reached the trash goes with the next clean-up.
         tracing::warn!(folder = %folder.display(), %error, "a deleted task left a folder");
     }
+    !folder.exists()
 }
 
 /// What stays, and where.
-fn kept(view: &TaskView, work: &std::path::Path) -> Vec<String> {
+fn kept(view: &TaskView, work: &Path) -> Vec<String> {
     let result = &view.result;
     let mut kept = Vec::new();
     if let Some(branch) = &result.branch {

@@ -111,47 +111,6 @@ fn change(found: Option<&ObjectRow>, object: &WireObject) -> Change {
     }
 }
 
-/// The key of a name that is not given again.
-fn reserved(name: &str) -> String {
-    format!("reserved/{name}")
-}
-
-impl SqliteStore {
-    /// Forgets a task that is over, with all that hangs on it; false when it is not there. Its
-    /// name may be `kept` from others.
-    pub fn forget(&self, name: &str, kept: bool, now: Time) -> Result<bool, StoreError> {
-        let mut inner = self.inner();
-        inner.folded.remove(name);
-        let transaction =
-            inner.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute("DELETE FROM event WHERE task = ?1", [name])?;
-        transaction.execute("DELETE FROM summary WHERE task = ?1", [name])?;
-        let task = [Kind::Task.as_str(), name];
-        transaction.execute("DELETE FROM object WHERE kind = ?1 AND name = ?2", task)?;
-        let removed = transaction
-            .execute("DELETE FROM task WHERE name = ?1 AND ended IS NOT NULL", [name])?;
-        if removed == 0 {
-            // Dropped, the transaction is rolled back.
-            return Ok(false);
-        }
-        if kept {
-            transaction.execute(
-                "INSERT OR REPLACE INTO fact (key, value) VALUES (?1, ?2)",
-                params![reserved(name), now.0],
-            )?;
-        }
-        transaction.commit()?;
-        Ok(true)
-    }
-
-    /// Whether a name belongs to saved work of a deleted task.
-    pub fn is_reserved(&self, name: &str) -> Result<bool, StoreError> {
-        let inner = self.inner();
-        let mut statement = inner.connection.prepare_cached("SELECT 1 FROM fact WHERE key = ?1")?;
-        Ok(statement.exists([reserved(name)])?)
-    }
-}
-
 fn put(connection: &Connection, object: &WireObject, now: Time) -> Result<Change, StoreError> {
     let (kind, name) = (object.kind, &object.metadata.name);
     let found = read(connection, kind, name)?;

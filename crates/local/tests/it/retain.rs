@@ -32,9 +32,9 @@ impl InUse for Uses {
 
 /// Mirrors in memory: refs, and commits that the user's repository has.
 #[derive(Default)]
-struct Memory {
-    refs: Mutex<Vec<SavedRef>>,
-    landed: Vec<&'static str>,
+pub(crate) struct Memory {
+    pub(crate) refs: Mutex<Vec<SavedRef>>,
+    pub(crate) landed: Vec<&'static str>,
 }
 
 impl SavedWork for Memory {
@@ -99,7 +99,7 @@ impl State {
     }
 }
 
-fn names(folder: &Path) -> Vec<String> {
+pub(crate) fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).map(|entries| entries.flatten().collect::<Vec<_>>());
     let entries = entries.unwrap_or_default();
     let mut names: Vec<String> =
@@ -108,7 +108,7 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-fn gone(collection: &Collection) -> BTreeMap<(What, &str), u64> {
+pub(crate) fn gone(collection: &Collection) -> BTreeMap<(What, &str), u64> {
     collection.gone.iter().map(|gone| ((gone.what, gone.name.as_str()), gone.bytes)).collect()
 }
 

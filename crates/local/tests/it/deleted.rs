@@ -1,0 +1,177 @@
+//! What deleted tasks leave: it stays for as long as it is the only place of work, and no longer.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use midwatch_api::gc::{CollectOrder, Collection, What};
+use midwatch_local::folder::StateFolder;
+use midwatch_local::retain::SavedRef;
+use midwatch_local::server::{Server, Settings};
+use midwatch_local::store::SqliteStore;
+use tokio::task::JoinHandle;
+
+use super::retain::{Memory, gone, names};
+use super::world::{Closed, Home, Lands, V1, submit};
+
+/// The run of the failed task's agent.
+const RUN: &str = "failed-implement-4";
+
+const A_CENTURY: u64 = 100 * 365 * 24 * 3600;
+
+/// A server beside the tasks of the first release, of which one left a file that no commit holds.
+struct Left {
+    server: Arc<Server<Closed, Lands>>,
+    folder: StateFolder,
+    driven: JoinHandle<()>,
+    home: Home,
+    /// The file.
+    kept: PathBuf,
+}
+
+impl Left {
+    fn new(saved: Option<Arc<Memory>>) -> Self {
+        let home = Home::of(V1);
+        let left = r#"replace(event, '"type":"Bundled"', '"type":"Bundled","leftOut":[{"path":"core","bytes":7}]')"#;
+        let sql = format!("UPDATE event SET event = {left} WHERE task = 'failed'");
+        home.plain().execute(&sql, []).unwrap();
+        // Before all that the clock is set by.
+        let ended = "UPDATE task SET ended = 1795282000000 WHERE name = 'failed'";
+        home.plain().execute(ended, []).unwrap();
+        Self::beside(home, saved)
+    }
+
+    fn beside(home: Home, saved: Option<Arc<Memory>>) -> Self {
+        let folder = StateFolder::new(home.database().parent().unwrap().to_owned());
+        folder.make().unwrap();
+        for run in ["failed-checkout-1", RUN, "failed-rescue-5"] {
+            fs::create_dir_all(folder.run(run)).unwrap();
+            fs::write(folder.run(run).join("stdout.log"), "said").unwrap();
+        }
+        let kept = home.folder(&format!("runs/{RUN}/upper/upper")).join("core");
+        fs::write(&kept, [1; 7]).unwrap();
+        fs::create_dir_all(folder.mirror("/home/user/repository/.git")).unwrap();
+        let store = Arc::new(SqliteStore::open(&folder.database()).unwrap());
+        let mut settings = Settings::new("/bin/false".into());
+        settings.saved = saved.map(|saved| saved as Arc<_>);
+        let (server, driven) =
+            Server::start(folder.clone(), store, Closed, Lands::default(), settings).unwrap();
+        let driven = tokio::spawn(async { drop(driven.await) });
+        Self { server, folder, driven, home, kept }
+    }
+
+    fn collect(&self, dry_run: bool) -> Collection {
+        let order = CollectOrder { dry_run, age_seconds: Some(0), cap_bytes: None };
+        self.server.collect(&order).unwrap()
+    }
+
+    /// What goes, which has to be what a dry run said.
+    #[track_caller]
+    fn collect_as_told(&self) -> Collection {
+        let (dry, real) = (self.collect(true), self.collect(false));
+        assert_eq!((&dry.gone, dry.freed_bytes), (&real.gone, real.freed_bytes));
+        assert_eq!((&dry.kept, dry.kept_bytes), (&real.kept, real.kept_bytes));
+        real
+    }
+
+    fn runs(&self) -> Vec<String> {
+        let mut runs = names(&self.folder.root().join("runs"));
+        runs.retain(|run| run.starts_with("failed-"));
+        runs
+    }
+}
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        self.driven.abort();
+    }
+}
+
+fn why(collection: &Collection, what: What, name: &str) -> String {
+    let of =
+        |kept: &&midwatch_api::gc::Kept| kept.what == what && kept.name.as_deref() == Some(name);
+    collection.kept.iter().find(of).map(|kept| kept.why.clone()).unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_folder_of_a_deleted_task_goes_once_somebody_took_the_kept_file() {
+    let left = Left::new(None);
+    let told = left.server.delete_task("failed", "me").unwrap().kept;
+    assert!(told.iter().any(|line| line.contains("core is in no commit")), "{told:?}");
+    assert_eq!(left.runs(), [RUN]);
+    // The control: while the file is there, it is the only place of it.
+    let collection = left.collect_as_told();
+    assert!(left.kept.exists());
+    assert!(why(&collection, What::Runs, RUN).contains("core is in no commit"), "{collection:?}");
+
+    fs::remove_file(&left.kept).unwrap();
+    let collection = left.collect_as_told();
+    assert!(gone(&collection).contains_key(&(What::Runs, "failed")), "{collection:?}");
+    assert_eq!(left.runs(), [""; 0]);
+    assert_eq!(left.collect(false).gone, [], "nothing is left to do");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refs_of_a_deleted_task_go_once_the_repository_has_all_of_them() {
+    for (landed, goes) in [(vec!["work", "more"], true), (vec!["work"], false)] {
+        let saved = |name: &str, commit: &str| SavedRef {
+            name: format!("refs/midwatch/{name}"),
+            commit: commit.to_owned(),
+        };
+        let refs =
+            vec![saved("rescue/failed/4/snapshot", "work"), saved("import/failed/3", "more")];
+        let memory = Arc::new(Memory { refs: Mutex::new(refs.clone()), landed });
+        let left = Left::new(Some(Arc::clone(&memory)));
+        left.server.delete_task("failed", "me").unwrap();
+        // Deleting makes nothing older.
+        let young = CollectOrder { age_seconds: Some(A_CENTURY), ..CollectOrder::default() };
+        let collection = left.server.collect(&young).unwrap();
+        assert_eq!(*memory.refs.lock().unwrap(), refs, "{collection:?}");
+        let collection = left.collect_as_told();
+        let kept = if goes { vec![] } else { refs };
+        assert_eq!(*memory.refs.lock().unwrap(), kept, "{collection:?}");
+        let told = gone(&collection).contains_key(&(What::SavedWork, "failed"));
+        assert_eq!(told, goes, "{collection:?}");
+        let why = why(&collection, What::SavedWork, "failed");
+        assert_eq!(why.contains("no branch"), !goes, "{why}");
+        assert!(left.kept.exists(), "refs and files are two things");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_is_given_again_only_when_no_folder_has_it() {
+    let home = Home::of(V1);
+    let rescued = "DELETE FROM event WHERE task = 'failed' AND event LIKE '%\"Rescued\"%'";
+    home.plain().execute(rescued, []).unwrap();
+    let left = Left::beside(home, None);
+    let told = left.server.delete_task("failed", "me").unwrap().kept;
+    assert!(told.iter().any(|line| line.contains("never saved")), "{told:?}");
+    let refusal = left.server.submit(submit("failed")).unwrap_err();
+    assert!(refusal.message.contains("deleted"), "its runs would have the names of these");
+    left.collect(false);
+    assert!(left.kept.exists(), "the only place of the work");
+    assert!(left.server.submit(submit("failed")).is_err());
+
+    fs::remove_dir_all(left.folder.run(RUN).join("upper")).unwrap();
+    left.collect(true);
+    assert!(left.server.submit(submit("failed")).is_err(), "a dry run frees nothing");
+    left.collect(false);
+    assert_eq!(left.runs(), [""; 0]);
+    left.server.submit(submit("failed")).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_task_that_an_older_version_deleted_only_empty_runs_go() {
+    let left = Left::new(None);
+    left.server.delete_task("failed", "me").unwrap();
+    let older = "UPDATE fact SET value = 1795283016267 WHERE key = 'reserved/failed'";
+    assert_eq!(left.home.plain().execute(older, []).unwrap(), 1);
+    left.collect_as_told();
+    assert!(left.kept.exists());
+    fs::remove_file(&left.kept).unwrap();
+    left.collect_as_told();
+    assert_eq!(left.runs(), [RUN], "another file may be the work: nothing is known of it");
+    fs::remove_dir_all(left.folder.run(RUN).join("upper")).unwrap();
+    left.collect_as_told();
+    assert_eq!(left.runs(), [""; 0]);
+}

@@ -110,7 +110,7 @@ fn holds_work(run: &Path) -> bool {
 
 /// Whether a workspace still has a file. One whose path is not written as it is counts as there
 /// for as long as anything is.
-fn holds(run: &Path, path: &str) -> bool {
+pub(crate) fn holds(run: &Path, path: &str) -> bool {
     if path.contains(['\\', '…', char::REPLACEMENT_CHARACTER]) {
         return holds_work(run);
     }

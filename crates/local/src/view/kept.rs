@@ -5,6 +5,7 @@ use midwatch_api::view::{KeptWork, ResultLine};
 use midwatch_core::task::{Kept, Task};
 
 use crate::folder::StateFolder;
+use crate::retain::holds;
 
 /// Layers in which a runner keeps what an agent wrote: over an overlay, or a whole copy.
 const LAYERS: [&str; 2] = ["upper", "copy"];
@@ -25,15 +26,19 @@ pub(super) fn kept(task: &Task, folder: &StateFolder) -> Vec<KeptWork> {
     task.kept.iter().map(|(run, kept)| work((run.as_str(), kept))).collect()
 }
 
-/// Names whole folders in a result that was stored with relative ones, and says nothing of those
-/// that somebody has taken away.
+/// Names whole folders in a result that was stored with relative ones, and says nothing of what
+/// somebody has taken away: a folder, or single files in it.
 pub fn place(result: &mut ResultLine, folder: &StateFolder) {
-    for work in &mut result.kept {
+    result.kept.retain_mut(|work| {
+        let run = folder.run(&work.run);
+        let named = !work.files.is_empty();
+        work.files.retain(|file| holds(&run, &file.path));
         let upper = folder.root().join(&work.folder);
         let layer = LAYERS.iter().map(|layer| upper.join(layer)).rfind(|layer| layer.is_dir());
-        work.folder = layer.unwrap_or(upper).to_string_lossy().into_owned();
-    }
-    result.kept.retain(|work| std::path::Path::new(&work.folder).is_dir());
+        let place = layer.unwrap_or(upper);
+        work.folder = place.to_string_lossy().into_owned();
+        place.is_dir() && !(named && work.files.is_empty())
+    });
 }
 
 /// Why a task failed, with what that left unsaved.

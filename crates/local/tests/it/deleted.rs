@@ -31,8 +31,14 @@ struct Left {
 
 impl Left {
     fn new(saved: Option<Arc<Memory>>) -> Self {
+        Self::with(r#""leftOut":[{"path":"core","bytes":7}]"#, saved)
+    }
+
+    /// With these files in no commit.
+    fn with(left_out: &str, saved: Option<Arc<Memory>>) -> Self {
         let home = Home::of(V1);
-        let left = r#"replace(event, '"type":"Bundled"', '"type":"Bundled","leftOut":[{"path":"core","bytes":7}]')"#;
+        let bundled = r#""type":"Bundled""#;
+        let left = format!("replace(event, '{bundled}', '{bundled},{left_out}')");
         let sql = format!("UPDATE event SET event = {left} WHERE task = 'failed'");
         home.plain().execute(&sql, []).unwrap();
         // Before all that the clock is set by.
@@ -174,4 +180,26 @@ async fn of_a_task_that_an_older_version_deleted_only_empty_runs_go() {
     fs::remove_dir_all(left.folder.run(RUN).join("upper")).unwrap();
     left.collect_as_told();
     assert_eq!(left.runs(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_took_is_named_no_more_file_by_file() {
+    let two = r#""leftOut":[{"path":"core","bytes":7},{"path":"deep/disk","bytes":9}]"#;
+    let left = Left::with(two, None);
+    let other = left.home.folder(&format!("runs/{RUN}/upper/upper/deep")).join("disk");
+    fs::write(&other, [1; 9]).unwrap();
+    let named = || {
+        let kept = left.server.get("failed").unwrap().result.kept;
+        let of = |work: &midwatch_api::view::KeptWork| {
+            let names: Vec<_> = work.files.iter().map(|file| file.path.clone()).collect();
+            (work.folder.clone(), names)
+        };
+        kept.iter().map(of).collect::<Vec<_>>()
+    };
+    let folder = left.folder.run(RUN).join("upper/upper").to_str().unwrap().to_owned();
+    assert_eq!(named(), [(folder.clone(), vec!["core".to_owned(), "deep/disk".to_owned()])]);
+    fs::remove_file(&left.kept).unwrap();
+    assert_eq!(named(), [(folder, vec!["deep/disk".to_owned()])]);
+    fs::remove_file(&other).unwrap();
+    assert_eq!(named(), [], "its folder is still there, and holds nothing that counts");
 }

@@ -18,6 +18,7 @@ pub mod evidence;
 pub mod id;
 pub mod input;
 pub mod landing;
+pub mod path;
 pub mod pause;
 pub mod pipeline;
 pub mod plan;

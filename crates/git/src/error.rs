@@ -122,14 +122,6 @@ pub fn escaped(bytes: &[u8]) -> String {
     out
 }
 
-/// A path of a repository, which is bytes and not text, made fit for one line.
-pub fn shown_path(path: &[u8]) -> String {
-    match std::str::from_utf8(path) {
-        Ok(_) => escaped(path),
-        Err(_) => path.escape_ascii().to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,6 +130,5 @@ mod tests {
     fn hostile_bytes_are_escaped_and_shortened() {
         assert_eq!(escaped(b"a\x1b[2J\nb"), "a\\u{1b}[2J; b");
         assert!(escaped(&[b'x'; 9000]).chars().count() <= SHOWN + 1);
-        assert_eq!(shown_path(b"a\xff"), "a\\xff");
     }
 }

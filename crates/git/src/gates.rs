@@ -15,9 +15,10 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
 use midwatch_core::id::CommitId;
+use midwatch_core::path;
 
 use crate::command::Git;
-use crate::error::{GitError, shown_path};
+use crate::error::GitError;
 use crate::listing::{self, Difference, Mode, Side};
 use crate::objects::{Kind, Objects};
 
@@ -129,6 +130,10 @@ impl std::fmt::Display for Finding {
 /// The longest script that is read for what it runs.
 const SCRIPT_BYTES: u64 = 1 << 20;
 
+/// The largest file that comes in, in bytes. 20 MiB: far above what anybody reviews, and what a
+/// scan for secrets may hold in one piece. A new one beyond it is not even committed for an agent.
+pub const FILE_BYTES: u64 = 20 << 20;
+
 /// Caps of what is imported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caps {
@@ -141,9 +146,9 @@ pub struct Caps {
 }
 
 impl Default for Caps {
-    /// 20 MiB per file, 512 MiB together, 20,000 paths: far above what a change for review is.
+    /// 512 MiB together, 20,000 paths: far above what a change for review is.
     fn default() -> Self {
-        Self { file_bytes: 20 << 20, total_bytes: 512 << 20, files: 20_000 }
+        Self { file_bytes: FILE_BYTES, total_bytes: 512 << 20, files: 20_000 }
     }
 }
 
@@ -213,7 +218,7 @@ pub(crate) fn examine(
         for difference in &whole {
             let named = std::str::from_utf8(&difference.path).is_ok_and(|p| judges.contains(p));
             if named || gate.defines_a_check(difference)? {
-                check_definitions.push(shown_path(&difference.path));
+                check_definitions.push(path::shown(&difference.path));
             }
         }
     }
@@ -240,9 +245,14 @@ struct Gate<'a> {
 
 impl Gate<'_> {
     fn find(&mut self, rule: Rule, path: &[u8], commit: &CommitId, detail: impl Into<String>) {
+        self.find_in(rule, &path::shown(path), commit, detail);
+    }
+
+    /// What is no path says so: a name with brackets and a space stands in quotes.
+    fn find_in(&mut self, rule: Rule, place: &str, commit: &CommitId, detail: impl Into<String>) {
         self.findings.push(Finding {
             rule,
-            path: shown_path(path),
+            path: place.to_owned(),
             commit: commit.clone(),
             detail: detail.into(),
         });
@@ -251,11 +261,11 @@ impl Gate<'_> {
     /// The whole commit object: author, committer and every header may carry text too.
     fn message(&mut self, commit: &CommitId) -> Result<(), GitError> {
         let Some(text) = self.objects.content(commit.as_str(), self.caps.file_bytes)? else {
-            self.find(Rule::FileSize, b"", commit, "the commit itself");
+            self.find_in(Rule::FileSize, "", commit, "the commit itself");
             return Ok(());
         };
         for hit in self.scanner.scan(&text, None) {
-            self.find(hit.rule, b"", commit, hit.detail);
+            self.find_in(hit.rule, "", commit, hit.detail);
         }
         Ok(())
     }
@@ -270,7 +280,7 @@ impl Gate<'_> {
             self.find(Rule::ReservedName, &step.path, &step.commit, "");
         }
         for hit in self.scanner.scan(&step.path, None) {
-            self.find(hit.rule, b"(a path)", &step.commit, hit.detail);
+            self.find_in(hit.rule, "(a path)", &step.commit, hit.detail);
         }
         match new.mode {
             Mode::Gitlink => {
@@ -306,7 +316,7 @@ impl Gate<'_> {
         }
         if self.bytes > self.caps.total_bytes {
             let detail = format!("over {} bytes", self.caps.total_bytes);
-            self.find(Rule::TotalSize, b"(all files)", &step.commit, detail);
+            self.find_in(Rule::TotalSize, "(all files)", &step.commit, detail);
             return Ok(());
         }
         let data = self.objects.content(&new.id, self.caps.file_bytes)?;

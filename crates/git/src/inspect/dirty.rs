@@ -5,10 +5,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use midwatch_core::id::CommitId;
+use midwatch_core::path;
 
 use super::{Checkout, InspectError};
 use crate::command::{Call, Git};
-use crate::error::{GitError, shown_path};
+use crate::error::GitError;
 use crate::scratch::Scratch;
 
 /// How a file differs from HEAD.
@@ -37,7 +38,7 @@ pub struct DirtyFile {
 
 impl std::fmt::Display for DirtyFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&shown_path(&self.path))
+        f.write_str(&path::shown(&self.path))
     }
 }
 

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use midwatch_core::detect::is_lock_file;
 use midwatch_core::id::CommitId;
+use midwatch_core::path;
 use sha2::{Digest, Sha256};
 
 use crate::command::{Git, Owner};
-use crate::error::{GitError, shown_path};
+use crate::error::GitError;
 use crate::hex::hex;
 use crate::listing::{self, Mode};
 
@@ -37,7 +38,7 @@ pub(super) fn facts(
     let mut facts = TreeFacts::default();
     for entry in listing::tree(git.at(git_dir, "ls-tree").owner(owner), commit)? {
         match entry.mode {
-            Mode::Gitlink => facts.submodules.push(shown_path(&entry.path)),
+            Mode::Gitlink => facts.submodules.push(path::shown(&entry.path)),
             Mode::Link => {}
             Mode::File | Mode::Executable => {
                 facts.files += 1;
@@ -46,7 +47,7 @@ pub(super) fn facts(
                     let text = call.args(["blob", &entry.id]).cap(ATTRIBUTES_CAP).run()?;
                     for filter in filters(&String::from_utf8_lossy(&text)) {
                         if filter == "lfs" {
-                            facts.lfs.push(shown_path(&entry.path));
+                            facts.lfs.push(path::shown(&entry.path));
                         } else {
                             facts.filters.push(filter);
                         }

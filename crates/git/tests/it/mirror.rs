@@ -31,8 +31,8 @@ fn a_checkout_is_known_and_fetched_without_a_trace() {
     assert_eq!(
         dirty,
         [
+            ("\"new file\"".to_owned(), Change::Untracked),
             ("README".to_owned(), Change::Modified),
-            ("new file".to_owned(), Change::Untracked),
             ("src/main.rs".to_owned(), Change::Deleted),
         ]
     );

@@ -1,11 +1,14 @@
 //! Work that exists nowhere but in a run's folder, from the events of its task.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use midwatch_api::report::out_folder;
 use midwatch_core::event::{Action, Event, Role, RunResult, RunWork};
 use midwatch_core::id::Epoch;
+use midwatch_core::path;
 use midwatch_core::ports::Stored;
 
 /// What of a run's work exists nowhere else.
@@ -108,12 +111,11 @@ fn holds_work(run: &Path) -> bool {
     has(&run.join("upper")) || has(&out_folder(run))
 }
 
-/// Whether a workspace still has a file. One whose path is not written as it is counts as there
+/// Whether a workspace still has a file. One of which not the whole path is known counts as there
 /// for as long as anything is.
-pub(crate) fn holds(run: &Path, path: &str) -> bool {
-    if path.contains(['\\', '…', char::REPLACEMENT_CHARACTER]) {
-        return holds_work(run);
-    }
+pub(crate) fn holds(run: &Path, shown: &str) -> bool {
+    let Some(path) = path::read(shown) else { return holds_work(run) };
+    let path = Path::new(OsStr::from_bytes(&path));
     let gone = |layer: &str| {
         let found = run.join("upper").join(layer).join(path).symlink_metadata();
         found.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)

@@ -203,3 +203,24 @@ async fn what_somebody_took_is_named_no_more_file_by_file() {
     fs::remove_file(&other).unwrap();
     assert_eq!(named(), [], "its folder is still there, and holds nothing that counts");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_with_a_hostile_name_stays_until_that_very_file_is_taken() {
+    for name in ["core\n", "a\tb", "a; b", "\x1b[31mred", " ", "it\\n", "\"q\"", "a, core"] {
+        let shown = midwatch_core::path::shown(name.as_bytes());
+        let json = serde_json::json!([{"path": shown, "bytes": 7}]).to_string();
+        let left = Left::with(&format!(r#""leftOut":{}"#, json.replace('\'', "''")), None);
+        let hostile = left.kept.with_file_name(name);
+        // `core` is another name, and so is what it could be taken for.
+        fs::rename(&left.kept, &hostile).unwrap();
+        left.collect_as_told();
+        let named = left.server.get("failed").unwrap().result.kept;
+        assert!(hostile.exists(), "{name:?}: the only place of it");
+        assert_eq!(named[0].files[0].path, shown);
+        fs::rename(&hostile, &left.kept).unwrap();
+        let taken = left.server.get("failed").unwrap().result.kept;
+        assert_eq!(taken, [], "{name:?} is not there, whatever else is");
+        left.collect_as_told();
+        assert_eq!(left.runs(), [""; 0], "{name:?}");
+    }
+}

@@ -118,7 +118,7 @@ fn once(
 fn begin(plan: &Plan, cancel: &Arc<AtomicBool>, foreign: &Foreign) -> Result<Side, GitError> {
     let dir: &Path = &plan.out.join(SIDE);
     let side = Side::make(dir, &plan.workspace, foreign, &plan.base, &plan.exclude)?;
-    let side = side.cancelled_by(cancel);
+    let mut side = side.cancelled_by(cancel);
     side.seed_index(foreign, Some(&plan.base))?;
     nested::drop_links(&side, Some(&plan.base))?;
     Ok(side)

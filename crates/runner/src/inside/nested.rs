@@ -74,7 +74,7 @@ pub(super) fn set_aside(
             if moved {
                 told.push(escaped(folder.as_os_str().as_bytes()));
             } else {
-                side.leave_out(&folder, foreign)?;
+                side.leave_out([folder], foreign)?;
             }
         }
     }

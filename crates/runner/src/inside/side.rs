@@ -18,11 +18,8 @@ use super::git::{Git, GitError};
 use super::leave;
 use super::names::{NAME_MAX, escaped, pattern};
 
+mod big;
 mod index;
-
-/// A new untracked file beyond this is left out and told: a core dump or a disk image, which no
-/// forge takes, would otherwise cost the whole night's bundle. 256 MiB.
-const HUGE: u64 = 256 << 20;
 
 /// Paths that are told.
 const TOLD_MAX: usize = 50;
@@ -41,6 +38,8 @@ pub(super) struct Side {
     git: Git,
     exclude: Vec<String>,
     left_out: BTreeSet<PathBuf>,
+    /// The commit that the index is compared with, where it is whole.
+    stands_on: Option<String>,
 }
 
 impl Side {
@@ -57,6 +56,7 @@ impl Side {
             git: Git::new(dir, workspace),
             exclude: exclude.to_vec(),
             left_out: BTreeSet::new(),
+            stands_on: None,
         };
         side.lay_out(foreign, sample).map_err(told("init"))?;
         Ok(side)
@@ -116,28 +116,30 @@ impl Side {
     pub(super) fn nested(&mut self, foreign: &Foreign) -> Result<Vec<PathBuf>, GitError> {
         let listed =
             self.git.call(["ls-files", "--others", "--exclude-standard", "-z"]).output()?;
-        let mut nested = Vec::new();
-        let before = self.left_out.len();
+        let (mut nested, mut big) = (Vec::new(), Vec::new());
         for path in listed.split(|byte| *byte == 0).filter(|path| !path.is_empty()) {
             if let Some(folder) = path.strip_suffix(b"/") {
                 nested.push(PathBuf::from(OsStr::from_bytes(folder)));
                 continue;
             }
             let path = Path::new(OsStr::from_bytes(path));
-            let meta = self.git.tree().join(path).symlink_metadata();
-            if meta.is_ok_and(|meta| meta.is_file() && meta.len() > HUGE) {
-                self.left_out.insert(path.to_owned());
+            if self.is_too_big(path) {
+                big.push(path.to_owned());
             }
         }
-        if self.left_out.len() > before {
-            self.write_exclude(foreign).map_err(told("exclude"))?;
+        if !big.is_empty() {
+            self.leave_out(big, foreign)?;
         }
         Ok(nested)
     }
 
-    /// Leaves a path out of every snapshot from here on.
-    pub(super) fn leave_out(&mut self, path: &Path, foreign: &Foreign) -> Result<(), GitError> {
-        self.left_out.insert(path.to_owned());
+    /// Leaves paths out of every snapshot from here on.
+    pub(super) fn leave_out(
+        &mut self,
+        paths: impl IntoIterator<Item = PathBuf>,
+        foreign: &Foreign,
+    ) -> Result<(), GitError> {
+        self.left_out.extend(paths);
         self.write_exclude(foreign).map_err(told("exclude"))
     }
 

@@ -81,6 +81,46 @@ fn a_file_too_big_for_a_commit_stays_until_somebody_takes_it() {
     assert_eq!(ground.result("big")["kept"], serde_json::json!([]));
 }
 
+/// A build's output that no `.gitignore` names is 30 MiB, which git would take and no gate does.
+#[test]
+fn a_build_that_nobody_ignored_fails_no_task_and_one_that_was_committed_does() {
+    let ground = Ground::new();
+    let _server = ground.serve(&[]);
+    let built = "truncate -s 30M built.bin";
+    ground.begin("left", &format!("do: run {built}\ndo: write made x"), "", &[]);
+    ground.begin("staged", &format!("do: run {built}; echo x > made; git add -A"), "", &[]);
+    let again =
+        "do@implement/1: write half x\ndo@implement/1: exit 7\ndo@implement/2: write made x";
+    ground.begin("again", &format!("do: run {built}\n{again}"), "", &[]);
+    let commit = "git add -A; git commit -q -m built";
+    ground.begin("committed", &format!("do: run {built}; {commit}"), "", &[]);
+    let branch = |task: &str| {
+        let args = ["ls-tree", "-r", "--name-only", &format!("midwatch/{task}")];
+        ground.house.git(&ground.repository, &args)
+    };
+    for task in ["left", "staged"] {
+        let done = ground.wait(task);
+        done.is_done();
+        let files = branch(task);
+        assert!(files.contains("made") && !files.contains("built.bin"), "{files}");
+        let (folder, files) = kept(&done.result);
+        assert_eq!(files, serde_json::json!([{"path": "built.bin", "bytes": 30 << 20}]));
+        assert_eq!(folder.join("built.bin").metadata().unwrap().len(), 30 << 20);
+        let said = ground.says(&["explain", task]);
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(said.contains("built.bin (30 MiB) is in no commit"), "{said}");
+    }
+    // What goes on from a rescue does not go on with what no gate lets through.
+    ground.wait("again").is_done();
+    let files = branch("again");
+    assert!(files.contains("half") && files.contains("made"), "{files}");
+    assert!(!files.contains("built.bin"), "{files}");
+    // What the agent committed is its change, and is judged as one.
+    let refused = ground.wait("committed");
+    refused.is("Failed", Some("ProtectedPath"), 3);
+    assert!(refused.result.to_string().contains("built.bin: too large"), "{}", refused.result);
+}
+
 /// Commits a tree with a date beyond 2^63, which git makes only by force.
 const IMPOSSIBLE: &str = "echo 2 > file; git add file; who='A <a@example.com> 99999999999999999999 \
     +0000'; printf 'tree %s\\nparent %s\\nauthor %s\\ncommitter %s\\n\\nx\\n' $(git write-tree) \

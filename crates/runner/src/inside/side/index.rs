@@ -17,12 +17,18 @@ const PLAIN: &str = "* !working-tree-encoding\n";
 
 impl Side {
     /// Begins the index: the agent's own where it can be read, because it knows which files are
-    /// unchanged; else the tree of `fallback`; else nothing.
+    /// unchanged; else the tree of `fallback`; else nothing. `fallback` is what the work stands on.
     pub(in crate::inside) fn seed_index(
-        &self,
+        &mut self,
         foreign: &Foreign,
         fallback: Option<&str>,
     ) -> Result<(), GitError> {
+        self.begin_index(foreign, fallback)?;
+        self.stands_on = fallback.filter(|commit| self.has_commit(commit)).map(ToOwned::to_owned);
+        self.unstage_big(foreign)
+    }
+
+    fn begin_index(&self, foreign: &Foreign, fallback: Option<&str>) -> Result<(), GitError> {
         let index = self.git.dir().join("index");
         if let Some(theirs) = foreign.index()
             && copy_with_time(&theirs, &index).is_ok()

@@ -79,9 +79,8 @@ mod tests {
 
     #[test]
     fn a_base_of_an_earlier_boot_counts_only_when_it_was_on_the_disk() {
-        let root = std::env::temp_dir().join(format!("midwatch-bases-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&root);
-        let folder = StateFolder::new(root.clone());
+        let place = tempfile::tempdir().unwrap();
+        let folder = StateFolder::new(place.path().join("state"));
         folder.make().unwrap();
         let base = |commit: &str, boot: &str| {
             let path = folder.base("repository", commit);
@@ -103,6 +102,5 @@ mod tests {
         fs::write(lost.join(MADE_FILE), "").unwrap();
         assert!(!is_usable(&lost));
         assert!(!is_usable(&folder.base("repository", "none")));
-        fs::remove_dir_all(root).unwrap();
     }
 }

@@ -208,13 +208,11 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    fn state(name: &str) -> StateFolder {
-        let root =
-            std::env::temp_dir().join(format!("midwatch-sweep-{}-{name}", std::process::id()));
-        let _ = fs::remove_dir_all(&root);
-        let folder = StateFolder::new(root);
+    fn state() -> (tempfile::TempDir, StateFolder) {
+        let place = tempfile::tempdir().unwrap();
+        let folder = StateFolder::new(place.path().join("state"));
         folder.make().unwrap();
-        folder
+        (place, folder)
     }
 
     fn layer(folder: &StateFolder, name: &str, age: u64) -> PathBuf {
@@ -228,7 +226,7 @@ mod tests {
 
     #[test]
     fn the_least_recently_used_goes_first_and_what_is_used_stays() {
-        let folder = state("lru");
+        let (_place, folder) = state();
         let oldest_but_used = layer(&folder, "base-a", 300);
         let old = layer(&folder, "base-b", 200);
         let new = layer(&folder, "base-c", 100);
@@ -243,7 +241,7 @@ mod tests {
 
     #[test]
     fn a_tree_without_permissions_goes_and_what_links_point_to_stays() {
-        let folder = state("tree");
+        let (_place, folder) = state();
         let target = folder.root().join("precious");
         fs::write(&target, "x").unwrap();
         let tree = folder.deps("task-x");

@@ -61,11 +61,11 @@ fn order() -> TaskOrder {
     }
 }
 
-fn path(name: &str) -> std::path::PathBuf {
-    let folder = std::env::temp_dir().join(format!("midwatch-store-{}-{name}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&folder);
-    std::fs::create_dir_all(&folder).unwrap();
-    folder.join("midwatch.db")
+/// A folder for a database, and its path there.
+fn place() -> (tempfile::TempDir, std::path::PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("midwatch.db");
+    (folder, path)
 }
 
 fn task(name: &str) -> TaskName {
@@ -74,7 +74,7 @@ fn task(name: &str) -> TaskName {
 
 #[test]
 fn what_is_appended_is_there_after_opening_again() {
-    let path = path("again");
+    let (_folder, path) = place();
     let name = task("t");
     let store = SqliteStore::open(&path).unwrap();
     assert!(store.insert("t", &order(), Time(1)).unwrap());
@@ -95,7 +95,8 @@ fn what_is_appended_is_there_after_opening_again() {
 
 #[test]
 fn a_second_writer_is_noticed_before_anything_is_stored() {
-    let store = SqliteStore::open(&path("raced")).unwrap();
+    let (_folder, path) = place();
+    let store = SqliteStore::open(&path).unwrap();
     let name = task("t");
     store.insert("t", &order(), Time(1)).unwrap();
     store.append(&name, 0, &[Event::Admitted], Time(1)).unwrap();
@@ -106,7 +107,8 @@ fn a_second_writer_is_noticed_before_anything_is_stored() {
 
 #[test]
 fn the_settings_are_those_that_keep_what_was_acknowledged() {
-    let store = SqliteStore::open(&path("settings")).unwrap();
+    let (_folder, path) = place();
+    let store = SqliteStore::open(&path).unwrap();
     let setting = |name: &str| -> String {
         let inner = store.inner();
         let read = |row: &rusqlite::Row<'_>| row.get::<_, rusqlite::types::Value>(0);
@@ -126,7 +128,8 @@ fn the_settings_are_those_that_keep_what_was_acknowledged() {
 
 #[test]
 fn times_of_a_log_never_go_back() {
-    let store = SqliteStore::open(&path("times")).unwrap();
+    let (_folder, path) = place();
+    let store = SqliteStore::open(&path).unwrap();
     store.insert("t", &order(), Time(500)).unwrap();
     store.append(&task("t"), 0, &[Event::Admitted], Time(1000)).unwrap();
     let kind = EndKind::Failed { reason: FailReason::Disk, detail: "x".into() };
@@ -153,7 +156,8 @@ fn names(views: &[midwatch_api::control::TaskView]) -> String {
 
 #[test]
 fn pages_show_every_task_once_and_states_choose() {
-    let store = SqliteStore::open(&path("pages")).unwrap();
+    let (_folder, path) = place();
+    let store = SqliteStore::open(&path).unwrap();
     some(&store);
     for states in [vec![], vec!["Queued", "Cancelled"], vec!["Running"], vec!["Done"]] {
         let states: Vec<String> = states.into_iter().map(ToOwned::to_owned).collect();
@@ -181,7 +185,7 @@ fn pages_show_every_task_once_and_states_choose() {
 
 #[test]
 fn a_summary_that_is_lost_or_late_is_written_anew() {
-    let path = path("repair");
+    let (_folder, path) = place();
     let store = SqliteStore::open(&path).unwrap();
     some(&store);
     let all = Page { limit: 100, ..Page::default() };
@@ -202,7 +206,8 @@ fn a_summary_that_is_lost_or_late_is_written_anew() {
 
 #[test]
 fn open_tasks_come_in_the_order_of_their_submission() {
-    let store = SqliteStore::open(&path("order")).unwrap();
+    let (_folder, path) = place();
+    let store = SqliteStore::open(&path).unwrap();
     for (name, at) in [("zeta", 7), ("alpha", 7), ("first", 3)] {
         assert!(store.insert(name, &order(), Time(at)).unwrap());
     }
@@ -213,7 +218,7 @@ fn open_tasks_come_in_the_order_of_their_submission() {
 
 #[test]
 fn a_damaged_task_rests_and_the_others_go_on() {
-    let path = path("rests");
+    let (_folder, path) = place();
     let store = SqliteStore::open(&path).unwrap();
     some(&store);
     store

@@ -80,7 +80,8 @@ pub struct Report {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LeftOut {
-    /// Its path in the workspace, escaped for a terminal.
+    /// Its path in the workspace; in quotes, with escapes, where it holds more than plain
+    /// characters.
     pub path: String,
     /// A file's length in bytes; 0 for a folder.
     pub bytes: u64,

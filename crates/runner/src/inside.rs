@@ -40,7 +40,6 @@ mod special;
 
 use execute::Exit;
 use forward::Forwarder;
-pub(crate) use names::escaped;
 
 /// Between TERM and KILL of a setup's command.
 const SETUP_GRACE: Duration = Duration::from_secs(10);

@@ -4,8 +4,9 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
+use midwatch_core::path;
+
 use super::git::{Git, GitError, is_id};
-use super::names::escaped;
 
 mod index;
 
@@ -95,7 +96,7 @@ fn verify(git: &Git, commit: &str) -> Result<Index, CheckoutError> {
     let found = fs::read_to_string(&head).map_err(at(&head))?;
     let found = found.trim_end();
     if found != commit {
-        let found = escaped(found.as_bytes());
+        let found = path::shown(found.as_bytes());
         return Err(CheckoutError::OtherHead { wanted: commit.to_owned(), found });
     }
     let wanted = git.line(["rev-parse", "--verify", &format!("{commit}^{{tree}}")])?;
@@ -108,7 +109,7 @@ fn verify(git: &Git, commit: &str) -> Result<Index, CheckoutError> {
         return Err(CheckoutError::OtherTree(format!("the index is tree {tree}")));
     }
     if let Some(missing) = index.missing(git.tree()) {
-        return Err(CheckoutError::OtherTree(format!("{} is missing", escaped(missing))));
+        return Err(CheckoutError::OtherTree(format!("{} is missing", path::shown(missing))));
     }
     Ok(index)
 }

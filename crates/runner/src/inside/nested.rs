@@ -6,9 +6,10 @@ use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use midwatch_core::path;
+
 use super::foreign::Foreign;
 use super::git::GitError;
-use super::names::escaped;
 use super::side::Side;
 
 /// Nested repositories may hold nested ones: so many rounds are gone.
@@ -72,7 +73,7 @@ pub(super) fn set_aside(
             let workspace = side.git().tree().to_owned();
             let moved = told.len() < NESTED_MAX && move_away(&workspace, &folder, out, told.len());
             if moved {
-                told.push(escaped(folder.as_os_str().as_bytes()));
+                told.push(path::shown(folder.as_os_str().as_bytes()));
             } else {
                 side.leave_out([folder], foreign)?;
             }

@@ -6,12 +6,12 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use midwatch_api::report::{BundleClaim, RESCUE_FILE};
+use midwatch_core::path;
 
 use super::bundle;
 use super::commit::{self, Start, Work};
 use super::foreign::Foreign;
 use super::git::GitError;
-use super::names::escaped;
 use super::side::Side;
 
 /// The snapshot's ref.
@@ -131,7 +131,7 @@ impl<'a> Saved<'a> {
                         self.refs.push((to, id));
                     }
                 }
-                Some(_) | None => self.skipped.push(escaped(name.as_bytes())),
+                Some(_) | None => self.skipped.push(path::shown(name.as_bytes())),
             }
         }
     }

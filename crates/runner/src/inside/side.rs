@@ -13,10 +13,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
+use midwatch_core::path;
+
 use super::foreign::Foreign;
 use super::git::{Git, GitError};
 use super::leave;
-use super::names::{NAME_MAX, escaped, pattern};
+use super::names::pattern;
 
 mod big;
 mod index;
@@ -148,7 +150,7 @@ impl Side {
         self.left_out
             .iter()
             .take(TOLD_MAX)
-            .map(|path| escaped(path.as_os_str().as_bytes()))
+            .map(|path| path::shown(path.as_os_str().as_bytes()))
             .collect()
     }
 
@@ -157,7 +159,7 @@ impl Side {
         let args = ["ls-files", "--others", "--modified", "--exclude-standard", "-z"];
         let listed = self.git.call(args).answer().map(|answer| answer.stdout).unwrap_or_default();
         let paths = listed.split(|byte| *byte == 0).filter(|path| !path.is_empty());
-        paths.take(TOLD_MAX).map(escaped).collect()
+        paths.take(TOLD_MAX).map(path::shown).collect()
     }
 
     /// Whether the commit and its tree are there.
@@ -213,7 +215,7 @@ impl Side {
             .split(|byte| *byte == 0)
             .filter(|path| !path.is_empty() && !of_deps(path) && newer(path))
             .take(max)
-            .map(|path| String::from_utf8_lossy(path).chars().take(NAME_MAX).collect())
+            .map(path::shown)
             .collect()
     }
 }

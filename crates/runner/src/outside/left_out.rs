@@ -8,15 +8,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use midwatch_api::report::LeftOut;
+use midwatch_core::path;
 
 use super::disk::open_below;
-use super::{escape, folder};
-use crate::inside::escaped;
+use super::folder;
 
 /// The most that is told.
 const TOLD: usize = 50;
-/// Characters of a path.
-const PATH_CHARACTERS: usize = 500;
 /// Names that are looked at: more than any limit on inodes lets a run make.
 const LOOKED_AT: usize = 5_000_000;
 
@@ -34,8 +32,8 @@ pub(super) fn seen(layers: &[PathBuf], claimed: &[String]) -> Vec<LeftOut> {
             // What cannot be entered holds nothing that anybody could take from it.
             let _unreadable = look(layer, &path, &mut open, |path, bytes| {
                 names = names.saturating_sub(1);
-                if claimed.remove(escaped(path).as_str()) {
-                    let path = escape::line(path, PATH_CHARACTERS);
+                let path = path::shown(path);
+                if claimed.remove(path.as_str()) {
                     found.push(LeftOut { path, bytes });
                 }
             });
@@ -78,9 +76,27 @@ mod tests {
         std::fs::write(layer.join("other"), [1; 9]).unwrap();
         std::fs::write(place.path().join("secret"), [1; 9]).unwrap();
         std::os::unix::fs::symlink(place.path(), layer.join("way-out")).unwrap();
-        let claimed = ["a/odd\\n/core", "gone", "way-out/secret", "../secret"];
+        let claimed = ["\"a/odd\\n/core\"", "gone", "way-out/secret", "../secret"];
         let found = seen(&[place.path().join("copy"), layer.clone()], &claimed.map(str::to_owned));
-        assert_eq!(found, [LeftOut { path: "a/odd\\n/core".into(), bytes: 7 }]);
+        assert_eq!(found, [LeftOut { path: "\"a/odd\\n/core\"".into(), bytes: 7 }]);
         assert_eq!(seen(&[layer], &["a".to_owned()])[0].bytes, 0, "a folder");
+    }
+
+    /// Each was told as `core`, as two names, or as one with another character in it: whoever
+    /// looked for it then took it for gone.
+    #[test]
+    fn a_hostile_name_is_told_so_that_it_is_found_again() {
+        let place = tempfile::tempdir().unwrap();
+        for name in ["core\n", "\x1b[31mcore", "a; b", "a, b", "a\tb", " a ", "a\\nb", "a\"b"] {
+            let layer = place.path().join("upper");
+            std::fs::create_dir(&layer).unwrap();
+            std::fs::write(layer.join(name), [1; 7]).unwrap();
+            std::fs::write(layer.join("other"), [1; 7]).unwrap();
+            let claimed = path::shown(name.as_bytes());
+            let found = seen(std::slice::from_ref(&layer), std::slice::from_ref(&claimed));
+            assert_eq!(found, [LeftOut { path: claimed, bytes: 7 }]);
+            assert_eq!(path::read(&found[0].path).unwrap(), name.as_bytes());
+            std::fs::remove_dir_all(layer).unwrap();
+        }
     }
 }

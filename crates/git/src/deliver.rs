@@ -20,15 +20,24 @@ use crate::revisions::Revisions;
 #[non_exhaustive]
 pub enum DeliverError {
     /// The branch is the base or protected.
-    #[error("{0} is the base or a protected branch; Midwatch only writes to branches of its own")]
+    #[error(
+        "{0} is the base or a protected branch; Midwatch only writes to branches of its own: choose \
+         another with --branch"
+    )]
     Protected(BranchName),
-    /// The branch exists and is not ours, or was moved since we set it.
-    #[error("branch {branch} already exists at {} and is not ours; choose another with --branch", at.short())]
+    /// The branch exists and is not this task's, or was moved since we set it. One that a task
+    /// made which was deleted is the user's.
+    #[error(
+        "branch {branch} already exists at {}, where this task did not put it; choose another \
+         with --branch, or {} where nobody needs it", at.short(), removal(*place, branch)
+    )]
     NotOurs {
         /// The branch.
         branch: BranchName,
         /// Where it stands.
         at: CommitId,
+        /// Where it is.
+        place: Where,
     },
     /// `a` and `a/b` cannot both be branches.
     #[error(
@@ -62,6 +71,35 @@ pub enum DeliverError {
     Git(#[from] GitError),
 }
 
+/// Where a branch is that stands in the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Where {
+    /// In the user's repository.
+    Here,
+    /// At the remote that would be pushed to.
+    Remote,
+}
+
+/// What takes a branch away. Branch names hold nothing that a shell would read.
+fn removal(place: Where, branch: &BranchName) -> String {
+    match place {
+        Where::Here => format!("`git branch -D {branch}`"),
+        Where::Remote => format!("`git push REMOTE --delete {branch}`"),
+    }
+}
+
+impl DeliverError {
+    /// The same about a branch at a remote.
+    pub(crate) fn at_remote(self) -> Self {
+        match self {
+            Self::NotOurs { branch, at, place: _ } => {
+                Self::NotOurs { branch, at, place: Where::Remote }
+            }
+            other => other,
+        }
+    }
+}
+
 /// A branch to set.
 #[derive(Debug, Clone, Copy)]
 pub struct Delivery<'a> {
@@ -76,9 +114,9 @@ pub struct Delivery<'a> {
 }
 
 impl Delivery<'_> {
-    /// Says whether the branch could be set beside these heads.
+    /// Says whether the branch could be set beside these heads of a remote.
     pub fn check(&self, heads: &[(String, CommitId)]) -> Result<(), DeliverError> {
-        self.before(heads).map(drop)
+        self.before(heads).map(drop).map_err(DeliverError::at_remote)
     }
 
     /// What has to be in the branch's place, by the heads that exist: `Ok(None)` when it already
@@ -103,9 +141,11 @@ impl Delivery<'_> {
             None => Ok(Some(Before::Absent)),
             Some((_, at)) if at == self.commit => Ok(None),
             Some((_, at)) if Some(at) == self.ours_at => Ok(Some(Before::At(at))),
-            Some((_, at)) => {
-                Err(DeliverError::NotOurs { branch: self.branch.clone(), at: at.clone() })
-            }
+            Some((_, at)) => Err(DeliverError::NotOurs {
+                branch: self.branch.clone(),
+                at: at.clone(),
+                place: Where::Here,
+            }),
         }
     }
 }

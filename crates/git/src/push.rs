@@ -28,7 +28,8 @@ pub fn push(
     delivery: &Delivery<'_>,
 ) -> Result<CommitId, DeliverError> {
     let there = list(mirror, access)?;
-    if let Some(before) = delivery.before(&there.branches)? {
+    let before = delivery.before(&there.branches).map_err(DeliverError::at_remote)?;
+    if let Some(before) = before {
         let lease = match before {
             Before::At(old) => old.as_str(),
             Before::Absent | Before::Any => "",

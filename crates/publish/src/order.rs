@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use midwatch_core::id::{BranchName, CommitId, TaskName};
 use midwatch_core::input::InvalidInput;
-use midwatch_git::deliver::{DeliverError, Delivery, check};
+use midwatch_git::deliver::{DeliverError, Delivery, Where, check};
 use midwatch_git::error::GitError;
 use midwatch_git::inspect::{Checkout, CommitTree, Head, InspectError};
 use midwatch_git::remote::RemoteError;
@@ -177,9 +177,12 @@ impl Ordered {
         let none = &self.base;
         let delivery = Delivery { commit: none, branch, ours_at: None, protected };
         match self.checkout.branch(&self.git, branch)? {
-            // Not ours, even when it stands at the base.
-            Some(at) => Err(DeliverError::NotOurs { branch: branch.clone(), at }.into()),
-            None => Ok(check(&self.git, &self.checkout, &delivery)?),
+            // Not the task's, even when it stands at the base.
+            Some(at) if !protected.contains(branch) => {
+                let branch = branch.clone();
+                Err(DeliverError::NotOurs { branch, at, place: Where::Here }.into())
+            }
+            Some(_) | None => Ok(check(&self.git, &self.checkout, &delivery)?),
         }
     }
 
@@ -194,7 +197,10 @@ impl Ordered {
             Origin::None | Origin::Unfit(_) => None,
         };
         match at {
-            Some(at) => Err(DeliverError::NotOurs { branch: branch.clone(), at }.into()),
+            Some(at) => {
+                let branch = branch.clone();
+                Err(DeliverError::NotOurs { branch, at, place: Where::Remote }.into())
+            }
             None => Ok(()),
         }
     }

@@ -121,7 +121,7 @@ fn what_the_server_would_refuse_is_said_before_there_is_a_task() {
         assert!(told.stderr.contains(says), "{says}: {}", told.stderr);
         assert!(!place.house.state().join("midwatch.db").exists(), "{says}");
     };
-    seen(&place, &["--branch", "fix/taken"], 2, "is not ours");
+    seen(&place, &["--branch", "fix/taken"], 2, "did not put it");
     seen(&place, &["--branch", "fix/taken/x"], 2, "existing branch fix/taken");
     place.forge.behave(Manner::Redirects("https://127.0.0.1:9".into()));
     seen(&place, &[], 2, "redirects are not followed");
@@ -197,7 +197,7 @@ fn bad_orders() -> Vec<(String, String, String, &'static str)> {
         all.push(owned("FORGE", "", name, says));
     }
     all.push(owned("FORGE", "", "main", "default branch"));
-    all.push(owned("FORGE", "", "midwatch/here", "is not ours"));
+    all.push(owned("FORGE", "", "midwatch/here", "did not put it"));
     all.push(owned("FORGE", "", "midwatch/here/x", "existing branch midwatch/here"));
     all.push(owned("FORGE", "deadbee", "b", "not found at the remote"));
     all

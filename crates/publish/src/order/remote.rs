@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use midwatch_core::id::{BranchName, CommitId};
-use midwatch_git::deliver::Delivery;
+use midwatch_git::deliver::{DeliverError, Delivery, Where};
 use midwatch_git::remote::{Advertised, Inquiry, Named, RemoteError};
 use midwatch_git::url::Identity;
 use midwatch_git::{Git, Mirror};
@@ -72,9 +72,9 @@ impl Remote {
         if let Some(at) = self.told.branch(branch)
             && !protected.contains(branch)
         {
-            // Not ours, even when it stands at the base.
+            // Not the task's, even when it stands at the base.
             let (branch, at) = (branch.clone(), at.clone());
-            return Err(midwatch_git::deliver::DeliverError::NotOurs { branch, at }.into());
+            return Err(DeliverError::NotOurs { branch, at, place: Where::Remote }.into());
         }
         delivery.check(&self.told.branches)?;
         self.inquiry.would_take(self.server.access(), &delivery)?;

@@ -57,9 +57,12 @@ fn a_branch_that_is_not_ours_is_refused_before_anything_begins() {
     let main = [name("main")];
     ordered.check_branch(&name("midwatch/fix"), &main).unwrap();
     world.git(&world.repo(), &["branch", "taken"]);
-    for (branch, says) in
-        [("main", "not ours"), ("taken", "not ours"), ("taken/x", "existing branch taken")]
-    {
+    for (branch, says) in [
+        // Nobody is told to remove the base.
+        ("main", "is the base or a protected branch"),
+        ("taken", "with --branch, or `git branch -D taken` where nobody needs it"),
+        ("taken/x", "existing branch taken"),
+    ] {
         let error = ordered.check_branch(&name(branch), &main).unwrap_err().to_string();
         assert!(error.contains(says), "{branch}: {error}");
     }

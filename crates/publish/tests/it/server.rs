@@ -197,9 +197,11 @@ fn an_order_is_settled_by_what_the_server_tells() {
 
     let main = [branch("main")];
     told.check_branch(&branch("midwatch/fix"), &world.base, &main).unwrap();
-    for (name, says) in
-        [("taken", "not ours"), ("taken/x", "existing branch taken"), ("main", "protected")]
-    {
+    for (name, says) in [
+        ("taken", "or `git push REMOTE --delete taken`"),
+        ("taken/x", "existing branch taken"),
+        ("main", "protected"),
+    ] {
         let error = told.check_branch(&branch(name), &world.base, &main).unwrap_err();
         assert!(error.to_string().contains(says), "{name}: {error}");
     }

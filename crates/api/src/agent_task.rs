@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::duration;
 use crate::repository::CheckSpec;
-use crate::task::{Egress, check_goal};
+use crate::task::{Egress, Spoken};
 
 /// The highest priority, and with a minus the lowest. Ten minutes of waiting count as one.
 const PRIORITY_MAX: i32 = 1000;
@@ -103,7 +103,7 @@ pub fn check(spec: &AgentTaskSpec) -> Result<(), InvalidInput> {
     let bad = |field: &str, value: &str, rule: &str, fix: &str| {
         Err(InvalidInput::new(&format!("spec.{field}"), value, rule, fix))
     };
-    check_goal(&spec.goal).map_err(|error| error.of("spec.goal"))?;
+    Spoken::Goal.check(&spec.goal).map_err(|error| error.of("spec.goal"))?;
     check_target(&spec.repository)?;
     for (field, name) in [("pipeline", &spec.pipeline), ("agent", &spec.agent)] {
         if let Some(name) = name {

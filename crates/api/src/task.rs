@@ -20,11 +20,8 @@ mod talk;
 mod workers;
 
 pub use crate::place::{CheckoutRef, Found, RemoteRef, RepositoryRef};
-pub use talk::{FollowsRef, QuestionPolicy};
+pub use talk::{FollowsRef, GOAL_MAX, QuestionPolicy, Spoken};
 use workers::fallback;
-
-/// The longest goal, in bytes.
-pub const GOAL_MAX: usize = 256 << 10;
 
 /// Everything about a task but its name. Immutable; the same name with an equal order is the
 /// same task. Holds no secret: a credential is a file's path or an id.
@@ -203,7 +200,7 @@ impl TaskOrder {
     /// The order in the words of the domain, whole or with the first fault.
     pub fn to_spec(&self, name: &str) -> Result<TaskSpec, InvalidInput> {
         let name = TaskName::parse(name)?;
-        check_goal(&self.goal)?;
+        Spoken::Goal.check(&self.goal)?;
         let branch = match &self.branch {
             Some(branch) => BranchName::parse(branch).map_err(|e| e.of("--branch"))?,
             None => BranchName::parse(&format!("midwatch/{name}"))?,
@@ -304,33 +301,4 @@ impl TaskOrder {
             priority: self.priority,
         })
     }
-}
-
-/// The rules of a goal: not empty, no NUL, at most [`GOAL_MAX`] bytes.
-pub fn check_goal(goal: &str) -> Result<(), InvalidInput> {
-    if goal.trim().is_empty() {
-        return Err(InvalidInput::new(
-            "goal",
-            "",
-            "is required",
-            "say what you want in a sentence",
-        ));
-    }
-    if let Some(at) = goal.find('\0') {
-        return Err(InvalidInput::new(
-            "goal",
-            "",
-            &format!("holds a NUL at byte {at}"),
-            "remove it",
-        ));
-    }
-    if goal.len() > GOAL_MAX {
-        return Err(InvalidInput::new(
-            "goal",
-            "",
-            &format!("has {} bytes, {GOAL_MAX} at most", goal.len()),
-            "put the details into a file of the repository and name it in the goal",
-        ));
-    }
-    Ok(())
 }

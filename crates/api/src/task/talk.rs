@@ -1,4 +1,5 @@
-//! What an order says of talk: questions of agents, and the task that it goes on from.
+//! What is said to agents: goals and messages, what becomes of their questions, and the task that
+//! an order goes on from.
 
 use std::collections::BTreeMap;
 
@@ -87,5 +88,51 @@ impl TryFrom<&FollowsRef> for Follows {
             chain,
             sessions: wanted.sessions.clone(),
         })
+    }
+}
+
+/// The longest goal or message, in bytes.
+pub const GOAL_MAX: usize = 256 << 10;
+
+/// What people say to an agent in words of their own. Both have the same rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spoken {
+    /// What a task is to reach.
+    Goal,
+    /// What is said to its agent later.
+    Message,
+}
+
+impl Spoken {
+    /// The word for it in errors.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Goal => "goal",
+            Self::Message => "message",
+        }
+    }
+
+    /// How to be brief.
+    pub const fn shorten(self) -> &'static str {
+        match self {
+            Self::Goal => "put the details into a file of the repository and name it in the goal",
+            Self::Message => "say it in fewer words",
+        }
+    }
+
+    /// Its rules: not empty, no NUL, at most [`GOAL_MAX`] bytes.
+    pub fn check(self, text: &str) -> Result<(), InvalidInput> {
+        let refused = |rule: &str, fix: &str| Err(InvalidInput::new(self.as_str(), "", rule, fix));
+        if text.trim().is_empty() {
+            return refused("is required", "say what you want in a sentence");
+        }
+        if let Some(at) = text.find('\0') {
+            return refused(&format!("holds a NUL at byte {at}"), "remove it");
+        }
+        if text.len() > GOAL_MAX {
+            let rule = format!("has {} bytes, {GOAL_MAX} at most", text.len());
+            return refused(&rule, self.shorten());
+        }
+        Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! `midwatch message`: says something to an agent, while it works or after.
 
 use midwatch_api::control::Command;
-use midwatch_api::task::FollowsRef;
+use midwatch_api::task::{FollowsRef, Spoken};
 
 use super::decide::{hand_over, whoever};
 use super::numbered::numbered;
@@ -35,11 +35,15 @@ pub(crate) struct Message {
 
 impl Message {
     pub(super) async fn carry_out(self, context: &Context) -> Result<u8, Problem> {
-        let text = goal::read(&context.environment, self.text.as_deref(), self.file.as_deref())?;
+        let (words, file) = (self.text.as_deref(), self.file.as_deref());
+        let text = goal::read(Spoken::Message, &context.environment, words, file)?;
         let client = Client::new(&context.environment);
-        let over = client.get(&self.name).await?.ended_ms.is_some();
+        let mut over = client.get(&self.name).await?.ended_ms.is_some();
         let name = if over { newest(&client, &self.name).await } else { self.name.clone() };
-        if client.get(&name).await?.ended_ms.is_none() {
+        if name != self.name {
+            over = client.get(&name).await?.ended_ms.is_some();
+        }
+        if !over {
             let command = Command::Message { text, by: whoever(&context.environment) };
             return hand_over(context, &name, &command, "told").await;
         }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use midwatch_api::duration;
-use midwatch_api::task::Egress;
+use midwatch_api::task::{Egress, Spoken};
 use midwatch_api::view::LINE_VERSION;
 use midwatch_core::id::TaskName;
 
@@ -140,8 +140,9 @@ impl Run {
         // Standard input may stay open for long: a signal is heard meanwhile.
         let environment = context.environment.clone();
         let (words, file) = (self.goal, self.goal_file);
-        let goal =
-            beside(move || goal::read(&environment, words.as_deref(), file.as_deref())).await??;
+        let read =
+            move || goal::read(Spoken::Goal, &environment, words.as_deref(), file.as_deref());
+        let goal = beside(read).await??;
         let wall_seconds = self.timeout.as_deref().map(|text| duration::parse("--timeout", text));
         let wall_seconds = wall_seconds.transpose()?;
         let accept_missing = wire::accepted(&self.accept_missing)?;

@@ -1,6 +1,7 @@
 //! What somebody decides about a task.
 
 use midwatch_api::control::{Command, Refusal};
+use midwatch_api::task::Spoken;
 use midwatch_core::id::{CommitId, TaskName};
 use midwatch_core::ports::ActOnLand;
 use midwatch_engine::{CommandError, Decided, EngineError, Seen};
@@ -34,8 +35,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             Command::Pause { by } => (Decided::Pause, by),
             Command::Answer { question, choice, by } => (Decided::Answer { question, choice }, by),
             Command::Message { text, by } => {
-                midwatch_api::task::check_goal(&text)
-                    .map_err(|error| refused(error.of("message")))?;
+                Spoken::Message.check(&text).map_err(refused)?;
                 (Decided::Message(text), by)
             }
         };

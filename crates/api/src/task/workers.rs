@@ -53,6 +53,11 @@ impl TaskOrder {
     pub fn workers(&self) -> impl Iterator<Item = &AgentRef> {
         std::iter::once(&self.agent).chain(&self.fallbacks)
     }
+
+    /// The same, to be changed.
+    pub fn workers_mut(&mut self) -> impl Iterator<Item = &mut AgentRef> {
+        std::iter::once(&mut self.agent).chain(&mut self.fallbacks)
+    }
 }
 
 pub(super) fn fallback(agent: &AgentRef) -> Result<Fallback, InvalidInput> {

@@ -23,7 +23,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         let mut secrets = secrets.chain(std::iter::repeat(None));
         // What a client named, and what it is kept as: agents may share a key.
         let mut kept: Vec<(CredentialRef, CredentialRef)> = Vec::new();
-        for worker in std::iter::once(&mut order.agent).chain(&mut order.fallbacks) {
+        for worker in order.workers_mut() {
             let secret = secrets.next().flatten();
             if let Some((_, known)) = kept.iter().find(|(named, _)| *named == worker.credential) {
                 worker.credential = known.clone();

@@ -86,7 +86,7 @@ fn attach(row: &TaskRow, order: &TaskOrder) -> Result<Submitted, Refusal> {
     // The same key from another variable is the same key.
     let compared = |order: &TaskOrder| {
         let mut order = order.clone();
-        for worker in std::iter::once(&mut order.agent).chain(&mut order.fallbacks) {
+        for worker in order.workers_mut() {
             if let CredentialRef::Stored { variable, .. } = &mut worker.credential {
                 *variable = None;
             }

@@ -23,9 +23,8 @@ const CHECKPOINT_SECONDS: u32 = 120;
 const PREPARE_SECONDS: u64 = 30 * 60;
 
 /// What every agent is told beside its prompt.
-const PREAMBLE: &str = "You run unattended in a sandbox without a terminal. The network is closed but for the package registries that were \
-allowed. Your work counts when the repository's own checks, run elsewhere on your commit, are \
-green; saying that it is done counts nothing. Typed outputs go to the file named by \
+const PREAMBLE: &str = "Your work counts when the repository's own checks, run elsewhere on your \
+commit, are green; saying that it is done counts nothing. Typed outputs go to the file named by \
 $MIDWATCH_OUTPUTS, one JSON object a line.";
 /// What it is told of questions, by the profile's choice.
 const PROCEED: &str = "Nobody answers questions: decide and go on.";
@@ -211,11 +210,13 @@ fn agent_work(
         QuestionPolicy::Ask => ASK,
         QuestionPolicy::Proceed => PROCEED,
     };
-    let preamble = if who.instructions.is_empty() {
-        format!("{PREAMBLE} {questions}")
-    } else {
-        format!("{PREAMBLE} {questions}\n\n{}", who.instructions)
-    };
+    let network = network(wanted.egress, &wanted.registries);
+    let mut preamble = format!(
+        "You run unattended in a sandbox without a terminal. {network} {PREAMBLE} {questions}"
+    );
+    if !who.instructions.is_empty() {
+        preamble.extend(["\n\n", &who.instructions]);
+    }
     let read_only = match agent.role {
         Role::Plan | Role::Review | Role::Answer => true,
         Role::Implement => false,
@@ -240,6 +241,23 @@ fn agent_work(
             custom: who.custom.clone(),
         }),
     })
+}
+
+/// What an agent is told of the network. A promise that does not hold costs it turns.
+fn network(egress: Egress, registries: &[String]) -> &'static str {
+    match egress {
+        Egress::None => "There is no network: nothing can be downloaded.",
+        Egress::Registries if registries.is_empty() => {
+            "There is no network: no package registry was found that could be allowed."
+        }
+        Egress::Registries => {
+            "The network is closed but for the package registries that were allowed."
+        }
+        Egress::Public => {
+            "The network is open to public addresses by HTTP and HTTPS, by way of the proxy that \
+             the environment names."
+        }
+    }
 }
 
 /// Whose HOMEs a task's agents live in: a follow-up goes on in those of the first of its chain.
@@ -296,6 +314,19 @@ fn with_path(folders: &[String], command: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_agent_is_told_of_no_network_that_is_not_there() {
+        let some = ["registry.example".to_owned()];
+        for registries in [&some[..], &[]] {
+            assert!(network(Egress::None, registries).starts_with("There is no network:"));
+        }
+        assert!(network(Egress::Registries, &[]).starts_with("There is no network:"));
+        assert!(
+            network(Egress::Registries, &some).contains("closed but for the package registries")
+        );
+        assert!(network(Egress::Public, &[]).contains("open to public addresses"));
+    }
 
     #[test]
     fn session_ids_are_uuids_and_stay_the_same() {

@@ -40,7 +40,36 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
                     task.checkpoint.as_ref().is_some_and(|(_, at, n)| at == epoch && n >= number);
                 !saved && !seen
             }
-            _ => true,
+            Event::Admitted
+            | Event::Intended(_)
+            | Event::RunEnded { .. }
+            | Event::Fetched { .. }
+            | Event::Imported { .. }
+            | Event::NothingToImport { .. }
+            | Event::Rescued { .. }
+            | Event::Checkpointed { .. }
+            | Event::Landed(_)
+            | Event::LandFailed { .. }
+            | Event::StopSent { .. }
+            | Event::Advanced(_)
+            | Event::RepairBegun { .. }
+            | Event::ReviewReturned { .. }
+            | Event::Retried { .. }
+            | Event::Held(_)
+            | Event::Released
+            | Event::EndingChosen(_)
+            | Event::Ended(_)
+            | Event::CancelRequested { .. }
+            | Event::Approved { .. }
+            | Event::Rejected { .. }
+            | Event::Resumed { .. }
+            | Event::AgentUnavailable { .. }
+            | Event::CredentialLearnt { .. }
+            | Event::PauseRequested { .. }
+            | Event::PlanApproved { .. }
+            | Event::QuestionAnswered { .. }
+            | Event::Messaged { .. }
+            | Event::FollowedUp { .. } => true,
         }
     }
 }

@@ -15,7 +15,7 @@ mod work;
 pub use apply::{Applied, AppliedObject, Apply, ApplyTask, Change, ObjectView};
 pub use decide::{Command, PauseAll, PausedAll, Secret};
 pub use follow::{EventsQuery, FollowFrom};
-pub use list::{Asked, Cursor, ListQuery, PAGE_MAX, STATES, TaskPage, state};
+pub use list::{Asked, Cursor, ListQuery, PAGE_MAX, TaskPage, WAITING, state};
 pub use waiting::WaitingView;
 pub use work::{OpenBody, Opened, Patch, PatchForm, PatchQuery};
 

@@ -14,7 +14,7 @@ macro_rules! names {
         }
 
         impl $type {
-            /// Every reason.
+            /// Every one.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
             /// The name on every wire.
@@ -24,7 +24,7 @@ macro_rules! names {
 
             /// Reads a name made by `as_str`.
             pub fn parse(text: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|reason| reason.as_str() == text)
+                Self::ALL.iter().copied().find(|one| one.as_str() == text)
             }
         }
 
@@ -35,6 +35,8 @@ macro_rules! names {
         }
     };
 }
+
+pub(crate) use names;
 
 mod facts;
 mod fail;

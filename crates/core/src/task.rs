@@ -15,7 +15,7 @@ mod state;
 mod trouble;
 
 pub use spec::{Fallback, Follows, TaskSpec};
-pub use state::{Hold, Outcome, State, Wake, WakeEvent};
+pub use state::{Hold, Outcome, State, StateName, Wake, WakeEvent};
 pub use trouble::{Ending, Failure, Interrupted, Kept, Unavailable, Unsaved};
 
 /// Where the work stands.

@@ -2,6 +2,7 @@
 
 use midwatch_core::id::TaskName;
 use midwatch_core::input::InvalidInput;
+use midwatch_core::task::StateName;
 use serde::{Deserialize, Serialize};
 
 use super::TaskView;
@@ -16,23 +17,15 @@ pub struct ListQuery {
     /// Goes on after a page: its `next`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    /// Only tasks in these states, joined by commas.
+    /// Only tasks in these states, joined by commas; `Waiting` are those of `Running` that wait for
+    /// their next attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
 }
 
-/// The states that a task may be in, on every wire.
-pub const STATES: [&str; 9] = [
-    "Queued",
-    "Running",
-    "Held",
-    "Done",
-    "Unverified",
-    "Answered",
-    "NoChange",
-    "Failed",
-    "Cancelled",
-];
+/// What people are shown of a task that is `Running` and waits for its next attempt: it is at work
+/// for the server, and waits for them.
+pub const WAITING: &str = "Waiting";
 
 /// The most tasks of a page.
 pub const PAGE_MAX: u32 = 1000;
@@ -44,7 +37,7 @@ pub struct Asked {
     pub limit: u32,
     /// Goes on after this task.
     pub after: Option<Cursor>,
-    /// Only in these states; all when empty.
+    /// Only in these states, or [`WAITING`]; all when empty.
     pub states: Vec<String>,
 }
 
@@ -91,13 +84,23 @@ fn cursor(text: &str) -> Result<Cursor, InvalidInput> {
     })
 }
 
-/// Reads the name of a state, in any case.
+/// Reads the name of a state, or [`WAITING`], in any case.
 pub fn state(text: &str) -> Result<String, InvalidInput> {
-    let known = STATES.into_iter().find(|known| known.eq_ignore_ascii_case(text));
-    known.map(ToOwned::to_owned).ok_or_else(|| {
-        let names = STATES.map(ToOwned::to_owned);
+    let states = StateName::ALL.iter().map(|state| state.as_str());
+    let names: Vec<String> = states.chain([WAITING]).map(ToOwned::to_owned).collect();
+    let known = names.iter().find(|known| known.eq_ignore_ascii_case(text));
+    known.cloned().ok_or_else(|| {
         InvalidInput::new("state", text, "is unknown", &crate::nearest::known(text, &names))
     })
+}
+
+impl TaskView {
+    /// The state that people are shown; none where it is not known.
+    pub fn shown_state(&self) -> Option<&str> {
+        let state = self.result.state.as_deref();
+        let runs = state == Some(StateName::Running.as_str());
+        if runs && self.waiting.is_some() { Some(WAITING) } else { state }
+    }
 }
 
 /// A page of tasks.
@@ -120,8 +123,8 @@ mod tests {
             let (cursor, state) = (cursor.map(Into::into), state.map(Into::into));
             Asked::try_from(ListQuery { limit, cursor, state }).map_err(|error| error.to_string())
         };
-        let asked = query(Some(5), Some("12.fix-login"), Some("held,Failed")).unwrap();
-        assert_eq!((asked.limit, asked.states), (5, vec!["Held".to_owned(), "Failed".to_owned()]));
+        let asked = query(Some(5), Some("12.fix-login"), Some("held,waiting")).unwrap();
+        assert_eq!((asked.limit, asked.states), (5, vec!["Held".to_owned(), "Waiting".to_owned()]));
         assert_eq!(asked.after.unwrap().to_string(), "12.fix-login");
         for (limit, cursor, state, word) in [
             (Some(0), None, None, "limit '0'"),
@@ -130,6 +133,7 @@ mod tests {
             (None, Some("12.A/B"), None, "cursor"),
             (None, Some("99999999999999999999.a"), None, "cursor"),
             (None, None, Some("Hold"), "did you mean Held"),
+            (None, None, Some("Paused"), "NoChange, Failed, Cancelled, Waiting"),
         ] {
             let error = query(limit, cursor, state).unwrap_err();
             assert!(error.contains(word), "{error}");

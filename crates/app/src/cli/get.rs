@@ -35,7 +35,8 @@ pub(crate) struct Get {
     #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: u32,
 
-    /// Only tasks in these states, joined by commas
+    /// Only tasks in these states, joined by commas: queued, running, waiting (those that run and
+    /// wait for their next attempt), held, done, unverified, answered, noChange, failed, cancelled
     #[arg(long, value_name = "STATE", value_delimiter = ',')]
     state: Vec<String>,
 
@@ -275,6 +276,18 @@ pub(super) fn object_json(output: Output, view: &ObjectView) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_help_names_every_state_that_can_be_asked_for() {
+        use clap::Args as _;
+        let mut get = Get::augment_args(clap::Command::new("get"));
+        let help = get.render_long_help().to_string().to_ascii_lowercase();
+        let states = midwatch_core::task::StateName::ALL.iter().map(|state| state.as_str());
+        for name in states.chain([midwatch_api::control::WAITING]) {
+            assert!(help.contains(&name.to_ascii_lowercase()), "{name}: {help}");
+            assert_eq!(state(&name.to_ascii_lowercase()), Ok(name.to_owned()));
+        }
+    }
 
     #[test]
     fn words_are_tasks_unless_they_name_a_kind() {

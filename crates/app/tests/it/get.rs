@@ -71,6 +71,8 @@ fn a_task_between_two_attempts_waits_and_says_until_when() {
         !seen.is_null() && seen["reason"] != "Concurrency"
     });
     let table = shown(&house, &repository, &["get"]);
+    let found = |states: &str| house.midwatch(&repository, &["get", "--state", states]).lines.len();
+    assert_eq!([found("waiting"), found("running,waiting"), found("held")], [1, 1, 0], "{table}");
     let explained = shown(&house, &repository, &["explain", "t"]);
     assert!(paused, "no pause was seen: {table}");
     assert_eq!((&seen["reason"], &seen["position"]), (&"AgentFailed".into(), &Value::Null));
@@ -78,6 +80,7 @@ fn a_task_between_two_attempts_waits_and_says_until_when() {
     assert!(table.contains("Waiting     AgentFailed "), "{table}");
     assert!(explained.contains("AgentFailed") && explained.contains("goes on at"), "{explained}");
     house.midwatch(&repository, &["wait", "t"]).is_done();
+    assert_eq!([found("waiting"), found("done")], [0, 1], "what is over waits for nothing");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::id::RunName;
 use crate::landing::{Kept, Landed};
-use crate::reason::{FailReason, HoldReason};
+use crate::reason::{FailReason, HoldReason, names};
 use crate::time::Time;
 
 /// Where a task stands. Waiting for approval, a reset, a busy branch are all `Held`.
@@ -18,6 +18,30 @@ pub enum State {
     Held(Hold),
     /// Over.
     Ended(Outcome),
+}
+
+names! {
+    /// What a state is called, without what it holds: the one `state` on every wire.
+    pub enum StateName {
+        /// Waits to be admitted.
+        Queued,
+        /// Admitted.
+        Running,
+        /// Waits for a time or for somebody.
+        Held,
+        /// Verified, and read back from the target.
+        Done,
+        /// Asked for without checks.
+        Unverified,
+        /// The question was answered.
+        Answered,
+        /// The goal needed no change.
+        NoChange,
+        /// It failed.
+        Failed,
+        /// Somebody cancelled it.
+        Cancelled,
+    }
 }
 
 /// Why a task is held, and what ends it.
@@ -94,19 +118,24 @@ pub enum Outcome {
 }
 
 impl State {
-    /// The one `state` on every wire.
-    pub const fn as_str(&self) -> &'static str {
+    /// What it is called.
+    pub const fn name(&self) -> StateName {
         match self {
-            Self::Queued => "Queued",
-            Self::Running(_) => "Running",
-            Self::Held(_) => "Held",
-            Self::Ended(Outcome::Done(_)) => "Done",
-            Self::Ended(Outcome::Unverified(_)) => "Unverified",
-            Self::Ended(Outcome::Answered { .. }) => "Answered",
-            Self::Ended(Outcome::NoChange { .. }) => "NoChange",
-            Self::Ended(Outcome::Failed { .. }) => "Failed",
-            Self::Ended(Outcome::Cancelled) => "Cancelled",
+            Self::Queued => StateName::Queued,
+            Self::Running(_) => StateName::Running,
+            Self::Held(_) => StateName::Held,
+            Self::Ended(Outcome::Done(_)) => StateName::Done,
+            Self::Ended(Outcome::Unverified(_)) => StateName::Unverified,
+            Self::Ended(Outcome::Answered { .. }) => StateName::Answered,
+            Self::Ended(Outcome::NoChange { .. }) => StateName::NoChange,
+            Self::Ended(Outcome::Failed { .. }) => StateName::Failed,
+            Self::Ended(Outcome::Cancelled) => StateName::Cancelled,
         }
+    }
+
+    /// The same, as it stands on every wire.
+    pub const fn as_str(&self) -> &'static str {
+        self.name().as_str()
     }
 
     /// Nothing can change it any more.

@@ -1,7 +1,7 @@
 //! Lists of tasks, page by page, from their summaries: nothing is folded for them.
 
-use midwatch_api::control::TaskView;
-use midwatch_core::task::Spent;
+use midwatch_api::control::{TaskView, WAITING};
+use midwatch_core::task::{Spent, StateName};
 use midwatch_core::time::Time;
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension as _, params_from_iter};
@@ -24,7 +24,7 @@ pub struct Page {
     pub limit: u32,
     /// Only those after this one.
     pub after: Option<Cursor>,
-    /// Only tasks in these states, as the core names them; all when empty.
+    /// Only tasks in these states, as the core names them, or [`WAITING`]; all when empty.
     pub states: Vec<String>,
 }
 
@@ -64,6 +64,8 @@ impl SqliteStore {
             let place = |view: &TaskView| (-view.submitted_ms, view.result.task.clone());
             place(a).cmp(&place(b))
         });
+        // What waits for its next attempt is running, too.
+        views.dedup_by(|a, b| a.result.task == b.result.task);
         views.truncate(page.limit as usize);
         Ok(views)
     }
@@ -73,7 +75,12 @@ impl SqliteStore {
         let mut values: Vec<Value> = Vec::new();
         if let Some(state) = state {
             wanted.push("state = ?");
+            let waits = state == WAITING;
+            let state = if waits { StateName::Running.as_str() } else { state };
             values.push(state.to_owned().into());
+            if waits {
+                wanted.push("view ->> '$.waiting' IS NOT NULL");
+            }
         }
         if let Some(after) = &page.after {
             wanted.push("submitted <= ? AND (submitted < ? OR task > ?)");

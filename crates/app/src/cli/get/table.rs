@@ -32,7 +32,7 @@ pub(super) fn tasks(output: Output, tasks: &[TaskView]) {
     let notes: Vec<String> = tasks.iter().map(|task| note(task, now)).collect();
     let noted = notes.iter().map(|note| note.chars().count()).max().unwrap_or(0).max(NOTE);
     for (task, note) in tasks.iter().zip(notes) {
-        let state = state(task);
+        let state = task.shown_state().unwrap_or("?");
         let painted = output.paint(ink(state), &format!("{state:<10}"));
         let took = took(task);
         let age = quantity::age(now.saturating_sub(task.submitted_ms));
@@ -48,15 +48,6 @@ pub(super) fn tasks(output: Output, tasks: &[TaskView]) {
             escape::line(&name(task)),
             output.paint(Ink::Faint, &escape::shortened(&task.goal, GOAL)),
         ));
-    }
-}
-
-/// The state; a task between two attempts is at work for the server, and waits for people.
-fn state(task: &TaskView) -> &str {
-    match (task.result.state.as_deref(), &task.waiting) {
-        (Some("Running"), Some(_)) => "Waiting",
-        (Some(state), _) => state,
-        (None, _) => "?",
     }
 }
 

@@ -134,7 +134,10 @@ impl AnyObject {
         match self {
             Self::Task(object) => agent_task::check(&object.spec),
             Self::Profile(object) => profile::check(&object.spec),
-            Self::Pipeline(object) => Pipeline::try_from(object).map(drop),
+            Self::Pipeline(object) => {
+                crate::pipeline::check_name(&object.metadata.name)?;
+                Pipeline::try_from(object).map(drop)
+            }
             Self::Repository(object) => repository::check(&object.spec),
         }
     }

@@ -96,6 +96,20 @@ pub fn shipped_names() -> impl Iterator<Item = &'static str> {
     SHIPPED.iter().map(|(name, _)| *name)
 }
 
+/// Whether a name is that of a shipped pipeline.
+pub fn is_shipped(name: &str) -> bool {
+    shipped_names().any(|shipped| shipped == name)
+}
+
+/// Refuses the name of a shipped pipeline for one that is applied: it would never be used.
+pub fn check_name(name: &str) -> Result<(), InvalidInput> {
+    if !is_shipped(name) {
+        return Ok(());
+    }
+    let rule = "is the name of a pipeline that ships with Midwatch and is not changed";
+    Err(InvalidInput::new("metadata.name", name, rule, "give yours another name"))
+}
+
 /// A shipped pipeline.
 pub fn shipped(name: &str) -> Option<Result<Object<PipelineSpec>, ReadError>> {
     let (file, text) = SHIPPED.iter().find(|(known, _)| *known == name)?;

@@ -27,6 +27,7 @@ mod observe;
 mod refusal;
 mod settings;
 mod shared;
+mod shipped;
 mod submit;
 mod switch;
 

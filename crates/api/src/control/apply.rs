@@ -73,16 +73,26 @@ pub struct AppliedObject {
     pub change: Change,
 }
 
-/// A stored object.
+/// An object: a stored one, or one that ships.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ObjectView {
     /// The object.
     pub object: WireObject,
-    /// Counts its changes, from 1.
+    /// It ships with Midwatch: nobody applied it, and it is neither changed nor deleted.
+    #[serde(default)]
+    pub shipped: bool,
+    /// Counts its changes, from 1; 0 of one that ships.
     pub generation: u32,
-    /// When it was applied first, milliseconds since 1970.
+    /// When it was applied first, milliseconds since 1970; 0 of one that ships.
     pub created_ms: i64,
-    /// When it was changed last.
+    /// When it was changed last; 0 of one that ships.
     pub changed_ms: i64,
+}
+
+impl ObjectView {
+    /// A pipeline that ships.
+    pub fn shipped(object: WireObject) -> Self {
+        Self { object, shipped: true, generation: 0, created_ms: 0, changed_ms: 0 }
+    }
 }

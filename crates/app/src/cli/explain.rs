@@ -18,8 +18,8 @@ const NAMED: usize = 5;
 
 /// Says why a task waits or what it does, and what its sandbox may reach; or who uses an object
 ///
-/// Of a profile, pipeline or repository that was applied: what it says, and which of the newest
-/// 1000 tasks were made with it.
+/// Of a profile, pipeline or repository that was applied, and of a pipeline that ships: what it
+/// says, and which of the newest 1000 tasks were made with it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  midwatch explain fix-login\n  midwatch explain profile fast")]
 pub(crate) struct Explain {
@@ -66,13 +66,13 @@ async fn task(context: &Context, client: &Client, name: &str) -> Result<(), Prob
 async fn object(context: &Context, client: &Client, kind: Kind, name: &str) -> Result<(), Problem> {
     let view = client.object(kind, name).await?;
     let made = made_with(client, kind, name).await?;
-    let sentence = format!("{}{}", used(kind, name, &made), shadow(context, kind, name));
+    let sentence = format!("{}{}", used(&view, &made), shadow(context, kind, name));
     if context.output.is_json() {
         let used_by: Vec<&Option<String>> = made.iter().map(|task| &task.result.task).collect();
         context.output.json(&serde_json::json!({
             "type": "explain", "version": LINE_VERSION, "task": null, "seq": 0,
             "explain": sentence, "kind": kind, "name": name, "usedBy": used_by,
-            "spec": view.object.spec,
+            "spec": view.object.spec, "shipped": view.shipped,
         }));
         context.output.json(&Problem::nothing());
     } else {
@@ -105,7 +105,8 @@ async fn made_with(client: &Client, kind: Kind, name: &str) -> Result<Vec<TaskVi
 }
 
 /// Who uses it, in a sentence.
-fn used(kind: Kind, name: &str, made: &[TaskView]) -> String {
+fn used(view: &ObjectView, made: &[TaskView]) -> String {
+    let (kind, name) = (view.object.kind, &view.object.metadata.name);
     let open: Vec<&str> = made
         .iter()
         .filter(|task| task.ended_ms.is_none())
@@ -118,10 +119,12 @@ fn used(kind: Kind, name: &str, made: &[TaskView]) -> String {
         count => format!("{count} of them open"),
     };
     let open = if made.is_empty() { String::new() } else { format!(", {open}") };
-    format!(
-        "{kind} {name}: {tasks} made with it{open}. Each holds a copy: a change counts for those \
-         that are made after it."
-    )
+    let changes = if view.shipped {
+        "It ships with Midwatch and is not changed."
+    } else {
+        "Each holds a copy: a change counts for those that are made after it."
+    };
+    format!("{kind} {name}: {tasks} made with it{open}. {changes}")
 }
 
 /// What is taken in its place, where something is.

@@ -268,7 +268,7 @@ pub(super) fn object_json(output: Output, view: &ObjectView) {
     output.json(&serde_json::json!({
         "type": "object", "version": LINE_VERSION, "task": null, "seq": 0,
         "kind": view.object.kind, "metadata": view.object.metadata, "spec": view.object.spec,
-        "generation": view.generation, "createdMs": view.created_ms,
+        "shipped": view.shipped, "generation": view.generation, "createdMs": view.created_ms,
         "changedMs": view.changed_ms,
     }));
 }

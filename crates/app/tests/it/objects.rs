@@ -269,6 +269,44 @@ fn an_applied_pipeline_and_an_applied_fallback_are_run_with() {
     run("falling", &falling).is_done();
 }
 
+/// Pipelines that ship are shown as what was applied is, and stay as they are. The control is one
+/// of another name.
+#[test]
+fn shipped_pipelines_are_shown_and_stay_as_they_are() {
+    let place = Place::new();
+    let (code, table) = place.text(&["get", "pipelines"], "");
+    assert_eq!(code, Some(0));
+    for name in ["quick", "change", "approved-change", "answer"] {
+        let row = table.lines().find(|line| line.starts_with(&format!("{name} ")));
+        assert!(row.is_some_and(|row| row.contains("  shipped  ")), "{name}: {table}");
+    }
+    let listed = place.midwatch(&["get", "pipelines"]);
+    assert_eq!((listed.lines.len(), &listed.lines[0]["shipped"]), (4, &true.into()));
+    let (code, described) = place.text(&["describe", "pipeline", "quick"], "");
+    assert!(code == Some(0) && described.contains("shipped: true"), "{described}");
+    let (code, explained) = place.text(&["explain", "pipeline", "quick"], "");
+    assert!(code == Some(0) && explained.contains("ships with Midwatch"), "{explained}");
+    let deleted = place.midwatch(&["delete", "pipeline", "quick"]);
+    assert_eq!(deleted.code, Some(2), "{}", deleted.stderr);
+    assert!(deleted.stderr.contains("'quick' ships with Midwatch"), "{}", deleted.stderr);
+    assert_eq!(place.midwatch(&["get", "pipeline", "quick"]).code, Some(0), "it is there still");
+
+    let (code, yaml) = place.text(&["get", "pipeline", "quick", "-o", "yaml"], "");
+    assert_eq!(code, Some(0));
+    let file = place.house.folder("files").join("quick.yaml");
+    std::fs::write(&file, &yaml).unwrap();
+    let told = place.apply(&file);
+    assert_eq!(told.code, Some(2), "{}", told.stderr);
+    assert!(told.stderr.contains("metadata.name 'quick'"), "{}", told.stderr);
+    std::fs::write(&file, yaml.replace("name: quick", "name: mine")).unwrap();
+    assert_eq!(place.apply(&file).code, Some(0), "the control");
+    let listed = place.midwatch(&["get", "pipelines"]);
+    let mine = listed.lines.iter().find(|line| line["metadata"]["name"] == "mine").unwrap();
+    assert_eq!((listed.lines.len(), &mine["shipped"]), (5, &false.into()));
+    assert_eq!(place.midwatch(&["delete", "pipeline", "mine"]).code, Some(0));
+    assert_eq!(place.midwatch(&["get", "pipeline", "mine"]).code, Some(2));
+}
+
 /// Everything is stored or nothing: one task that cannot be taken keeps the others out.
 #[test]
 fn one_task_that_cannot_be_taken_keeps_all_out() {

@@ -14,6 +14,7 @@ use midwatch_core::task::TaskSpec;
 
 use super::Server;
 use super::refusal::{internal, refused};
+use super::shipped;
 use crate::access::Access;
 use crate::launcher::SystemClock;
 use crate::store::{ObjectRow, Unstored};
@@ -138,14 +139,23 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         self.store.object(kind, name).map_err(|e| internal(&e))
     }
 
-    /// Objects of a kind, by name.
+    /// Objects of a kind, by name; those that ship first.
     pub fn objects(&self, kind: Kind) -> Result<Vec<ObjectView>, Refusal> {
         let rows = self.store.objects(kind).map_err(|e| internal(&e))?;
-        Ok(rows.into_iter().map(shown).collect())
+        let mut all = match kind {
+            Kind::Pipeline => shipped::all()?,
+            Kind::Task | Kind::Profile | Kind::Repository => vec![],
+        };
+        let stored = rows.into_iter().map(shown);
+        all.extend(stored.filter(|view| !shipped::is(kind, &view.object.metadata.name)));
+        Ok(all)
     }
 
-    /// One object.
+    /// One object. What ships is used before one of the same name that was applied.
     pub fn object(&self, kind: Kind, name: &str) -> Result<ObjectView, Refusal> {
+        if shipped::is(kind, name) {
+            return shipped::one(name);
+        }
         self.stored(kind, name)?.map(shown).ok_or_else(|| absent(kind, name))
     }
 
@@ -155,8 +165,10 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             let text = "a task is deleted as a task; use DELETE /v1/tasks/NAME";
             return Err(Refusal { message: text.into(), hint: None, exit: 2 });
         }
+        // An older version took in one of a name that ships: that can be taken away.
         if !self.store.remove_object(kind, name).map_err(|e| internal(&e))? {
-            return Err(absent(kind, name));
+            let ships = shipped::is(kind, name);
+            return Err(if ships { shipped::stays(name) } else { absent(kind, name) });
         }
         Ok(Deleted { name: name.to_owned(), kept: vec![] })
     }
@@ -165,6 +177,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
 fn shown(row: ObjectRow) -> ObjectView {
     ObjectView {
         object: row.object,
+        shipped: false,
         generation: row.generation,
         created_ms: row.created.0,
         changed_ms: row.changed.0,

@@ -4,7 +4,6 @@ use midwatch_api::agent_task::{AgentTaskSpec, RepositoryTarget};
 use midwatch_api::control::{ObjectView, TaskView};
 use midwatch_api::kind::Kind;
 use midwatch_api::object::{API_VERSION, Metadata};
-use midwatch_api::pipeline::shipped_names;
 use midwatch_api::repository::CheckSpec;
 use midwatch_api::task::{RepositoryRef, TaskOrder};
 use serde_json::{Value, json};
@@ -15,6 +14,9 @@ use crate::client::Client;
 use crate::discover::agent;
 use crate::output::{Format, Output, escape, quantity};
 use crate::problem::{Problem, exit};
+
+/// Stands where others have their age.
+const SHIPPED: &str = "shipped";
 
 /// One object, or all of a kind.
 pub(super) async fn show(
@@ -46,9 +48,14 @@ pub(super) async fn show(
 }
 
 fn whole(view: &ObjectView) -> Value {
+    let status = if view.shipped {
+        json!({"shipped": true})
+    } else {
+        json!({"generation": view.generation})
+    };
     json!({
         "apiVersion": API_VERSION, "kind": view.object.kind, "metadata": view.object.metadata,
-        "spec": view.object.spec, "status": {"generation": view.generation},
+        "spec": view.object.spec, "status": status,
     })
 }
 
@@ -121,11 +128,19 @@ fn table(context: &Context, kind: Kind, views: &[ObjectView], all: bool) {
     let output = context.output;
     let now = jiff::Timestamp::now().as_millisecond();
     let width = views.iter().map(|view| view.object.metadata.name.len()).max().unwrap_or(0);
+    let aged = if views.iter().any(|view| view.shipped) { SHIPPED.len() } else { 4 };
     for view in views {
         let name = escape::line(&view.object.metadata.name);
-        let age = quantity::age(now.saturating_sub(view.changed_ms));
+        let age = if view.shipped {
+            SHIPPED.to_owned()
+        } else {
+            quantity::age(now.saturating_sub(view.changed_ms))
+        };
         let said = about(kind, &view.object.spec);
-        output.tell_painted(&format!("{name:width$}  {age:>4}  {}", escape::shortened(&said, 60)));
+        output.tell_painted(&format!(
+            "{name:width$}  {age:>aged$}  {}",
+            escape::shortened(&said, 60)
+        ));
     }
     if !all {
         return;
@@ -138,8 +153,7 @@ fn table(context: &Context, kind: Kind, views: &[ObjectView], all: bool) {
     }
     let known = match kind {
         Kind::Profile => agent::names(&context.environment).join(", "),
-        Kind::Pipeline => shipped_names().collect::<Vec<_>>().join(", "),
-        Kind::Task | Kind::Repository => return,
+        Kind::Task | Kind::Pipeline | Kind::Repository => return,
     };
     output.say(&format!("Without an object: {known}."));
 }

@@ -38,6 +38,9 @@ pub(crate) mod toolchains;
 
 pub(crate) use registries::Clients;
 
+/// The pipeline of who names none.
+pub(crate) const DEFAULT_PIPELINE: &str = "change";
+
 /// What a person wants, before anything was found.
 #[derive(Debug, Clone)]
 pub(crate) struct Wanted {
@@ -79,7 +82,7 @@ impl Wanted {
             agent: None,
             profile: None,
             model: None,
-            pipeline: "change".into(),
+            pipeline: DEFAULT_PIPELINE.into(),
             base: None,
             checks: vec![],
             no_check: false,
@@ -185,7 +188,10 @@ pub(crate) fn order(environment: &Environment, wanted: &Wanted) -> Result<Discov
         Some(pipeline) => pipeline.clone(),
         None => pipeline::find(environment, &wanted.pipeline)?,
     };
-    let answers = Pipeline::try_from(&pipeline)?.is_answer();
+    let steps = Pipeline::try_from(&pipeline)?;
+    if wanted.given.from.is_none() {
+        checks::all_used(&steps, &wanted.checks, wanted.setup.as_deref(), checks::FLAGS)?;
+    }
     let chosen = match &wanted.given.profile {
         Some(chosen) => {
             agent::agrees(chosen, wanted.agent.as_deref(), wanted.profile.as_deref())?;
@@ -203,7 +209,8 @@ pub(crate) fn order(environment: &Environment, wanted: &Wanted) -> Result<Discov
         let ca = ca::find(environment)?;
         let proxy = proxy::find(environment)?;
         let mut repository = source::find(environment, wanted, ca.as_ref())?;
-        let checks = if answers { Checks::of_an_answer() } else { repository.checks(wanted)? };
+        let checks =
+            if steps.is_answer() { Checks::of_an_answer() } else { repository.checks(wanted)? };
         let told = repository.instructions(chosen.kind())?;
         let login = match &wanted.rehearsal {
             Some(rehearsal) => credential::rehearsal(rehearsal),

@@ -126,6 +126,22 @@ impl Pipeline {
         self.position(|kind| matches!(kind, StepKind::Answer(_))).is_some()
     }
 
+    /// Whether a step of it has the repository's commands judge.
+    pub fn judges(&self) -> bool {
+        self.position(|kind| matches!(kind, StepKind::Check)).is_some()
+    }
+
+    /// Whether a step of it works where dependencies are installed. Who only answers does not.
+    pub fn installs(&self) -> bool {
+        let installs = |kind: &StepKind| match kind {
+            StepKind::Plan(_) | StepKind::Implement(_) | StepKind::Check | StepKind::Review(_) => {
+                true
+            }
+            StepKind::Answer(_) | StepKind::Approval | StepKind::Publish => false,
+        };
+        self.position(installs).is_some()
+    }
+
     /// Where the implementing step stands. Pipelines are validated before a task is made.
     pub fn implement_at(&self) -> usize {
         self.position(|kind| matches!(kind, StepKind::Implement(_))).unwrap_or(0)

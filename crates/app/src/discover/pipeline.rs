@@ -1,7 +1,7 @@
 //! The wanted pipeline: one that ships, or a file of the user's.
 
 use midwatch_api::object::{MAX_FILE_BYTES, Object, read_object};
-use midwatch_api::pipeline::{KIND, PipelineSpec, shipped, shipped_names};
+use midwatch_api::pipeline::{KIND, PipelineSpec, is_shipped, shipped, shipped_names};
 
 use super::names_file;
 use super::nearest::known;
@@ -10,11 +10,11 @@ use crate::problem::Problem;
 
 /// Whether a name is a file's, or of one that ships.
 pub(crate) fn is_at_hand(name: &str) -> bool {
-    names_file(name) || shipped_names().any(|shipped| shipped == name)
+    names_file(name) || is_shipped(name)
 }
 
 /// A shipped name, or the path of a YAML file (with a `/` or ending in `.yaml`).
-pub(super) fn find(environment: &Environment, name: &str) -> Result<Object<PipelineSpec>, Problem> {
+pub(crate) fn find(environment: &Environment, name: &str) -> Result<Object<PipelineSpec>, Problem> {
     let unreadable = |rule: &str| {
         Problem::usage("--pipeline", name, rule, "give a name or a YAML file of kind AgentPipeline")
     };

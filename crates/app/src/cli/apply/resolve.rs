@@ -8,18 +8,20 @@ use midwatch_api::document::{Document, Fault};
 use midwatch_api::kind::{AnyObject, Kind};
 use midwatch_api::nearest::known;
 use midwatch_api::object::Object;
-use midwatch_api::pipeline::shipped_names;
+use midwatch_api::pipeline::{is_shipped, shipped_names};
 use midwatch_api::repository::{AgentRepositorySpec, CheckSpec};
 use midwatch_core::id::TaskName;
 use midwatch_core::input::InvalidInput;
+use midwatch_core::pipeline::Pipeline;
 use midwatch_publish::RepositoryUrl;
 
 use super::super::applied;
 use super::{Context, among};
 use crate::client::Client;
 use crate::discover::agent::{self, Chosen};
+use crate::discover::checks::{FIELDS, all_used};
 use crate::discover::source::url_rules;
-use crate::discover::{Given, Wanted};
+use crate::discover::{DEFAULT_PIPELINE, Given, Wanted, pipeline as pipelines};
 use crate::environment::Environment;
 use crate::problem::Problem;
 
@@ -143,12 +145,22 @@ impl Lookup<'_> {
         };
         given.url.clone_from(&place.url);
         if let Some(name) = pipeline
-            && !shipped_names().any(|shipped| shipped == name)
+            && !is_shipped(name)
         {
             match self.object(Kind::Pipeline, name).await? {
                 Some(AnyObject::Pipeline(found)) => given.pipeline = Some(found),
                 Some(_) | None => return Ok(Err(self.unknown(Kind::Pipeline, name).await?)),
             }
+        }
+        let name = pipeline.as_deref().unwrap_or(DEFAULT_PIPELINE);
+        let steps = match &given.pipeline {
+            Some(found) => Pipeline::try_from(found)?,
+            None => Pipeline::try_from(&pipelines::find(&environment, name)?)?,
+        };
+        // What a repository says is for all its tasks, and may be of use to others only.
+        let own = commands(checks);
+        if let Err(what) = all_used(&steps, &own, setup.as_deref(), FIELDS) {
+            return Ok(Err(what));
         }
         if let Some(name) = agent {
             match self.object(Kind::Profile, name).await? {
@@ -184,7 +196,7 @@ impl Lookup<'_> {
             agent: agent.clone(),
             profile: None,
             model: model.clone(),
-            pipeline: pipeline.clone().unwrap_or_else(|| "change".to_owned()),
+            pipeline: pipeline.clone().unwrap_or_else(|| DEFAULT_PIPELINE.to_owned()),
             base: base.clone().or(place.base),
             checks: if *no_check { vec![] } else { commands(named) },
             no_check: *no_check,

@@ -149,6 +149,16 @@ pub(super) fn limits_and_modes(place: &Place) -> Vec<Row> {
             &["--include-dirty", "--base", "HEAD"],
         ),
         place.flag(32, &["--check", " "], &["--check", "is no command", "npm test"]),
+        place.flag(
+            65,
+            &["--pipeline", "answer", "--check", "make"],
+            &["--check", "'make'", "is of no use", "leave it away"],
+        ),
+        place.flag(
+            65,
+            &["--pipeline", "answer", "--setup", "make"],
+            &["--setup", "'make'", "is of no use", "leave it away"],
+        ),
     ]);
     rows
 }

@@ -209,6 +209,12 @@ fn unknown_names(place: &Place) -> Vec<Row> {
         row(65, task(", agent: cladue-code"), &["spec.agent", "did you mean claude-code"]),
         row(65, task(", agent: \"\\e[31mx\""), &["spec.agent", "\\u{1b}[31mx"]),
         row(65, task(", pipeline: quik"), &["spec.pipeline", "did you mean quick"]),
+        row(
+            65,
+            task(", pipeline: answer, checks: [{run: make}]"),
+            &["spec.checks", "make", "is of no use", "leave it away"],
+        ),
+        row(65, task(", pipeline: answer, setup: make"), &["spec.setup", "is of no use"]),
         row(65, by_name + "---\n" + &beside, &["spec.repository.name", "did you mean repo"]),
         row(
             61,

@@ -51,9 +51,12 @@ impl Task {
 
     fn learn(&mut self, event: &Event) {
         match event {
-            Event::Admitted => self.failure = None,
+            Event::Admitted => self.settle_failure(),
             Event::Held(hold) => {
-                self.failure = None;
+                self.settle_failure();
+                if let Some(unsaved) = &mut self.unsaved {
+                    unsaved.no_room = false;
+                }
                 // A limit of a forge's, or one that an older version stored: no agent is gone.
                 let cools = hold.reason == HoldReason::CredentialCoolingDown;
                 self.pauses += u32::from(cools && self.unavailable.is_empty());
@@ -62,6 +65,8 @@ impl Task {
                 if let Action::Run(order) = action {
                     self.epoch = self.epoch.max(order.epoch);
                     if let RunWork::Agent(run) = &order.work {
+                        // An older version went on without what it found no room for.
+                        self.give_up_saving();
                         *self.rounds.entry(order.step.as_str().to_owned()).or_default() += 1;
                         self.messages.drain(..run.messages.min(self.messages.len()));
                     }
@@ -174,7 +179,8 @@ impl Task {
                 self.ending = Some(ending.clone());
                 self.give_up_import();
             }
-            Event::Ended(_) => {}
+            // Cancelled while it waited for room.
+            Event::Ended(_) => self.give_up_saving(),
             Event::CancelRequested { .. } => {
                 self.cancel = true;
                 self.give_up_import();
@@ -248,6 +254,13 @@ impl Task {
             self.pauses = 0;
         }
         self.retry_at = None;
+    }
+
+    /// A wait settles what failed before it, but for a wait to save what the failed run left.
+    fn settle_failure(&mut self) {
+        if self.unsaved.is_none() {
+            self.failure = None;
+        }
     }
 
     fn fail(&mut self, reason: Option<FailReason>, detail: String, resets_at: Option<Time>) {

@@ -101,6 +101,9 @@ fn running(task: &Task, now: Time) -> Decision {
         return Decision::wait(Wake::On(WakeEvent::Action));
     }
     if let Some(unsaved) = &task.unsaved {
+        if unsaved.no_room {
+            return Decision::store(Event::Held(failure::no_room(task, unsaved, now)));
+        }
         return Decision::store(Event::Intended(match &unsaved.by {
             None => start(
                 task,

@@ -12,7 +12,7 @@ impl Task {
         if !self.landing()
             && let Some((run, epoch, _)) = self.to_import.take()
         {
-            self.unsaved = Some(Unsaved { run, epoch, by: None, tries: 0 });
+            self.unsaved = Some(Unsaved::of(run, epoch));
         }
     }
 
@@ -38,10 +38,10 @@ impl Task {
         match action {
             LandAction::Import { run, epoch, .. } => {
                 self.to_import = None;
-                self.unsaved = Some(Unsaved { run, epoch, by: None, tries: 0 });
+                self.unsaved = Some(Unsaved::of(run, epoch));
                 self.fail(Some(reason), detail.to_owned(), None);
             }
-            LandAction::SaveRescue { .. } => self.not_saved(reason.facts().retry),
+            LandAction::SaveRescue { .. } => self.not_saved(Some(reason)),
             LandAction::SaveCheckpoint { epoch, number, .. } => {
                 self.checkpoints_saved.insert(epoch, number);
             }

@@ -39,7 +39,7 @@ impl Task {
                 }
             }
             (RunWork::Rescue { .. }, RunResult::Failed { reason, .. }) => {
-                self.not_saved(reason.facts().retry);
+                self.not_saved(Some(*reason));
             }
             (
                 RunWork::Rescue { .. },
@@ -48,7 +48,7 @@ impl Task {
                 | RunResult::Checked(_)
                 | RunResult::Agent(_)
                 | RunResult::SandboxUnavailable { .. },
-            ) => self.not_saved(RetryRule::Never),
+            ) => self.not_saved(None),
             // The commit's own fault goes back to the agent; the machine's is tried again below.
             (RunWork::Setup { origin: Some(_), .. }, RunResult::Failed { reason, detail })
                 if reason.facts().retry == RetryRule::Never =>
@@ -82,17 +82,25 @@ impl Task {
         }
     }
 
-    /// A rescue failed: it is tried again where that can help. What stays unsaved is in the
-    /// run's workspace, which is kept.
-    pub(super) fn not_saved(&mut self, rule: RetryRule) {
+    /// A rescue failed: it is tried again where that can help, on a full disk once there is room.
+    pub(super) fn not_saved(&mut self, reason: Option<FailReason>) {
         let Some(unsaved) = &mut self.unsaved else {
             return;
         };
         unsaved.tries += 1;
-        let again = matches!(rule, RetryRule::Charged | RetryRule::Free);
+        // Who cancels does not want to wait.
+        unsaved.no_room = reason == Some(FailReason::Disk) && !self.cancel;
+        let rule = reason.map_or(RetryRule::Never, |reason| reason.facts().retry);
+        let again = unsaved.no_room || matches!(rule, RetryRule::Charged | RetryRule::Free);
         if !again || unsaved.tries >= MAX_ATTEMPTS {
-            self.kept.insert(unsaved.run.clone(), Kept::All);
-            self.unsaved = None;
+            self.give_up_saving();
+        }
+    }
+
+    /// What is not saved by now stays in the run's workspace, which is kept.
+    pub(super) fn give_up_saving(&mut self) {
+        if let Some(unsaved) = self.unsaved.take() {
+            self.kept.insert(unsaved.run, Kept::All);
         }
     }
 
@@ -109,8 +117,7 @@ impl Task {
         if let RunWork::Agent(run) = work
             && run.role == Role::Implement
         {
-            let (run, epoch) = (order.run.clone(), order.epoch);
-            self.unsaved = Some(Unsaved { run, epoch, by: None, tries: 0 });
+            self.unsaved = Some(Unsaved::of(order.run.clone(), order.epoch));
         }
     }
 }

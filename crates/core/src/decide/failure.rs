@@ -4,7 +4,7 @@ use crate::event::Event;
 use crate::pause;
 use crate::pipeline::MAX_ATTEMPTS;
 use crate::reason::{FailReason, HoldReason, Pause, RetryRule};
-use crate::task::{Ending, Failure, Hold, Task, Wake, WakeEvent};
+use crate::task::{Ending, Failure, Hold, Task, Unsaved, Wake, WakeEvent};
 use crate::time::Time;
 
 use super::MAX_FREE_RETRIES;
@@ -16,6 +16,8 @@ const FARTHEST_RESET: i64 = 7 * 24 * 60 * 60;
 const RESET_MARGIN: i64 = 60;
 /// Seconds before a model that did not answer is asked again, while another agent works.
 const MODEL_DOWN: i64 = 30 * 60;
+/// Before work that found no room on the disk is tried to be saved again.
+const FULL_DISK: Pause = Pause { first: 10, most: 60 };
 /// Pauses in a row for an outage that several tasks see, before they fail: over three hours.
 pub const MAX_OUTAGE_PAUSES: u32 = 24;
 
@@ -80,6 +82,17 @@ fn outage_until(task: &Task, pause: Pause, now: Time) -> Option<Wake> {
         let millis = pause::millis(&task.spec.name, task.pauses, pause);
         (task.pauses < MAX_OUTAGE_PAUSES).then(|| Wake::At(now.plus_millis(millis)))
     })
+}
+
+/// Work that finds no room on the disk waits for some: for a while first, and then in the queue,
+/// which lets nobody in before there is.
+pub(super) fn no_room(task: &Task, unsaved: &Unsaved, now: Time) -> Hold {
+    let millis = pause::millis(&task.spec.name, unsaved.tries, FULL_DISK);
+    Hold {
+        reason: HoldReason::DiskLow,
+        detail: format!("there is no room to save the work of {}", unsaved.run),
+        until: Wake::At(now.plus_millis(millis)),
+    }
 }
 
 /// An agent is gone for a while: the next one takes over, or the task waits. What was no agent's

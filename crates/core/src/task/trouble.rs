@@ -17,6 +17,15 @@ pub struct Unsaved {
     pub by: Option<RunName>,
     /// Rescues that failed.
     pub tries: u32,
+    /// The last one found no room on the disk: the next waits for some.
+    pub no_room: bool,
+}
+
+impl Unsaved {
+    /// What an agent's run left, before anything was tried.
+    pub(crate) const fn of(run: RunName, epoch: Epoch) -> Self {
+        Self { run, epoch, by: None, tries: 0, no_room: false }
+    }
 }
 
 /// Work that is nowhere but in a run's workspace, which therefore stays.

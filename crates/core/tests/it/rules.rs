@@ -5,7 +5,7 @@ use midwatch_core::evidence::Exit;
 use midwatch_core::id::Epoch;
 use midwatch_core::landing::ReadBack;
 use midwatch_core::reason::{FailReason, HoldReason};
-use midwatch_core::task::{Kept, Outcome};
+use midwatch_core::task::{Hold, Kept, Outcome, State, Wake};
 
 use crate::story::{Story, agent_run, completed, failed, verdict, work};
 use crate::world::{check_result, commit};
@@ -78,7 +78,7 @@ fn what_no_rescue_could_save_and_what_no_commit_holds_is_remembered() {
     let agent = story.until("Agent");
     story.fails(&agent, FailReason::Timeout);
     let rescue = story.until("Rescue");
-    story.fails(&rescue, FailReason::Disk);
+    story.fails(&rescue, FailReason::OutOfMemory);
     assert_eq!(failed(&story.end()), FailReason::Timeout);
     assert_eq!(story.task.kept.values().collect::<Vec<_>>(), [&Kept::All]);
 
@@ -90,6 +90,50 @@ fn what_no_rescue_could_save_and_what_no_commit_holds_is_remembered() {
     assert_eq!(failed(&story.end()), FailReason::Timeout);
     let Action::Run(order) = &agent else { unreachable!() };
     assert_eq!(story.task.kept.get(&order.run), Some(&Kept::Files(vec![core()])));
+}
+
+/// A full disk passes: the work waits for room, and the end of its task with it.
+#[test]
+fn a_rescue_without_room_waits_for_some_and_saves_then() {
+    let begun = || {
+        let mut story = Story::at_work("ic");
+        let agent = story.until("Agent");
+        story.fails(&agent, FailReason::AgentFailed);
+        let rescue = story.until("Rescue");
+        story.fails(&rescue, FailReason::Disk);
+        assert_eq!(story.held(), Some(HoldReason::DiskLow));
+        assert!(story.task.kept.is_empty() && story.task.unsaved.is_some());
+        story
+    };
+    let waited = |story: &mut Story| {
+        let State::Held(Hold { until: Wake::At(at), .. }) = story.task.state else {
+            panic!("{:?}", story.task.state)
+        };
+        story.now = at;
+        story.settle();
+    };
+    let mut story = begun();
+    waited(&mut story);
+    story.until("SaveRescue");
+    let again = story.until("Agent");
+    assert_eq!(story.task.attempts, 1, "what failed before the wait is not forgotten");
+    assert_ne!(agent_run(&again).start, story.task.spec.base, "it goes on from what was saved");
+    assert!(matches!(story.end(), Outcome::Done(_)));
+    assert!(story.task.kept.is_empty() && story.task.rescue_ref.is_some());
+
+    // More than any room there will be, and somebody who does not wait.
+    let mut story = begun();
+    for _ in 0..2 {
+        waited(&mut story);
+        let rescue = story.until("Rescue");
+        story.fails(&rescue, FailReason::Disk);
+    }
+    assert_eq!(story.held(), None, "three times are enough");
+    assert_eq!(story.task.kept.values().collect::<Vec<_>>(), [&Kept::All]);
+    let mut story = begun();
+    story.cancel();
+    assert_eq!(story.end(), Outcome::Cancelled);
+    assert_eq!(story.task.kept.values().collect::<Vec<_>>(), [&Kept::All]);
 }
 
 #[test]

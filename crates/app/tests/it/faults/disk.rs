@@ -70,31 +70,71 @@ fn a_full_disk_stops_new_work_and_saves_what_runs_and_the_server_goes_on() {
     ground.wait("again").is_done();
 }
 
-#[test]
-fn work_that_a_full_disk_lets_nobody_save_stays_where_it_is_and_is_told() {
-    let Some(ground) = Ground::on_disk(DISK + 400) else { return };
+/// More than the room that is kept for saving, in files that each may be committed.
+const WRITE: &str = "do: write small yes\ndo: run for n in $(seq 15); do head -c 10000000 \
+                     /dev/urandom > large$n; done";
+/// The last of them.
+const LARGE: (&str, u64) = ("large15", 10_000_000);
+
+/// A task whose agent left more than the full disk has room for.
+fn unsaved(ground: &Ground, gate: &Gate) {
     std::fs::write(ground.state().root().join("server.toml"), SETTINGS).unwrap();
-    let gate = Gate::new();
-    let _server = ground.serve(&[]);
-    // More than the room that is kept for saving.
-    let write = "do: write small yes\ndo: run head -c 150000000 /dev/urandom > large";
-    let goal = format!("{write}\ndo: run {}\ndo: exit 7", gate.command());
+    let goal = format!("{WRITE}\ndo: run {}\ndo: exit 7", gate.command());
     ground.begin("t", &goal, "", &[]);
     gate.reached();
     ground.fill(20);
+    let held = ground.in_state("t", "Held");
+    assert_eq!(held["reason"], "DiskLow", "{held}");
+    let told = ground.explain("t");
+    assert!(told.contains("no room to save the work of t-implement"), "{told}");
+}
+
+#[test]
+fn work_that_a_full_disk_lets_nobody_save_is_saved_once_there_is_room() {
+    let Some(ground) = Ground::on_disk(DISK + 400) else { return };
+    let gate = Gate::new();
+    let server = ground.serve(&[]);
+    unsaved(&ground, &gate);
+    // A restart in between changes nothing.
+    server.kill();
+    let _server = ground.serve(&[]);
+    until("room to be waited for", || ground.explain("t").contains("DiskLow"));
+    ground.make_room();
+    ground.in_state("t", "Failed");
     let told = ground.wait("t");
     told.is("Failed", Some("Disk"), 3);
+    assert!(told.result["rescueRef"].is_string(), "{}", told.result);
+    assert_eq!(told.result["kept"], serde_json::json!([]));
+    let opened = ground.midwatch(&["open", "t"]);
+    assert_eq!(opened.code, Some(0), "{}", opened.stderr);
+    let folder = opened.of("opened")[0]["folder"].as_str().unwrap().to_owned();
+    let large = std::path::Path::new(&folder).join(LARGE.0).metadata().unwrap();
+    assert_eq!(large.len(), LARGE.1);
+}
+
+#[test]
+fn work_that_a_full_disk_lets_nobody_save_stays_where_it_is_and_is_told() {
+    let Some(ground) = Ground::on_disk(DISK + 400) else { return };
+    let gate = Gate::new();
+    let _server = ground.serve(&[]);
+    unsaved(&ground, &gate);
+    // Somebody who does not wait for room.
+    assert_eq!(ground.midwatch(&["cancel", "t"]).code, Some(0));
+    let told = ground.wait("t");
+    told.is("Cancelled", None, 130);
     assert_eq!(told.result["rescueRef"], serde_json::Value::Null, "{}", told.result);
-    let detail = told.result["detail"].as_str().unwrap_or_default();
-    assert!(detail.contains("could not be saved, and stays in its workspace"), "{detail}");
     let kept = &told.result["kept"][0];
     assert_eq!(kept["files"], serde_json::json!([]), "{kept}");
     let folder = kept["folder"].as_str().expect("it is told where");
     let here = || {
         let below = std::path::Path::new(folder).strip_prefix(ground.house.state()).unwrap();
-        let large = ground.state().root().join(below).join("large").metadata();
-        large.is_ok_and(|large| large.len() == 150_000_000)
+        let large = ground.state().root().join(below).join(LARGE.0).metadata();
+        large.is_ok_and(|large| large.len() == LARGE.1)
     };
+    for words in [&["explain", "t"][..], &["describe", "t"], &["brief"]] {
+        let said = ground.midwatch(words).stdout;
+        assert!(said.contains(folder), "{words:?}: {said}");
+    }
     let refused = ground.midwatch(&["open", "t"]);
     assert!(refused.code == Some(2) && refused.stderr.contains(folder), "{}", refused.stderr);
     ground.make_room();
@@ -102,7 +142,7 @@ fn work_that_a_full_disk_lets_nobody_save_stays_where_it_is_and_is_told() {
     assert!(named.contains("never saved") && here(), "{named}");
     // The control: with room, the same work is saved.
     let gate = Gate::new();
-    ground.begin("again", &format!("{write}\ndo: run {}", gate.command()), "", &[]);
+    ground.begin("again", &format!("{WRITE}\ndo: run {}", gate.command()), "", &[]);
     gate.reached();
     assert_eq!(ground.midwatch(&["cancel", "again"]).code, Some(0));
     let told = ground.wait("again");

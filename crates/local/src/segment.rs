@@ -40,6 +40,12 @@ pub enum SegmentError {
         /// Its last line.
         last: u64,
     },
+    /// A file is gone of which nobody wrote down how much it held.
+    #[error("{path} is missing; it held a part of this run")]
+    Gone {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file is shorter or longer than when it was full.
     #[error(
         "{path} has {found} bytes instead of {expected}; lines {first} to {last} of this run cannot be trusted"
@@ -82,13 +88,17 @@ pub enum SegmentError {
 }
 
 impl SegmentError {
+    fn is_not_found(&self) -> bool {
+        matches!(self, Self::Io { error, .. } if error.kind() == io::ErrorKind::NotFound)
+    }
+
     /// The first line behind what cannot be read, where that is known.
     pub fn next(&self) -> Option<u64> {
         match self {
             Self::Missing { last, .. } | Self::Length { last, .. } | Self::Changed { last, .. } => {
                 Some(last + 1)
             }
-            Self::Io { .. } | Self::Store(_) => None,
+            Self::Gone { .. } | Self::Io { .. } | Self::Store(_) => None,
         }
     }
 }
@@ -165,7 +175,15 @@ impl<'a> Stream<'a> {
             Err(SegmentError::Store(error)) => return Err(error),
             Err(error) => (self.store.segments(self.run, self.name)?, vec![error]),
         };
+        // What is gone without a row is told below.
+        damage.retain(|error| !error.is_not_found());
         damage.extend(rows.iter().filter_map(|row| self.full(row).err()));
+        // A folder that cannot be listed holds no file that could be read, which is told above.
+        let gone = gone(self.folder, self.name).unwrap_or_default();
+        let has_row = |path: &PathBuf| rows.iter().any(|row| self.path(row.number) == *path);
+        damage.extend(
+            gone.into_iter().filter(|path| !has_row(path)).map(|path| SegmentError::Gone { path }),
+        );
         Ok(damage)
     }
 

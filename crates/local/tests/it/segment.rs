@@ -117,6 +117,22 @@ fn damage_is_told_with_its_kind_and_its_lines_and_the_rest_is_read() {
     }
 }
 
+/// Nobody read them while they were there: no row says what they held.
+#[test]
+fn a_file_that_went_before_it_was_counted_is_told() {
+    for number in [0, 1, 2] {
+        let run = run(&[10, 20, 5, 1]);
+        let path = run.file(number);
+        fs::remove_file(&path).unwrap();
+        let damage = run.stream().damage().unwrap();
+        let told: Vec<_> = damage.iter().map(ToString::to_string).collect();
+        assert_eq!(told, [format!("{} is missing; it held a part of this run", path.display())]);
+    }
+    let run = run(&[10, 20, 5, 1]);
+    fs::remove_file(run.file(3)).unwrap();
+    assert!(run.stream().damage().unwrap().is_empty(), "the control: nobody knows of a last one");
+}
+
 #[test]
 fn a_gigabyte_is_read_from_its_middle_and_its_end_at_once() {
     let home = Home::new();

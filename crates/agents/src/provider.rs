@@ -44,12 +44,19 @@ pub(crate) fn refusal(status: u64, words: &str) -> FailReason {
         401 | 403 => FailReason::Authentication,
         // No money left: another credential helps.
         402 => FailReason::UsageLimit,
-        // Anthropic says `model: NAME`. What is not found otherwise may be an address.
-        404 if words.contains("model") => FailReason::ModelNotFound,
+        404 if names_a_model(words) => FailReason::ModelNotFound,
         413 => FailReason::TokenLimit,
         429 => FailReason::RateLimit,
         _ => FailReason::ModelUnavailable,
     }
+}
+
+/// Whether words speak of a model by its name: Anthropic says `model: NAME`, servers of open
+/// models "model 'NAME' not found". Any other address that is not there may have `models/` in it.
+fn names_a_model(words: &str) -> bool {
+    let words = words.to_lowercase();
+    let behind = words.split("model").skip(1).map(|rest| rest.trim_start_matches([' ', '\\']));
+    behind.into_iter().any(|rest| rest.starts_with([':', '\'', '"', '`']))
 }
 
 /// The same where only the words are known.
@@ -94,7 +101,11 @@ mod tests {
             (400, "temperature", FailReason::ModelUnavailable),
             (402, "", FailReason::UsageLimit),
             (404, "model: claude-sonet", FailReason::ModelNotFound),
+            (404, "model 'qwen9' not found, try pulling it first", FailReason::ModelNotFound),
+            (404, r#"{"message":"The model \"x\" does not exist."}"#, FailReason::ModelNotFound),
             (404, "<h1>Not Found</h1>", FailReason::ModelUnavailable),
+            (404, "/v1beta/models/x:generateContent was not found", FailReason::ModelUnavailable),
+            (404, "no route for POST /v1/models", FailReason::ModelUnavailable),
             (400, "gtp-5 is not a valid model ID", FailReason::ModelNotFound),
             (413, "", FailReason::TokenLimit),
             // As one library tells of a 403 and a 413.

@@ -18,6 +18,8 @@ use crate::problem::{Problem, exit};
 /// How long a server may take from its start to its first answer: it opens the database and
 /// tests sandbox and git. Machines under load take long.
 const START_WAIT: Duration = Duration::from_mins(1);
+/// How many servers may be killed by a signal as they start before the next would be, too.
+const KILLED: u32 = 3;
 /// What a server that could not start left to say, in bytes.
 const LAST_WORDS: usize = 4096;
 
@@ -72,6 +74,7 @@ pub(super) async fn ready(client: &Client, start: Start) -> Result<ServerInfo, P
     let socket = socket(&client.state);
     let began = Instant::now();
     let mut child: Option<Child> = None;
+    let mut killed = 0;
     // A digest of the whole program: only where builds are compared.
     let ours = match start {
         Start::Any => String::new(),
@@ -94,13 +97,14 @@ pub(super) async fn ready(client: &Client, start: Start) -> Result<ServerInfo, P
                     Some(started) => {
                         if let Some(status) = ended(started)? {
                             // Another client's server may have been faster, and one that was
-                            // killed said nothing about the next.
-                            let faster = i32::from(crate::cli::serve::ALREADY);
-                            match status.code() {
-                                Some(code) if code != faster => {
-                                    return Err(last_words(&client.state, code));
-                                }
-                                Some(_) | None => child = None,
+                            // killed says little about the next.
+                            killed += u32::from(status.code().is_none());
+                            let was_faster =
+                                status.code() == Some(i32::from(crate::cli::serve::ALREADY));
+                            if was_faster || status.code().is_none() && killed < KILLED {
+                                child = None;
+                            } else {
+                                return Err(last_words(&client.state, status));
                             }
                         }
                     }
@@ -176,21 +180,21 @@ fn ended(child: &mut Child) -> Result<Option<ExitStatus>, Problem> {
 
 /// Why a server could not start: what it said, with its own exit code where that says whose fault
 /// it is.
-fn last_words(state: &Path, status: i32) -> Problem {
+fn last_words(state: &Path, status: ExitStatus) -> Problem {
     let said = std::fs::read(words(state)).unwrap_or_default();
     let said = String::from_utf8_lossy(&said[said.len().saturating_sub(LAST_WORDS)..]).into_owned();
     let said = said.trim().trim_start_matches("error:").trim();
     if said.is_empty() {
-        return unreachable(state, "it ended as soon as it was started");
+        return unreachable(state, &format!("it ended as soon as it was started, with {status}"));
     }
     let (message, hint) = (
         format!("the server could not start: {said}"),
         format!("mend it, or set MIDWATCH_HOME; the log is {}", state.join("server.log").display()),
     );
-    match u8::try_from(status) {
-        Ok(exit::USAGE) => Problem::wrong(message).with_hint(hint),
-        Ok(exit::CANNOT) => Problem::cannot(message, hint),
-        Ok(_) | Err(_) => Problem::internal(message).with_hint(hint),
+    match status.code().map(u8::try_from) {
+        Some(Ok(exit::USAGE)) => Problem::wrong(message).with_hint(hint),
+        Some(Ok(exit::CANNOT)) => Problem::cannot(message, hint),
+        Some(Ok(_) | Err(_)) | None => Problem::internal(message).with_hint(hint),
     }
 }
 

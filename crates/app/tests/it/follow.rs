@@ -131,3 +131,16 @@ fn a_server_that_is_killed_as_it_starts_is_started_again() {
     });
     assert!(early, "every server was quicker than the kill");
 }
+
+/// A start that no server survives is told, and not tried for ever: none here may write a byte.
+/// The control is the test above, where the second one lives.
+#[test]
+fn servers_that_are_all_killed_as_they_start_are_told_after_a_few() {
+    let house = House::new();
+    let folder = house.folder("anywhere");
+    let mut shell = house.command("sh", &folder);
+    shell.args(["-c", "ulimit -f 0; exec \"$0\" get", env!("CARGO_BIN_EXE_midwatch")]);
+    let said = shell.output().unwrap();
+    let said = String::from_utf8(said.stderr).unwrap();
+    assert!(said.contains("as soon as it was started, with signal: 25"), "{said}");
+}

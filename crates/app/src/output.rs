@@ -179,12 +179,14 @@ pub(crate) fn reader_is_gone() -> bool {
     LOST.get().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) || is_broken()
 }
 
-/// The same before anything more is written: a pipe with no reader is in error.
+/// The same before anything more is written: a pipe with no reader is in error, and a socket or
+/// terminal hung up.
 fn is_broken() -> bool {
     let stdout = io::stdout();
     let mut looked = [PollFd::new(&stdout, PollFlags::empty())];
     let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-    poll(&mut looked, Some(&at_once)).is_ok() && looked[0].revents().contains(PollFlags::ERR)
+    let gone = PollFlags::ERR | PollFlags::HUP;
+    poll(&mut looked, Some(&at_once)).is_ok() && looked[0].revents().intersects(gone)
 }
 
 /// Why a part of the result is lost, when that is an error: a full disk is one, a reader who has

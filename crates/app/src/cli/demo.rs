@@ -71,8 +71,9 @@ impl Demo {
         let code = match submit_and_watch(&here, &client, wanted, false).await {
             Ok(code) => code,
             Err(problem) => {
-                // Without a task nothing in it is anybody's.
-                if !client.knows_tasks() || client.get(task.as_str()).await.is_err() {
+                // Without a task nothing in it is anybody's. Who gets no answer does not know.
+                let is_none = |problem: Problem| problem.exit == exit::USAGE;
+                if !client.knows_tasks() || client.get(task.as_str()).await.is_err_and(is_none) {
                     let _ = std::fs::remove_dir_all(&place);
                 }
                 return Err(problem);

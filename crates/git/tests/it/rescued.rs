@@ -125,6 +125,42 @@ fn what_git_reads_but_for_its_commits_is_rescued_as_trees() {
 }
 
 #[test]
+fn a_rescued_tree_stands_on_the_newest_commit_that_is_known() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a", "1\n");
+    let older = sandbox.commit("older");
+    sandbox.write("a", "2\n");
+    let newer = sandbox.commit("newer");
+    bundle_all(&sandbox);
+    let out = sandbox.out();
+    let first = order(&sandbox, &out);
+    rescue(&sandbox.mirror, &first, "refs/midwatch/rescue/task/1").unwrap();
+    sandbox.write("a", "3\n");
+    sandbox.git(&["add", "-A"]);
+    let tree = sandbox.git(&["write-tree"]).trim().to_owned();
+    let bad = impossible(&sandbox, &newer, &tree);
+    sandbox.git(&["update-ref", "refs/rescue/snapshot", bad.as_str()]);
+    bundle_all(&sandbox);
+    let all = [sandbox.base.clone(), newer.clone(), older.clone()];
+    // The control knows less.
+    for (epoch, known, parent) in
+        [(2, &all[..], newer), (3, &all[2..], older), (4, &[][..], sandbox.base.clone())]
+    {
+        let prefix = format!("refs/midwatch/rescue/task/{epoch}");
+        let order = RescueOrder { known, ..order(&sandbox, &out) };
+        let rescued = rescue(&sandbox.mirror, &order, &prefix).unwrap();
+        let name = format!("{prefix}/snapshot");
+        let (_, commit) = rescued.refs.iter().find(|(at, _)| *at == name).unwrap();
+        let line = std::process::Command::new("git")
+            .args(["rev-parse", &format!("{commit}^")])
+            .current_dir(sandbox.mirror.work())
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&line.stdout).trim(), parent.as_str());
+    }
+}
+
+#[test]
 fn a_tree_that_git_refuses_is_no_rescue_whatever_its_commit_is() {
     let sandbox = Sandbox::new();
     let blob = sandbox.object("blob", b"x");

@@ -1,6 +1,7 @@
 //! A rescue whose commits git refuses (a date beyond 2^63, a broken name) and whose files it
 //! takes: each head becomes one commit of ours with the same tree.
 
+use std::collections::BTreeSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use midwatch_core::id::CommitId;
@@ -30,9 +31,10 @@ pub(super) fn keep(
     let excused = Objects::ExcusingCommits;
     let quarantine = received(mirror, bundle, &standing, order.bundle_bytes, excused)?;
     let when = written(order);
+    let known = order.known.iter().collect();
     let (mut kept, mut left_out) = (Vec::new(), 0);
     for (name, id) in names {
-        match made(&quarantine, order, id, when)? {
+        match made(&quarantine, order, &known, id, when)? {
             Some(commit) => kept.push((name.clone(), commit)),
             None => left_out += 1,
         }
@@ -49,6 +51,7 @@ pub(super) fn keep(
 fn made(
     quarantine: &Quarantine,
     order: &RescueOrder<'_>,
+    known: &BTreeSet<&CommitId>,
     id: &CommitId,
     when: i64,
 ) -> Result<Option<CommitId>, GitError> {
@@ -58,7 +61,7 @@ fn made(
         let tree = String::from_utf8_lossy(&ended.stdout).trim().to_owned();
         Ok((ended.code == Some(0)).then_some(tree))
     };
-    let parent = parent(quarantine, order, id)?;
+    let parent = parent(quarantine, order, known, id)?;
     let tree = tree_of(id)?.filter(|tree| CommitId::parse(tree).is_ok());
     let Some(tree) = tree else { return Ok(None) };
     if tree_of(&parent)?.as_ref() == Some(&tree) {
@@ -68,18 +71,21 @@ fn made(
 }
 
 /// The newest commit of ours that a head stands on: whoever goes on from it descends from that.
+/// One walk, however many are known: a hostile agent leaves hundreds of both.
 fn parent(
     quarantine: &Quarantine,
     order: &RescueOrder<'_>,
+    known: &BTreeSet<&CommitId>,
     id: &CommitId,
 ) -> Result<CommitId, GitError> {
-    let mut parent = order.base.clone();
-    for known in order.known {
-        if quarantine.is_ancestor(&parent, known)? && quarantine.is_ancestor(known, id)? {
-            parent = known.clone();
-        }
-    }
-    Ok(parent)
+    let not_base = format!("^{}", order.base);
+    // No commit comes before one that descends from it.
+    let walk = quarantine
+        .call("rev-list")
+        .args(["--topo-order", "--ancestry-path", id.as_str(), &not_base])
+        .text()?;
+    let found = walk.lines().filter_map(|line| CommitId::parse(line).ok());
+    Ok(found.into_iter().find(|id| known.contains(id)).unwrap_or_else(|| order.base.clone()))
 }
 
 /// When the bundle was written, in seconds since 1970, so that doing it again makes the same

@@ -29,6 +29,7 @@ mod execute;
 mod foreign;
 pub mod forward;
 mod git;
+mod history;
 mod leave;
 mod names;
 mod nested;

@@ -150,7 +150,7 @@ fn save(
     let foreign = opened(&places.workspace);
     let dir = places.out.join(SIDE);
     let mut side = Side::make(&dir, &places.workspace, &foreign, &start.base, exclude)?;
-    let work = commit::save(&mut side, &foreign, start, &places.out)?;
+    let work = commit::save(&mut side, &foreign, start)?;
     list_ignored(&side, Some(began), &places.out);
     leave::phase(&places.out, Phase::Bundle);
     if let Some(head) = &work.head {

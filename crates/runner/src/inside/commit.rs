@@ -1,12 +1,11 @@
 //! Makes one commit range of whatever is in the workspace when the agent has ended: its own
 //! commits where they can be used, and what it left uncommitted on top.
 
-use std::path::Path;
-
 use midwatch_git::import::LEFTOVERS;
 
 use super::foreign::Foreign;
 use super::git::{Git, GitError};
+use super::history;
 use super::nested;
 use super::side::Side;
 
@@ -83,14 +82,13 @@ pub(super) fn tree(
     side: &mut Side,
     foreign: &Foreign,
     start: &Start,
-    out: &Path,
     work: &mut Work,
 ) -> Result<String, GitError> {
     let base = side.has_commit(&start.base).then_some(start.base.as_str());
     let head = foreign.head();
     side.seed_index(foreign, head.as_deref().or(base))?;
     nested::drop_links(side, base)?;
-    work.set_aside = nested::set_aside(side, foreign, out)?;
+    work.set_aside = nested::set_aside(side, foreign)?;
     let (mut tree, mut missed) = side.snapshot(base)?;
     if base.is_none()
         && !start.ignored_tracked.is_empty()
@@ -107,22 +105,23 @@ pub(super) fn tree(
         work.notes.push(format!("some files could not be added ({missed})"));
         work.left_out.extend(side.unadded());
     }
+    let histories = history::unsaved(side, base);
+    if !histories.is_empty() {
+        let paths = histories.join(", ");
+        work.notes.push(format!("commits of nested repositories are in none of ours: {paths}"));
+        work.left_out.extend(histories);
+    }
     Ok(tree)
 }
 
 /// Commits all of it. Never fails on the agent's history: what cannot be used becomes one commit
 /// of the tree on the base.
-pub(super) fn save(
-    side: &mut Side,
-    foreign: &Foreign,
-    start: &Start,
-    out: &Path,
-) -> Result<Work, GitError> {
+pub(super) fn save(side: &mut Side, foreign: &Foreign, start: &Start) -> Result<Work, GitError> {
     let mut work = Work::default();
     if let Some(what) = foreign.in_progress() {
         work.notes.push(format!("a {what} was in progress; the tree is committed as it was"));
     }
-    let tree = tree(side, foreign, start, out, &mut work)?;
+    let tree = tree(side, foreign, start, &mut work)?;
     if !side.has_commit(&start.base) {
         if start.tree.as_deref() != Some(tree.as_str()) {
             work.notes.push("the base's objects were gone; one commit of the tree".to_owned());

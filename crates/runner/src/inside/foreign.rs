@@ -37,6 +37,15 @@ impl Foreign {
             Ok(meta) if meta.is_file() => named_in(&dot_git, workspace),
             Ok(_) | Err(_) => None,
         };
+        Self::named(dir)
+    }
+
+    /// A git directory that is known.
+    pub(super) fn of(dir: &Path) -> Self {
+        Self::named(Some(dir.to_owned()))
+    }
+
+    fn named(dir: Option<PathBuf>) -> Self {
         let common = dir.as_ref().map(|dir| {
             let other = read(&dir.join("commondir")).and_then(|text| first_line(&text));
             other.map(|other| dir.join(other)).filter(|p| p.is_dir()).unwrap_or_else(|| dir.clone())

@@ -10,7 +10,11 @@ use midwatch_core::path;
 
 use super::foreign::Foreign;
 use super::git::GitError;
+use super::names::sanitised;
 use super::side::Side;
+
+/// Where their git directories go, in the workspace.
+pub(super) const SET_ASIDE: &str = ".git/midwatch-set-aside";
 
 /// Nested repositories may hold nested ones: so many rounds are gone.
 const ROUNDS: usize = 16;
@@ -56,13 +60,8 @@ fn is_link_of(side: &Side, commit: &str, path: &[u8]) -> bool {
 }
 
 /// Moves the `.git` of each nested repository out of the tree, into a folder of the workspace's
-/// own `.git` (a rename on the same file system) or else of `out`. Answers their paths, escaped.
-/// One that cannot be moved is left out of the snapshot.
-pub(super) fn set_aside(
-    side: &mut Side,
-    foreign: &Foreign,
-    out: &Path,
-) -> Result<Vec<String>, GitError> {
+/// own `.git`. Answers their paths, escaped. One that cannot be moved is left out of the snapshot.
+pub(super) fn set_aside(side: &mut Side, foreign: &Foreign) -> Result<Vec<String>, GitError> {
     let mut told = Vec::new();
     for _ in 0..ROUNDS {
         let nested = side.nested(foreign)?;
@@ -71,7 +70,7 @@ pub(super) fn set_aside(
         }
         for folder in nested {
             let workspace = side.git().tree().to_owned();
-            let moved = told.len() < NESTED_MAX && move_away(&workspace, &folder, out, told.len());
+            let moved = told.len() < NESTED_MAX && move_away(&workspace, &folder, told.len());
             if moved {
                 told.push(path::shown(folder.as_os_str().as_bytes()));
             } else {
@@ -82,20 +81,16 @@ pub(super) fn set_aside(
     Ok(told)
 }
 
-fn move_away(workspace: &Path, folder: &Path, out: &Path, number: usize) -> bool {
+fn move_away(workspace: &Path, folder: &Path, number: usize) -> bool {
     let from = workspace.join(folder).join(".git");
-    let places = [workspace.join(".git/midwatch-set-aside"), out.join("set-aside")];
-    let own_is_folder = workspace.join(".git").is_dir();
-    let places = places.iter().skip(usize::from(!own_is_folder));
-    places.into_iter().any(|place| {
-        if fs::create_dir_all(place).is_err() {
-            return false;
-        }
-        (number..).take(100).any(|n| {
-            let to = place.join(n.to_string());
+    let place = workspace.join(SET_ASIDE);
+    let name = sanitised(&folder.to_string_lossy());
+    workspace.join(".git").is_dir()
+        && fs::create_dir_all(&place).is_ok()
+        && (number..).take(100).any(|n| {
+            let to = place.join(format!("{n}-{name}.git"));
             to.symlink_metadata().is_err() && fs::rename(&from, &to).is_ok()
         })
-    })
 }
 
 /// Adds the files of nested repositories to the index one by one, their `.git` untouched: for a

@@ -12,6 +12,7 @@ use super::bundle;
 use super::commit::{self, Start, Work};
 use super::foreign::Foreign;
 use super::git::GitError;
+use super::names::sanitised;
 use super::side::Side;
 
 /// The snapshot's ref.
@@ -37,7 +38,7 @@ pub(super) fn rescue(
 ) -> Result<BundleClaim, GitError> {
     let (base, name) = stood_on(side, foreign, base, commit);
     let mut work = Work::default();
-    let tree = commit::tree(side, foreign, &Start::unseen(base), out, &mut work);
+    let tree = commit::tree(side, foreign, &Start::unseen(base), &mut work);
     let base_tree = side.git().line(["rev-parse", "--verify", "-q", &format!("{base}^{{tree}}")]);
     let snapshot = match tree {
         Ok(tree) if base_tree.is_ok_and(|base_tree| base_tree == tree) => None,
@@ -199,32 +200,5 @@ impl<'a> Saved<'a> {
             number += 1;
         }
         format!("refs/rescue/heads/{free}")
-    }
-}
-
-/// One component that every ref format takes: letters, digits, `_`, `-` and single inner dots.
-fn sanitised(name: &str) -> String {
-    let mut plain = String::new();
-    for character in name.chars().take(100) {
-        let dot = character == '.' && !plain.is_empty() && !plain.ends_with('.');
-        let kept = character.is_ascii_alphanumeric() || matches!(character, '_' | '-') || dot;
-        plain.push(if kept { character } else { '-' });
-    }
-    let plain = plain.trim_end_matches('.');
-    let plain = plain.strip_suffix(".lock").unwrap_or(plain);
-    if plain.is_empty() { "unnamed".to_owned() } else { plain.to_owned() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_become_one_harmless_component() {
-        assert_eq!(sanitised("feature/login"), "feature-login");
-        assert_eq!(sanitised("a..b.lock"), "a.-b");
-        assert_eq!(sanitised(".hidden"), "-hidden");
-        assert_eq!(sanitised("x\u{202e}\n y"), "x---y");
-        assert_eq!(sanitised(""), "unnamed");
     }
 }

@@ -7,6 +7,7 @@ mod checkpoint;
 mod commit;
 mod forward;
 mod hostile;
+mod nested;
 mod rescue;
 mod self_test;
 mod world;

@@ -153,12 +153,13 @@ fn nested_repositories_are_set_aside_and_told() {
         git add full; git ls-files -s full | grep -q ^160000; git reset -q";
     let claim = world.agent(script);
     assert_eq!(claim.set_aside, ["full", "sub/empty", "full/inner"]);
-    assert_eq!((claim.notes, claim.error), (vec![], None));
+    assert_eq!(claim.error, None);
     let imported = world.imported();
     assert_eq!(imported.text("sub/empty/e"), "e\n");
     assert_eq!(imported.text("full/f"), "f\n");
     assert_eq!(imported.text("full/inner/i"), "i\n");
-    assert!(world.at(".git/midwatch-set-aside/0/objects").is_dir(), "kept, out of the tree");
+    let set_aside = world.at(".git/midwatch-set-aside/0-full.git/objects");
+    assert!(set_aside.is_dir(), "kept, out of the tree");
 }
 
 #[test]

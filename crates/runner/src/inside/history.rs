@@ -1,0 +1,97 @@
+//! Commits of repositories inside the workspace. Their files are committed with all others; their
+//! history is in no commit of ours, and goes with the workspace unless it is told of.
+//!
+//! What a repository has fetched is somebody else's work, and is there again. No git runs on
+//! their configuration: ids are read from files, and only their objects are asked about.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use midwatch_core::path;
+
+use super::foreign::Foreign;
+use super::nested::SET_ASIDE;
+use super::readable;
+use super::side::Side;
+
+/// Where their git directories are: those that we set aside, and those that git keeps for
+/// submodules.
+const PLACES: [&str; 2] = [SET_ASIDE, ".git/modules"];
+
+/// How deep it is looked for them: a submodule's name may hold slashes.
+const DEPTH: usize = 6;
+
+/// So many are looked at; each may cost a start of git.
+const LOOKED_AT: usize = 250;
+
+/// The most ids of one that are asked about.
+const IDS_MAX: usize = 20_000;
+
+/// Git directories in the workspace with commits that are nowhere else, escaped.
+pub(super) fn unsaved(side: &Side, base: Option<&str>) -> Vec<String> {
+    let workspace = side.git().tree();
+    let mut found = Vec::new();
+    for place in PLACES {
+        let place = workspace.join(place);
+        readable::make_readable(&place, &[]);
+        look(&place, DEPTH, &mut found);
+    }
+    found.retain(|dir| has_own_commits(side, base, dir));
+    let below = found.iter().filter_map(|dir| dir.strip_prefix(workspace).ok());
+    below.map(|dir| path::shown(dir.as_os_str().as_bytes())).collect()
+}
+
+fn look(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) || found.len() >= LOOKED_AT {
+            continue;
+        }
+        let dir = entry.path();
+        if dir.join("objects").is_dir() {
+            // A submodule keeps its own submodules in itself.
+            let inner = dir.join("modules");
+            found.push(dir);
+            if depth > 0 {
+                look(&inner, depth - 1, found);
+            }
+        } else if depth > 0 {
+            look(&dir, depth - 1, found);
+        }
+    }
+}
+
+/// Whether a repository has a commit that it did not fetch, and that is not in the base. What
+/// cannot be told counts as one.
+fn has_own_commits(side: &Side, base: Option<&str>, dir: &Path) -> bool {
+    let nested = Foreign::of(dir);
+    let (fetched, own): (Vec<_>, Vec<_>) =
+        nested.refs().into_iter().partition(|(name, _)| name.starts_with("refs/remotes/"));
+    let fetched: BTreeSet<String> = fetched.into_iter().filter_map(|(_, id)| id).collect();
+    let mut own: BTreeSet<String> = own.into_iter().filter_map(|(_, id)| id).collect();
+    own.extend(nested.head());
+    for name in nested.logged().iter().filter(|name| !name.starts_with("refs/remotes/")) {
+        own.extend(nested.reflog(name));
+    }
+    own.retain(|id| !fetched.contains(id) && base != Some(id));
+    if own.is_empty() {
+        return false;
+    }
+    let objects = nested.objects().and_then(|path| path.into_os_string().into_string().ok());
+    let Some(objects) = objects.filter(|path| !path.contains([':', '\n'])) else { return true };
+    // Ids of the other kind of hash are no ids here, and would be passed over.
+    let length = base.map_or(40, str::len);
+    let ids = || own.iter().chain(&fetched);
+    if ids().any(|id| id.len() != length) || ids().count() > IDS_MAX {
+        return true;
+    }
+    let wanted = own.iter().map(|id| format!("{id}\n"));
+    let not = fetched.iter().map(String::as_str).chain(base.filter(|base| side.has_commit(base)));
+    let asked: String = wanted.chain(not.map(|id| format!("^{id}\n"))).collect();
+    // What is missing is lost already: the entries of reflogs, above all.
+    let call = side.git().call(["rev-list", "-n1", "--ignore-missing", "--stdin"]);
+    let call = call.env("GIT_ALTERNATE_OBJECT_DIRECTORIES", objects).stdin(asked.as_bytes());
+    call.line().map_or(true, |found| !found.is_empty())
+}

@@ -9,6 +9,7 @@ use midwatch_api::order::base::{MADE_FILE, durable_file, is_whole};
 use rustix::fs::OFlags;
 
 use crate::folder::{StateFolder, write_private};
+use crate::machine;
 use crate::sweep::folders_in;
 
 /// The longest mark that is read.
@@ -16,7 +17,7 @@ const MARK_BYTES: u64 = 1 << 10;
 
 /// Whether a base is there, and whole: not what a power loss left of it.
 pub(crate) fn is_usable(base: &Path) -> bool {
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let boot = machine::boot_id().unwrap_or_default();
     mark_of(base).is_some_and(|made| is_whole(&made, durable_mark_of(base).as_deref(), &boot))
 }
 

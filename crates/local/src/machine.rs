@@ -1,4 +1,5 @@
-//! What the machine has left: bytes on the disk of the state folder, and memory.
+//! The machine: which boot this is, and what it has left, bytes on the disk of the state folder and
+//! memory.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -22,6 +23,13 @@ pub fn observed() -> Observed {
         free_disk: ROOT.get().and_then(|root| free_disk(root)),
         free_memory: memory.as_deref().and_then(available),
     }
+}
+
+/// The name of this boot. `runner` and `git` read it for themselves: what all three rooms may name
+/// does no IO.
+pub(crate) fn boot_id() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(text.trim().to_owned())
 }
 
 /// Bytes that an ordinary user may still write.

@@ -15,6 +15,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 
 use crate::folder::{write_private, write_private_for_this_boot};
+use crate::machine;
 
 /// What the runner itself prints; almost always empty.
 const RUNNER_LOG: &str = "runner.log";
@@ -96,8 +97,7 @@ pub(super) fn began(folder: &Path) -> Began {
 fn identity(folder: &Path) -> Option<(RunnerIdentity, Began)> {
     let bytes = fs::read(folder.join(IDENTITY_FILE)).ok()?;
     let identity: RunnerIdentity = serde_json::from_slice(&bytes).ok()?;
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    let same = boot.trim() == identity.boot_id;
+    let same = machine::boot_id()? == identity.boot_id;
     Some((identity, if same { Began::InThisBoot } else { Began::InAnotherBoot }))
 }
 

@@ -200,6 +200,25 @@ mod tests {
     }
 
     #[test]
+    fn what_no_step_would_use_is_refused_by_the_steps() {
+        let of = |name: &str| {
+            let pipeline = Pipeline::try_from(&shipped(name).unwrap().unwrap()).unwrap();
+            Pipeline { name: "mine".into(), ..pipeline }
+        };
+        let fields = ["--check", "--setup"];
+        let refused = |checks: &[String], setup: Option<&str>| {
+            of("answer").uses(checks, setup, fields).map_err(|error| error.field)
+        };
+        let checks = ["make".to_owned()];
+        assert_eq!(refused(&checks, None), Err("--check".to_owned()));
+        assert_eq!(refused(&[], Some("make")), Err("--setup".to_owned()));
+        assert_eq!(refused(&[], Some("")), Ok(()), "no setup is what it has");
+        for name in ["quick", "change", "approved-change"] {
+            assert_eq!(of(name).uses(&checks, Some("make"), fields), Ok(()), "{name}");
+        }
+    }
+
+    #[test]
     fn another_kind_is_told_as_such() {
         let head = "apiVersion: midwatch.dev/v1alpha1\nkind: AgentProfile\nmetadata: {name: p}\n";
         let text = format!("{head}spec: {{agent: codex}}\n");

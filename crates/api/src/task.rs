@@ -197,6 +197,13 @@ pub enum Egress {
 }
 
 impl TaskOrder {
+    /// Refuses a check or setup that no step would use. Only for an order that is new: one that
+    /// was taken stays what it is.
+    pub fn uses_all(&self) -> Result<(), InvalidInput> {
+        let setup = self.setup.as_ref().map(|setup| setup.command.as_str());
+        Pipeline::try_from(&self.pipeline)?.uses(&self.checks, setup, ["checks", "setup"])
+    }
+
     /// The order in the words of the domain, whole or with the first fault.
     pub fn to_spec(&self, name: &str) -> Result<TaskSpec, InvalidInput> {
         let name = TaskName::parse(name)?;

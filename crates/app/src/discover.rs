@@ -190,7 +190,7 @@ pub(crate) fn order(environment: &Environment, wanted: &Wanted) -> Result<Discov
     };
     let steps = Pipeline::try_from(&pipeline)?;
     if wanted.given.from.is_none() {
-        checks::all_used(&steps, &wanted.checks, wanted.setup.as_deref(), checks::FLAGS)?;
+        steps.uses(&wanted.checks, wanted.setup.as_deref(), ["--check", "--setup"])?;
     }
     let chosen = match &wanted.given.profile {
         Some(chosen) => {

@@ -7,8 +7,6 @@ use midwatch_api::object::MAX_FILE_BYTES;
 use midwatch_api::repository::{FILE, RepositorySpec, read_file};
 use midwatch_api::task::SetupRef;
 use midwatch_core::detect::{self, Detected, Tree};
-use midwatch_core::input::InvalidInput;
-use midwatch_core::pipeline::Pipeline;
 
 use super::repository::Repository;
 use super::{Finding, Wanted};
@@ -57,36 +55,6 @@ impl Checks {
         }
         findings
     }
-}
-
-/// What checks and setup are called where they are said: as flags, and in a task's file.
-pub(crate) const FLAGS: [&str; 2] = ["--check", "--setup"];
-pub(crate) const FIELDS: [&str; 2] = ["spec.checks", "spec.setup"];
-
-/// Refuses what somebody said and no step of the pipeline would use.
-pub(crate) fn all_used(
-    pipeline: &Pipeline,
-    checks: &[String],
-    setup: Option<&str>,
-    [check_field, setup_field]: [&str; 2],
-) -> Result<(), InvalidInput> {
-    let refused = |field: &str, said: &str, what: &str| {
-        let rule = format!("is of no use: no step of pipeline {} {what}", pipeline.name);
-        let fix = "leave it away, or choose another pipeline, such as change";
-        Err(InvalidInput::new(field, said, &rule, fix))
-    };
-    if let Some(check) = checks.first()
-        && !pipeline.judges()
-    {
-        return refused(check_field, check, "runs checks");
-    }
-    // An empty one says that there is none.
-    if let Some(setup) = setup.filter(|setup| !setup.trim().is_empty())
-        && !pipeline.installs()
-    {
-        return refused(setup_field, setup, "works where dependencies are installed");
-    }
-    Ok(())
 }
 
 /// Finds them in a base.
@@ -254,25 +222,6 @@ mod tests {
         );
         let none = Wanted { setup: Some(String::new()), ..wanted() };
         assert_eq!(of(&[PACKAGE], "{}", &none).unwrap().setup, None);
-    }
-
-    #[test]
-    fn what_no_step_would_use_is_refused_by_the_steps() {
-        let of = |name: &str| {
-            let shipped = midwatch_api::pipeline::shipped(name).unwrap().unwrap();
-            Pipeline { name: "mine".into(), ..Pipeline::try_from(&shipped).unwrap() }
-        };
-        let checks = ["make".to_owned()];
-        let refused = |checks: &[String], setup: Option<&str>| {
-            let refused = all_used(&of("answer"), checks, setup, FLAGS);
-            refused.map_err(|error| error.field)
-        };
-        assert_eq!(refused(&checks, None), Err("--check".to_owned()));
-        assert_eq!(refused(&[], Some("make")), Err("--setup".to_owned()));
-        assert_eq!(refused(&[], Some("")), Ok(()), "no setup is what it has");
-        for name in ["quick", "change", "approved-change"] {
-            assert_eq!(all_used(&of(name), &checks, Some("make"), FIELDS), Ok(()), "{name}");
-        }
     }
 
     #[test]

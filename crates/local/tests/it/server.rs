@@ -7,10 +7,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use midwatch_api::control::{Apply, ApplyTask, Command, Secret};
+use midwatch_api::kind::{AnyObject, Kind};
 use midwatch_api::report::{IDENTITY_FILE, RunnerIdentity};
 use midwatch_api::task::{AgentRef, CredentialRef};
 use midwatch_api::view::Progress;
 use midwatch_core::admit::Limits;
+use midwatch_core::time::Time;
 use midwatch_local::folder::StateFolder;
 use midwatch_local::server::{Line, Server, Settings};
 use midwatch_local::store::SqliteStore;
@@ -156,6 +158,54 @@ async fn the_branch_of_a_task_that_is_held_is_still_its_own() {
         }
     };
     tokio::time::timeout(PATIENCE, free).await.unwrap();
+    driven.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_step_would_use_is_refused() {
+    let home = Home::new();
+    let (server, driven, _) = start(&home);
+    let with = |checks: bool, setup: bool| {
+        let mut submit = submit("asks");
+        submit.order.pipeline = midwatch_api::pipeline::shipped("answer").unwrap().unwrap();
+        submit.order.checks.retain(|_| checks);
+        submit.order.setup = submit.order.setup.filter(|_| setup);
+        submit
+    };
+    let refusal = server.submit(with(true, true)).unwrap_err();
+    assert!(refusal.message.contains("checks 'sh check.sh' is of no use"), "{refusal:?}");
+    let refusal = server.submit(with(false, true)).unwrap_err();
+    assert!(refusal.message.contains("setup 'sh setup.sh' is of no use"), "{refusal:?}");
+    // The controls: without them it is taken, and so they are with other steps.
+    server.submit(with(false, false)).unwrap();
+    server.submit(submit("works")).unwrap();
+    driven.abort();
+}
+
+/// What an older version took in under the name of a pipeline that ships can be taken away; what
+/// ships cannot.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_was_applied_is_deleted() {
+    let home = Home::new();
+    let folder = StateFolder::new(home.database().parent().unwrap().to_owned());
+    folder.make().unwrap();
+    let shipped = midwatch_api::pipeline::shipped("quick").unwrap().unwrap();
+    let object = AnyObject::Pipeline(shipped).to_wire().unwrap();
+    let store = SqliteStore::open(&folder.database()).unwrap();
+    store.apply(&[(object, None)], Time(1)).unwrap();
+    drop(store);
+    let (server, driven, _) = start(&home);
+    let names = || {
+        let all = server.objects(Kind::Pipeline).unwrap();
+        all.into_iter().map(|view| view.object.metadata.name).collect::<Vec<_>>()
+    };
+    let shown = ["quick", "change", "approved-change", "answer"];
+    assert_eq!(names(), shown, "each once");
+    server.delete_object(Kind::Pipeline, "quick").unwrap();
+    let refusal = server.delete_object(Kind::Pipeline, "quick").unwrap_err();
+    assert!(refusal.message.contains("ships") && refusal.exit == 2, "{refusal:?}");
+    assert_eq!(names(), shown);
+    assert!(server.object(Kind::Pipeline, "quick").unwrap().shipped);
     driven.abort();
 }
 

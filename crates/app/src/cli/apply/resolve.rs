@@ -19,7 +19,6 @@ use super::super::applied;
 use super::{Context, among};
 use crate::client::Client;
 use crate::discover::agent::{self, Chosen};
-use crate::discover::checks::{FIELDS, all_used};
 use crate::discover::source::url_rules;
 use crate::discover::{DEFAULT_PIPELINE, Given, Wanted, pipeline as pipelines};
 use crate::environment::Environment;
@@ -159,7 +158,8 @@ impl Lookup<'_> {
         };
         // What a repository says is for all its tasks, and may be of use to others only.
         let own = commands(checks);
-        if let Err(what) = all_used(&steps, &own, setup.as_deref(), FIELDS) {
+        let used = steps.uses(&own, setup.as_deref(), ["spec.checks", "spec.setup"]);
+        if let Err(what) = used {
             return Ok(Err(what));
         }
         if let Some(name) = agent {

@@ -61,8 +61,12 @@ pub(super) fn is_alive(folder: &Path) -> bool {
 /// Kills the runner of a folder, and with it everything in its sandbox; false when it is gone.
 pub(crate) fn kill(folder: &Path) -> io::Result<bool> {
     let Some(fd) = pidfd(folder) else { return Ok(false) };
-    rustix::process::pidfd_send_signal(&fd, rustix::process::Signal::KILL)?;
-    Ok(true)
+    match rustix::process::pidfd_send_signal(&fd, rustix::process::Signal::KILL) {
+        Ok(()) => Ok(true),
+        // It ended meanwhile.
+        Err(rustix::io::Errno::SRCH) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Whether a runner of this folder got as far as saying who it is.

@@ -81,17 +81,17 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         self.row(name)?;
         let name = TaskName::parse(name).map_err(refused)?;
         let Some(task) = self.engine.task(&name) else { return Ok(vec![]) };
-        let mut killed = Vec::new();
+        let (mut killed, mut left) = (Vec::new(), Vec::new());
         for order in task.open_runs() {
             let folder = self.folder.run(order.run.as_str());
             let run = order.run.as_str();
             match process::kill(&folder) {
                 Ok(true) => killed.push(run.to_owned()),
                 Ok(false) => {}
-                Err(error) => tracing::warn!(run, %error, "a run was not killed"),
+                Err(error) => left.push(format!("{run} could not be killed: {error}")),
             }
         }
-        Ok(killed)
+        if left.is_empty() { Ok(killed) } else { Err(internal(&left.join("; "))) }
     }
 }
 

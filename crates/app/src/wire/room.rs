@@ -2,7 +2,7 @@
 //! quotas all have a say.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use midwatch_api::control::Refusal;
 use midwatch_core::input::shown;
@@ -19,21 +19,23 @@ pub(super) fn check(folder: &Path, task: &str) -> Result<(), Refusal> {
     if !folder.is_absolute() || folder.symlink_metadata().is_ok() {
         return Err(refused("is there already".into(), "give another folder".into()));
     }
-    attempt(&first_missing(folder)).map_err(|error| {
+    attempt(folder).map_err(|error| {
         let hint = format!("name one where you may write: `midwatch open {task} FOLDER`");
         refused(format!("cannot be made: {error}"), hint)
     })
 }
 
-/// The topmost part of a path that is not there yet.
-fn first_missing(folder: &Path) -> PathBuf {
-    let missing = folder.ancestors().take_while(|part| part.symlink_metadata().is_err());
-    missing.last().unwrap_or(folder).to_owned()
-}
-
+/// Makes every part of a path that is not there yet, and takes them all away again.
 fn attempt(folder: &Path) -> io::Result<()> {
-    std::fs::create_dir(folder)?;
-    std::fs::remove_dir(folder)
+    let missing: Vec<&Path> =
+        folder.ancestors().take_while(|part| part.symlink_metadata().is_err()).collect();
+    let mut made = Vec::new();
+    let tried = missing
+        .into_iter()
+        .rev()
+        .try_for_each(|part| std::fs::create_dir(part).map(|()| made.push(part)));
+    let removed = made.iter().rev().try_for_each(std::fs::remove_dir);
+    tried.and(removed)
 }
 
 #[cfg(test)]
@@ -45,6 +47,10 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let folder = place.path().join("a/b/c");
         check(&folder, "t").unwrap();
+        assert!(!place.path().join("a").exists());
+        let long = place.path().join("a").join("x".repeat(300));
+        let refused = check(&long, "t").unwrap_err();
+        assert!(refused.message.contains("cannot be made"), "{}", refused.message);
         assert!(!place.path().join("a").exists());
         std::fs::write(place.path().join("a"), "").unwrap();
         let refused = check(&folder, "t").unwrap_err();

@@ -27,14 +27,18 @@ pub(super) fn named(problem: Problem) -> Problem {
     Problem { message, hint, ..problem }
 }
 
+/// Flags stand between blanks, quotes and punctuation; what has a slash beside it is a part of
+/// somebody's path.
 fn told(text: &str) -> String {
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let is_edge = |c: Option<char>| c.is_none_or(|c| c != '/' && c != '_' && !c.is_alphanumeric());
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
         let end = rest.find(|c| is_part(c) != is_part(first)).unwrap_or(rest.len());
         let (word, after) = rest.split_at(end);
-        let field = FIELDS.iter().find(|(flag, _)| *flag == word);
+        let is_word = is_edge(out.chars().next_back()) && is_edge(after.chars().next());
+        let field = FIELDS.iter().find(|(flag, _)| is_word && *flag == word);
         out.push_str(field.map_or(word, |(_, field)| field));
         rest = after;
     }
@@ -51,6 +55,7 @@ mod tests {
             ("choose another with --branch", "choose another with spec.branch"),
             ("`--check`, or --no-check;", "`spec.checks`, or spec.noCheck;"),
             ("a--branch --branches -- x", "a--branch --branches -- x"),
+            ("no '/opt/--model/x', my --push/r", "no '/opt/--model/x', my --push/r"),
         ] {
             assert_eq!(told(flags), fields);
         }

@@ -190,3 +190,51 @@ fn a_folder_that_nobody_can_make_is_refused_with_what_to_do() {
     assert_eq!(opened.code, Some(0), "{}", opened.stderr);
     assert_eq!(std::fs::read_to_string(folder.join("made")).unwrap().trim(), "x");
 }
+
+/// A repository of the agent's own with one commit.
+const NESTED: &str = "mkdir made && cd made && git init -q && echo m > m && git add m \
+    && git -c user.name=A -c user.email=a@example.com commit -q -m mine";
+
+#[test]
+fn what_a_deleted_task_left_is_freed_once_somebody_took_it() {
+    let ground = Ground::new();
+    let _server = ground.serve(&[]);
+    let odd = format!("do: run truncate -s {BIG} \"$(printf 'core\\ndump')\"");
+    ground.begin("t", &format!("do: run {NESTED}\n{odd}\ndo: write made/x x"), "", &[]);
+    let done = ground.wait("t");
+    done.is_done();
+    let (folder, files) = kept(&done.result);
+    let history = ".git/midwatch-set-aside/0-made.git";
+    let odd = serde_json::json!({"path": "\"core\\ndump\"", "bytes": BIG});
+    let mut told = files.as_array().unwrap().clone();
+    told.sort_by_key(|file| file["bytes"].as_u64());
+    assert_eq!(told, [serde_json::json!({"path": history, "bytes": 0}), odd]);
+    let log = ["--git-dir", history, "log", "--format=%s"];
+    assert_eq!(ground.house.git(&folder, &log).trim(), "mine");
+
+    let deleted = ground.midwatch(&["delete", "t"]);
+    assert_eq!(deleted.code, Some(0), "{}", deleted.stderr);
+    assert!(deleted.lines[0]["kept"].to_string().contains("is in no commit"), "{}", deleted.stdout);
+    std::fs::remove_file(folder.join("core\ndump")).unwrap();
+    // The control: one of the two is still the only place of something.
+    let stays = ground.midwatch(&["gc", "--older-than", "0s"]);
+    assert!(stays.of("gc")[0]["kept"].to_string().contains(history), "{}", stays.stdout);
+    assert!(stays.of("gc")[0]["gone"].to_string().contains("on refs of its own"), "its branch");
+    assert!(folder.join(history).exists());
+    std::fs::remove_dir_all(folder.join(history)).unwrap();
+    let dry = ground.midwatch(&["gc", "--older-than", "0s", "--dry-run"]);
+    assert!(folder.exists());
+    let real = ground.midwatch(&["gc", "--older-than", "0s"]);
+    let of_it = |told: &crate::house::Told| {
+        let gone = told.of("gc")[0]["gone"].as_array().unwrap().clone();
+        gone.into_iter().filter(|gone| gone["name"] == "t").collect::<Vec<_>>()
+    };
+    assert_eq!(of_it(&dry), of_it(&real));
+    assert_eq!(of_it(&real).len(), 1, "its last run: {}", real.stdout);
+    assert!(!folder.exists());
+
+    // Its branch is the user's now, who is told what to do where it is in the way.
+    let taken = ground.submit("u", "do: write y y", "", &["--branch", "midwatch/t"]);
+    assert_eq!(taken.code, Some(2), "{}", taken.stderr);
+    assert!(taken.stderr.contains("`git branch -D midwatch/t`"), "{}", taken.stderr);
+}

@@ -53,7 +53,7 @@ impl Describe {
 
 fn describe(output: Output, name: &str, view: &TaskView, order: &TaskOrder) {
     let result = &view.result;
-    let state = result.state.as_deref().unwrap_or("?");
+    let state = view.shown_state().unwrap_or("?");
     output.tell_painted(&format!("{}  {}", escape::line(name), output.paint(ink(state), state)));
     output.tell(&format!("  {}", sentence(view)));
     plan(output, view);

@@ -70,16 +70,18 @@ fn a_task_between_two_attempts_waits_and_says_until_when() {
         seen = waiting(&house, &repository, "t");
         !seen.is_null() && seen["reason"] != "Concurrency"
     });
-    let table = shown(&house, &repository, &["get"]);
-    let found = |states: &str| house.midwatch(&repository, &["get", "--state", states]).lines.len();
-    assert_eq!([found("waiting"), found("running,waiting"), found("held")], [1, 1, 0], "{table}");
+    // Found by what it is shown as.
+    let table = shown(&house, &repository, &["get", "--state", "waiting"]);
     let explained = shown(&house, &repository, &["explain", "t"]);
+    let described = shown(&house, &repository, &["describe", "t"]);
     assert!(paused, "no pause was seen: {table}");
     assert_eq!((&seen["reason"], &seen["position"]), (&"AgentFailed".into(), &Value::Null));
     assert!(seen["untilMs"].as_i64().is_some_and(|at| at > 1_600_000_000_000), "{seen}");
     assert!(table.contains("Waiting     AgentFailed "), "{table}");
+    assert!(described.starts_with("t  Waiting\n"), "{described}");
     assert!(explained.contains("AgentFailed") && explained.contains("goes on at"), "{explained}");
     house.midwatch(&repository, &["wait", "t"]).is_done();
+    let found = |states: &str| house.midwatch(&repository, &["get", "--state", states]).lines.len();
     assert_eq!([found("waiting"), found("done")], [0, 1], "what is over waits for nothing");
 }
 

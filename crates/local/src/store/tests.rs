@@ -184,6 +184,25 @@ fn pages_show_every_task_once_and_states_choose() {
 }
 
 #[test]
+fn what_waits_for_its_next_attempt_is_found_and_is_running_too() {
+    let (_folder, path) = place();
+    let store = SqliteStore::open(&path).unwrap();
+    some(&store);
+    store.append(&task("e"), 0, &[Event::Admitted], Time(11)).unwrap();
+    let waits = r#"{"reason":"AgentFailed","detail":"","position":null,"of":null,"untilMs":7}"#;
+    let set =
+        "UPDATE summary SET view = json_set(view, '$.waiting', json(?1)) WHERE task IN ('c', 'e')";
+    store.inner().connection.execute(set, [waits]).unwrap();
+    let found = |states: &[&str]| {
+        let states = states.iter().map(|state| (*state).to_owned()).collect();
+        names(&store.page(&Page { limit: 100, after: None, states }).unwrap())
+    };
+    // The one of the two that is not queued, and the control.
+    assert_eq!((found(&["Waiting"]), found(&["Running"])), ("e".into(), "e b".into()));
+    assert_eq!(found(&["Waiting", "Running"]), "e b", "each once");
+}
+
+#[test]
 fn a_summary_that_is_lost_or_late_is_written_anew() {
     let (_folder, path) = place();
     let store = SqliteStore::open(&path).unwrap();

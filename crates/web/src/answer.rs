@@ -16,6 +16,10 @@ impl Refused {
     pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
         Self(status, Refusal { message: message.into(), hint: None, exit: 2 })
     }
+
+    pub(crate) const fn with(status: StatusCode, refusal: Refusal) -> Self {
+        Self(status, refusal)
+    }
 }
 
 impl From<InvalidInput> for Refused {

@@ -10,6 +10,7 @@
 mod answer;
 mod desk;
 mod guard;
+mod places;
 mod records;
 mod routes;
 mod serve;

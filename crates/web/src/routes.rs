@@ -23,7 +23,7 @@ use serde_json::Value;
 use crate::answer::Refused;
 use crate::desk::Desk;
 use crate::records::{self, Records};
-use crate::{guard, stream};
+use crate::{guard, places, stream};
 
 /// The largest request: a goal of 256 KiB as JSON at its worst (six bytes for one), and room for
 /// an order around it.
@@ -59,7 +59,7 @@ fn handler<D: Desk + Records>(endpoint: Endpoint) -> MethodRouter<Arc<D>> {
         Endpoint::GetTask => get(task::<D>),
         Endpoint::DeleteTask => delete(delete_task::<D>),
         Endpoint::GetOrder => get(order::<D>),
-        Endpoint::Events => get(events::<D>),
+        Endpoint::Events => get(events::<D>).layer(from_fn(places::follower)),
         Endpoint::Damage => get(damage::<D>),
         Endpoint::Command => post(command::<D>),
         Endpoint::Kill => post(kill::<D>),

@@ -2,23 +2,29 @@
 //! costs little and not for long.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
-use hyper::body::{Frame, SizeHint};
+use axum::response::Response;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::sync::watch;
+use tokio::net::UnixStream;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::JoinSet;
 use tokio::time::Sleep;
 use tower_service::Service as _;
 
 use crate::desk::Desk;
+use crate::places::{self, Follow, Place, Places};
 use crate::records::Records;
 use crate::routes::router;
 use crate::socket::{ControlSocket, Peer};
@@ -26,6 +32,8 @@ use crate::socket::{ControlSocket, Peer};
 /// The most bytes of a request's head that are kept while it comes: our own paths and headers have
 /// a few hundred, and the guard refuses more than 16 KiB of headers with a sentence.
 const HEAD_BYTES: usize = 64 << 10;
+/// How long somebody may take to be told that there is no place.
+const REFUSAL_WAIT: Duration = Duration::from_secs(2);
 
 /// What one peer may take.
 #[derive(Debug, Clone, Copy)]
@@ -37,17 +45,19 @@ pub struct Bounds {
     /// Connections of one uid at once: followers, above all. There are two uids, the owner's and
     /// root's, so neither keeps the other out.
     pub connections: usize,
+    /// So many of them may follow a task, which takes hours; the rest is for everybody else.
+    pub followers: usize,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
         let (head, body) = (Duration::from_secs(10), Duration::from_mins(1));
         // With room for the server's own files below the usual limit of 1,024 descriptors.
-        Self { head, body, connections: 512 }
+        Self { head, body, connections: 512, followers: 480 }
     }
 }
 
-/// Serves a desk until `end`; connections under way are finished.
+/// Serves a desk until `end`; answers under way are finished, followers are let go.
 pub async fn serve<D: Desk + Records>(
     mut socket: ControlSocket,
     desk: Arc<D>,
@@ -59,61 +69,103 @@ pub async fn serve<D: Desk + Records>(
     http.timer(TokioTimer::new()).header_read_timeout(bounds.head).max_buf_size(HEAD_BYTES);
     let ending = watch::Sender::new(false);
     let mut connections = JoinSet::new();
-    let mut open: HashMap<Peer, usize> = HashMap::new();
+    // Two at most: the owner's, and root's.
+    let mut peers: HashMap<Peer, Places> = HashMap::new();
     tokio::pin!(end);
     loop {
         let (stream, peer) = tokio::select! {
             accepted = socket.accept() => accepted,
             Some(over) = connections.join_next() => {
-                close(&mut open, over);
+                look_at(over);
                 continue;
             }
             () = &mut end => break,
         };
-        let count = open.entry(peer).or_default();
-        if *count >= bounds.connections {
-            tracing::warn!(uid = peer.uid(), "a peer has too many connections");
-            continue;
-        }
-        *count += 1;
-        let router = router.clone();
-        let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-            let request = request.map(|body| Body::new(Timely::new(Body::new(body), bounds.body)));
-            let mut router = router.clone();
-            async move { router.call(request).await }
-        });
-        let connection = http.serve_connection(TokioIo::new(stream), service);
-        let mut ending = ending.subscribe();
-        connections.spawn(async move {
-            tokio::pin!(connection);
-            let finished = tokio::select! {
-                _ = connection.as_mut() => true,
-                _ = ending.wait_for(|ending| *ending) => false,
-            };
-            if !finished {
-                connection.as_mut().graceful_shutdown();
-                // A connection that was cut is its peer's affair.
-                let _ = connection.await;
+        let places = peers.entry(peer).or_insert_with(|| Places::new(bounds));
+        let place = tokio::select! { place = places.take() => place, () = &mut end => break };
+        match place {
+            Place::Served(place) => {
+                let follow = places.follow(ending.subscribe());
+                let service = Served { router: router.clone(), follow, within: bounds.body };
+                let ending = ending.subscribe();
+                connections.spawn(converse(http.clone(), stream, service, ending, place));
             }
-            peer
-        });
+            Place::Refused(place) => {
+                tracing::warn!(uid = peer.uid(), "a peer has too many connections");
+                connections.spawn(refuse(http.clone(), stream, bounds, place));
+            }
+        }
     }
     drop(socket);
     ending.send_replace(true);
-    while connections.join_next().await.is_some() {}
+    while let Some(over) = connections.join_next().await {
+        look_at(over);
+    }
     Ok(())
 }
 
-fn close(open: &mut HashMap<Peer, usize>, over: Result<Peer, tokio::task::JoinError>) {
-    match over {
-        Ok(peer) => {
-            if let Some(count) = open.get_mut(&peer) {
-                *count = count.saturating_sub(1);
-            }
-        }
-        // Its place stays taken: better one too few than a panic that opens a door.
-        Err(error) => tracing::error!(%error, "a connection failed"),
+fn look_at(over: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = over {
+        tracing::error!(%error, "a connection failed");
     }
+}
+
+/// Answers the requests of a connection.
+struct Served {
+    router: Router,
+    follow: Follow,
+    within: Duration,
+}
+
+impl Served {
+    fn answer(&self, request: hyper::Request<Incoming>) -> Answering {
+        let mut request = request.map(|body| Body::new(Timely::new(Body::new(body), self.within)));
+        request.extensions_mut().insert(self.follow.clone());
+        Box::pin(self.router.clone().call(request))
+    }
+}
+
+type Answering = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+async fn converse(
+    http: http1::Builder,
+    stream: UnixStream,
+    served: Served,
+    mut ending: watch::Receiver<bool>,
+    place: OwnedSemaphorePermit,
+) {
+    let service = service_fn(move |request| served.answer(request));
+    let mut connection = http.serve_connection(TokioIo::new(stream), service);
+    // Declared behind the connection, so that it goes first, also where a handler panics: who sees
+    // the connection's end finds the place free.
+    let _place = place;
+    let finished = tokio::select! {
+        // A connection that was cut is its peer's affair.
+        _ = poll_fn(|context| connection.poll_without_shutdown(context)) => true,
+        _ = ending.wait_for(|ending| *ending) => false,
+    };
+    if !finished {
+        Pin::new(&mut connection).graceful_shutdown();
+        let _ = poll_fn(|context| connection.poll_without_shutdown(context)).await;
+    }
+}
+
+/// Tells somebody that there is no place, behind their request: a client that is answered before
+/// it has asked takes that for a broken connection.
+async fn refuse(
+    mut http: http1::Builder,
+    stream: UnixStream,
+    bounds: Bounds,
+    _place: Option<OwnedSemaphorePermit>,
+) {
+    let service = service_fn(async |request: hyper::Request<Incoming>| {
+        let mut body = Body::new(request.into_body());
+        while let Some(Ok(_)) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {}
+        Ok::<_, Infallible>(places::none_left(&bounds))
+    });
+    let connection = http.keep_alive(false).serve_connection(TokioIo::new(stream), service);
+    // Who is slow is cut: others wait to be told.
+    let _ = tokio::time::timeout(bounds.head.min(REFUSAL_WAIT), connection).await;
 }
 
 /// A body that has to come within a time.

@@ -1,5 +1,6 @@
 //! A desk that answers from memory, and a bare client.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -17,18 +18,27 @@ use midwatch_api::view::{LINE_VERSION, Progress, ProgressLine, ResultLine};
 use midwatch_web::{Bounds, ControlSocket, Desk, Line, Lines, serve};
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 
-/// What the desk was asked, in words.
+/// What the desk was asked, in words, and who follows the task that goes on and on.
 #[derive(Default)]
-pub(crate) struct Clerk(Mutex<Vec<String>>);
+pub(crate) struct Clerk {
+    asked: Mutex<Vec<String>>,
+    endless: Mutex<Vec<mpsc::Sender<Line>>>,
+}
 
 impl Clerk {
     pub(crate) fn note(&self, text: String) {
-        self.0.lock().unwrap().push(text);
+        self.asked.lock().unwrap().push(text);
     }
 
     pub(crate) fn asked(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
+        self.asked.lock().unwrap().clone()
+    }
+
+    /// Ends what goes on and on.
+    pub(crate) fn finish(&self) {
+        self.endless.lock().unwrap().clear();
     }
 }
 
@@ -53,6 +63,7 @@ impl Desk for Clerk {
     }
 
     async fn get(&self, name: &str) -> Result<TaskView, Refusal> {
+        assert!(name != "panics", "as a handler with a mistake in it");
         Err(nobody(name))
     }
 
@@ -64,7 +75,11 @@ impl Desk for Clerk {
         self.note(format!("follow {name} {from}"));
         let (lines, receiver) = mpsc::channel(4);
         lines.send(progress(name, from.after + 1)).await.unwrap();
-        lines.send(result(name)).await.unwrap();
+        if name == "endless" {
+            self.endless.lock().unwrap().push(lines);
+        } else {
+            lines.send(result(name)).await.unwrap();
+        }
         Ok(receiver)
     }
 
@@ -150,7 +165,16 @@ pub(crate) struct World {
     pub(crate) clerk: Arc<Clerk>,
     pub(crate) socket: PathBuf,
     pub(crate) folder: tempfile::TempDir,
-    _end: oneshot::Sender<()>,
+    end: oneshot::Sender<()>,
+    served: JoinHandle<io::Result<()>>,
+}
+
+impl World {
+    /// Lets the server end.
+    pub(crate) fn end(self) -> JoinHandle<io::Result<()>> {
+        drop(self.end);
+        self.served
+    }
 }
 
 pub(crate) fn world() -> World {
@@ -165,10 +189,10 @@ pub(crate) fn world_within(bounds: Bounds) -> World {
     let (end, ended) = oneshot::channel();
     let listening = ControlSocket::listen(&socket).unwrap();
     let desk = Arc::clone(&clerk);
-    tokio::spawn(serve(listening, desk, bounds, async {
+    let served = tokio::spawn(serve(listening, desk, bounds, async {
         let _ = ended.await;
     }));
-    World { clerk, socket, folder, _end: end }
+    World { clerk, socket, folder, end, served }
 }
 
 /// Status and body of one request.

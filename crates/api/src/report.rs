@@ -71,10 +71,13 @@ pub struct Report {
     /// Files that ignore rules hid and that are newer than the start (rescue), at most 200.
     pub ignored_files: Vec<String>,
     /// What the inside left out of commit or rescue and the workspace holds, as the runner saw
-    /// it; at most 50.
+    /// it; at most 50, and one named [`MORE`] where there is more.
     #[serde(default)]
     pub left_out: Vec<LeftOut>,
 }
+
+/// In the place of a path: there is more than was told. No path is written like that.
+pub const MORE: &str = "…";
 
 /// Something in a workspace that no commit holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]

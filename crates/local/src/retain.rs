@@ -24,7 +24,7 @@ mod unsaved;
 
 pub use saved::{SavedRef, SavedWork};
 pub use trash::Trash;
-pub(crate) use unsaved::{Unsaved, holds, unsaved};
+pub(crate) use unsaved::{LAYERS, Unsaved, holds, unsaved};
 
 /// What is kept, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

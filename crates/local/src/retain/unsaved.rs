@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use midwatch_api::report::out_folder;
+use midwatch_api::report::{MORE, out_folder};
 use midwatch_core::event::{Action, Event, Role, RunResult, RunWork};
 use midwatch_core::id::Epoch;
 use midwatch_core::path;
@@ -42,6 +42,7 @@ impl Unsaved {
             Self::Files(files) => {
                 let path = files.iter().find(|path| holds(run, path))?;
                 let upper = run.join("upper");
+                let path = if path == MORE { "more than was named" } else { path };
                 Some(format!(
                     "{path} is in no commit, and stays until somebody takes it away: it is in {}",
                     upper.display()
@@ -102,23 +103,33 @@ pub(crate) fn unsaved(events: &[Stored]) -> BTreeMap<String, Unsaved> {
     left
 }
 
+/// Layers of a workspace that hold what an agent wrote: over an overlay, or a whole copy.
+pub(crate) const LAYERS: [&str; 2] = ["upper", "copy"];
+
 /// Whether a run's folder holds anything that an agent wrote.
 fn holds_work(run: &Path) -> bool {
-    let has = |folder: &Path| match std::fs::read_dir(folder) {
+    is_not_empty(&run.join("upper")) || is_not_empty(&out_folder(run))
+}
+
+/// What cannot be looked at counts as there.
+fn is_not_empty(folder: &Path) -> bool {
+    match std::fs::read_dir(folder) {
         Ok(mut entries) => entries.next().is_some(),
         Err(error) => error.kind() != std::io::ErrorKind::NotFound,
-    };
-    has(&run.join("upper")) || has(&out_folder(run))
+    }
 }
 
 /// Whether a workspace still has a file. One of which not the whole path is known counts as there
 /// for as long as anything is.
 pub(crate) fn holds(run: &Path, shown: &str) -> bool {
-    let Some(path) = path::read(shown) else { return holds_work(run) };
+    let layers = LAYERS.map(|layer| run.join("upper").join(layer));
+    let Some(path) = path::read(shown) else {
+        return layers.iter().any(|layer| is_not_empty(layer));
+    };
     let path = Path::new(OsStr::from_bytes(&path));
-    let gone = |layer: &str| {
-        let found = run.join("upper").join(layer).join(path).symlink_metadata();
+    let gone = |layer: &PathBuf| {
+        let found = layer.join(path).symlink_metadata();
         found.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
     };
-    !gone("upper") || !gone("copy")
+    !layers.iter().all(gone)
 }

@@ -5,10 +5,7 @@ use midwatch_api::view::{KeptWork, ResultLine};
 use midwatch_core::task::{Kept, Task};
 
 use crate::folder::StateFolder;
-use crate::retain::holds;
-
-/// Layers in which a runner keeps what an agent wrote: over an overlay, or a whole copy.
-const LAYERS: [&str; 2] = ["upper", "copy"];
+use crate::retain::{LAYERS, holds};
 
 /// What a task could not save, by run, with the runs' folders below `folder`.
 pub(super) fn kept(task: &Task, folder: &StateFolder) -> Vec<KeptWork> {

@@ -224,3 +224,17 @@ async fn a_file_with_a_hostile_name_stays_until_that_very_file_is_taken() {
         assert_eq!(left.runs(), [""; 0], "{name:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_more_was_left_than_is_named_nothing_goes_until_all_is_taken() {
+    let left = Left::with(r#""leftOut":[{"path":"core","bytes":7},{"path":"…","bytes":0}]"#, None);
+    let unnamed = left.kept.with_file_name("unnamed");
+    fs::rename(&left.kept, &unnamed).unwrap();
+    let collection = left.collect_as_told();
+    assert!(unnamed.exists());
+    let why = why(&collection, What::Runs, RUN);
+    assert!(why.starts_with("more than was named is in no commit"), "{why}");
+    fs::remove_file(unnamed).unwrap();
+    left.collect_as_told();
+    assert!(!left.runs().contains(&RUN.to_owned()), "the control: nothing is in it");
+}

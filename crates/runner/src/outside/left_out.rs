@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use midwatch_api::report::LeftOut;
+use midwatch_api::report::{LeftOut, MORE};
 use midwatch_core::path;
 
 use super::disk::open_below;
@@ -26,8 +26,11 @@ pub(super) fn seen(layers: &[PathBuf], claimed: &[String]) -> Vec<LeftOut> {
     for layer in layers {
         let mut open = vec![PathBuf::new()];
         while let Some(path) = open.pop() {
-            if claimed.is_empty() || found.len() >= TOLD || names == 0 {
-                return found;
+            if claimed.is_empty() || found.len() > TOLD {
+                return bounded(found);
+            }
+            if names == 0 {
+                return with_more(found);
             }
             // What cannot be entered holds nothing that anybody could take from it.
             let _unreadable = look(layer, &path, &mut open, |path, bytes| {
@@ -39,6 +42,17 @@ pub(super) fn seen(layers: &[PathBuf], claimed: &[String]) -> Vec<LeftOut> {
             });
         }
     }
+    bounded(found)
+}
+
+fn bounded(found: Vec<LeftOut>) -> Vec<LeftOut> {
+    if found.len() > TOLD { with_more(found) } else { found }
+}
+
+/// Whoever takes all that is told must not lose what is not.
+fn with_more(mut found: Vec<LeftOut>) -> Vec<LeftOut> {
+    found.truncate(TOLD);
+    found.push(LeftOut { path: MORE.to_owned(), bytes: 0 });
     found
 }
 
@@ -80,6 +94,24 @@ mod tests {
         let found = seen(&[place.path().join("copy"), layer.clone()], &claimed.map(str::to_owned));
         assert_eq!(found, [LeftOut { path: "\"a/odd\\n/core\"".into(), bytes: 7 }]);
         assert_eq!(seen(&[layer], &["a".to_owned()])[0].bytes, 0, "a folder");
+    }
+
+    #[test]
+    fn where_more_is_there_than_is_told_that_is_said() {
+        let place = tempfile::tempdir().unwrap();
+        let name = |number: usize| format!("core-{number}");
+        let claimed: Vec<String> = (0..=TOLD).map(name).collect();
+        for name in &claimed[..TOLD] {
+            std::fs::create_dir(place.path().join(name)).unwrap();
+        }
+        let layers = [place.path().to_owned()];
+        let found = seen(&layers, &claimed);
+        assert!(found.len() == TOLD && found.iter().all(|file| file.path != MORE), "the control");
+        std::fs::create_dir(place.path().join(&claimed[TOLD])).unwrap();
+        let found = seen(&layers, &[&claimed[..], &["another".to_owned()]].concat());
+        assert_eq!(found.len(), TOLD + 1);
+        assert_eq!(found[TOLD].path, MORE);
+        assert_eq!(path::read(MORE), None, "no path is written like that");
     }
 
     /// Each was told as `core`, as two names, or as one with another character in it: whoever

@@ -277,7 +277,7 @@ pub enum Event {
     AgentUnavailable {
         /// Its index: 0 is the first, then the fallbacks in their order.
         agent: usize,
-        /// `CredentialCoolingDown`, `NeedsLogin` or `ModelDown`.
+        /// `CredentialCoolingDown`, `NeedsLogin`, `ModelDown` or `ModelNotFound`.
         reason: HoldReason,
         /// What was seen.
         detail: String,

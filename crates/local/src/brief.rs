@@ -95,6 +95,7 @@ fn waits_for_somebody(view: &TaskView) -> bool {
             | HoldReason::Approval
             | HoldReason::Question
             | HoldReason::SandboxUnavailable
+            | HoldReason::ModelNotFound
             | HoldReason::Paused,
         )
         // A reason of a newer release: better told than passed over.

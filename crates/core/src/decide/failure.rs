@@ -45,6 +45,10 @@ pub(super) fn after(task: &Task, failure: &Failure, now: Time) -> Event {
     if outage && let Some(until) = outage_until(task, facts.pause, now) {
         return gone(failure, HoldReason::ModelDown, until);
     }
+    // Waiting mends no name; whoever has another may still have to wait for that one.
+    if reason == FailReason::ModelNotFound && has_another_model(task, failure) {
+        return gone(failure, HoldReason::ModelNotFound, Wake::On(WakeEvent::Resume));
+    }
     match facts.retry {
         RetryRule::Charged if may_charge => again(true, task.attempts),
         RetryRule::Charged | RetryRule::Never
@@ -103,6 +107,17 @@ fn gone(failure: &Failure, reason: HoldReason, until: Wake) -> Event {
         Some(agent) => Event::AgentUnavailable { agent, reason, detail, until },
         None => Event::Held(Hold { reason, detail, until }),
     }
+}
+
+/// Whether an agent other than the one that failed has a model that may be there, now or later.
+fn has_another_model(task: &Task, failure: &Failure) -> bool {
+    let is_wrong = |agent| {
+        let gone = task.unavailable.get(&agent);
+        gone.is_some_and(|gone| gone.reason == HoldReason::ModelNotFound)
+    };
+    failure.agent.is_some_and(|failed| {
+        (0..task.spec.agents()).any(|agent| agent != failed && !is_wrong(agent))
+    })
 }
 
 /// Whether an agent other than the one that failed can work now.

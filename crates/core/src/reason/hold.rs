@@ -23,6 +23,8 @@ names! {
         SandboxUnavailable,
         /// The model does not answer.
         ModelDown,
+        /// The provider does not have an agent's model; another agent works meanwhile.
+        ModelNotFound,
         /// Somebody paused the task, or all of them.
         Paused,
         /// As many tasks of the repository run as may.
@@ -52,6 +54,7 @@ impl HoldReason {
             Self::Question => "read it with `midwatch explain`, then `midwatch answer`",
             Self::SandboxUnavailable => "`midwatch doctor` names the missing layer",
             Self::ModelDown => "it is tried again by itself",
+            Self::ModelNotFound => "name a model that the provider has, then `midwatch resume`",
             Self::Paused => "it goes on with `midwatch resume`, or `midwatch resume --all`",
             Self::RepositoryLimit => "it starts when another task of the repository ends",
             Self::CredentialLimit => "it starts when another task of the credential ends",

@@ -7,7 +7,7 @@ use crate::landing::Imported;
 use crate::pipeline::{Step, StepKind};
 use crate::plan::{Asked, digest};
 use crate::reason::{FailReason, HoldReason};
-use crate::task::{Hold, Stage, Task, Unavailable, Wake, WakeEvent};
+use crate::task::{Hold, Stage, Task, Wake, WakeEvent};
 use crate::time::Time;
 
 impl Task {
@@ -94,24 +94,32 @@ impl Task {
     /// # Errors
     /// The hold that the task has to be put into.
     pub fn agent_at(&self, now: Time) -> Result<usize, Hold> {
-        let mut soonest: Option<&Unavailable> = None;
+        let mut all = Vec::new();
         for agent in 0..self.spec.agents() {
-            match self.unavailable.get(&agent) {
+            match self.unavailable.get(&agent).filter(|gone| gone.until.lasts(now)) {
                 None => return Ok(agent),
-                Some(gone) if !gone.until.lasts(now) => return Ok(agent),
-                Some(gone) if soonest.is_none_or(|other| gone.until < other.until) => {
-                    soonest = Some(gone);
-                }
-                Some(_) => {}
+                Some(gone) => all.push(gone),
             }
         }
+        // The soonest; among those that wait for somebody, a login comes before a name.
+        all.sort_by_key(|gone| (gone.until, gone.reason == HoldReason::ModelNotFound));
+        let mut details = all.iter().map(|gone| gone.detail.as_str());
+        let mut detail = details.next().unwrap_or_default().to_owned();
+        // What only somebody can mend is told though the task goes on by itself.
+        for gone in all.iter().skip(1).filter(|gone| gone.until == Wake::On(WakeEvent::Resume)) {
+            detail = format!("{detail}; of another agent: {}: {}", gone.reason, gone.detail);
+        }
         // A task has one agent at least, so there is one that is gone.
-        let gone = soonest.cloned().unwrap_or(Unavailable {
-            reason: HoldReason::NeedsLogin,
-            detail: String::new(),
-            until: Wake::On(WakeEvent::Resume),
-        });
-        Err(Hold { reason: gone.reason, detail: gone.detail, until: gone.until })
+        let first = all.first().map(|gone| (gone.reason, gone.until));
+        let (reason, until) =
+            first.unwrap_or((HoldReason::NeedsLogin, Wake::On(WakeEvent::Resume)));
+        Err(Hold { reason, detail, until })
+    }
+
+    /// Whether an agent waits for another login.
+    pub fn needs_login(&self, agent: usize) -> bool {
+        let gone = self.unavailable.get(&agent);
+        gone.is_some_and(|gone| gone.reason == HoldReason::NeedsLogin)
     }
 
     /// The commit that new work starts from: the newest imported one, else what the task before

@@ -64,7 +64,7 @@ pub struct Failure {
 /// An agent that cannot work for now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unavailable {
-    /// `CredentialCoolingDown`, `NeedsLogin` or `ModelDown`.
+    /// `CredentialCoolingDown`, `NeedsLogin`, `ModelDown` or `ModelNotFound`.
     pub reason: HoldReason,
     /// What was seen.
     pub detail: String,

@@ -146,6 +146,53 @@ fn a_model_that_is_not_there_ends_the_task_at_once_where_there_is_no_other() {
     assert_eq!(failed(&neither.end()), FailReason::ModelNotFound);
 }
 
+/// Whichever of the two comes first: the one whose name is right is waited for.
+#[test]
+fn a_model_that_is_not_there_is_no_end_while_another_agent_waits() {
+    for wrong in [0, 1] {
+        let mut story = with_fallback(Some("k2"));
+        for _ in 0..2 {
+            let agent = story.until("Agent");
+            let (reason, reset) = if agent_run(&agent).agent == wrong {
+                (FailReason::ModelNotFound, None)
+            } else {
+                (FailReason::UsageLimit, Some(50_000))
+            };
+            story.ends_run(&agent, failed_agent(reason, reset));
+        }
+        while story.held().is_none() {
+            story.go_on();
+        }
+        let State::Held(hold) = &story.task.state else { unreachable!() };
+        assert_eq!(hold.reason, HoldReason::CredentialCoolingDown);
+        assert!(hold.detail.contains("of another agent: ModelNotFound"), "{}", hold.detail);
+        story.now = Time::from_seconds(60_000);
+        story.take(Event::Released);
+        let again = story.until("Agent");
+        assert_eq!(agent_run(&again).agent, 1 - wrong, "the wrong name is not tried again");
+        assert!(matches!(story.end(), Outcome::Done(_)));
+    }
+}
+
+/// What somebody has to mend is told though the other agent goes on by itself.
+#[test]
+fn a_rejected_login_is_told_while_another_agent_waits_for_its_reset() {
+    let mut story = with_fallback(Some("k2"));
+    for (reason, reset) in
+        [(FailReason::Authentication, None), (FailReason::UsageLimit, Some(50_000))]
+    {
+        let agent = story.until("Agent");
+        story.ends_run(&agent, failed_agent(reason, reset));
+    }
+    while story.held().is_none() {
+        story.go_on();
+    }
+    let State::Held(hold) = &story.task.state else { unreachable!() };
+    assert_eq!(hold.reason, HoldReason::CredentialCoolingDown);
+    assert!(hold.detail.contains("of another agent: NeedsLogin"), "{}", hold.detail);
+    assert!(story.task.needs_login(0) && !story.task.needs_login(1));
+}
+
 #[test]
 fn an_agent_that_cannot_resume_is_told_what_was_done() {
     let mut ordered = spec("ic");

@@ -117,6 +117,10 @@ pub struct TaskView {
     /// Why it waits, as values; null while it works, and when it is over.
     #[serde(default)]
     pub waiting: Option<WaitingView>,
+    /// The agents whose login was rejected, whatever the task waits for: 0 is its first agent, then
+    /// the fallbacks in their order.
+    #[serde(default)]
+    pub needs_login: Vec<usize>,
     /// The plan that waits for an approval; null where none does.
     #[serde(default)]
     pub plan: Option<String>,

@@ -242,6 +242,7 @@ pub fn folded(
         ended_ms: row.ended.map(|at| at.0),
         explain: explain(task, pause),
         waiting: waiting(task, pause),
+        needs_login: (0..task.spec.agents()).filter(|agent| task.needs_login(*agent)).collect(),
         plan: waiting_plan(task),
         runs: runs.collect(),
     }

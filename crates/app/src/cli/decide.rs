@@ -2,7 +2,6 @@
 
 use midwatch_api::control::{Command, PauseAll, Submit};
 use midwatch_api::task::TaskOrder;
-use midwatch_core::reason::HoldReason;
 
 use super::pause::switch_all;
 use super::{Context, beside, retry};
@@ -101,13 +100,13 @@ impl Resume {
         };
         let client = Client::new(&context.environment);
         let order = client.order(&name).await?;
-        // A key that was rejected is replaced by the one that is in the environment now.
-        let rejected = client.get(&name).await?.result.reason.as_deref()
-            == Some(HoldReason::NeedsLogin.as_str());
-        let key =
-            |agent| rejected.then(|| retry::key_of_now(&context.environment, agent)).flatten();
-        let (secret, fallback_secrets) =
-            (key(&order.agent), order.fallbacks.iter().map(key).collect());
+        // A key that was rejected is replaced by the one that is in the environment now, also where
+        // another agent's reset is what the task waits for.
+        let rejected = client.get(&name).await?.needs_login;
+        let mut keys = (0..).zip(order.workers()).map(|(at, agent)| {
+            rejected.contains(&at).then(|| retry::key_of_now(&context.environment, agent)).flatten()
+        });
+        let (secret, fallback_secrets) = (keys.next().flatten(), keys.collect());
         renew_login(context, &client, &name, order).await?;
         hand_over(context, &name, &Command::Resume { by, secret, fallback_secrets }, "resumed")
             .await

@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use midwatch_testkit::agent_clis::{Cli, cache};
-use midwatch_testkit::model_server::{Builder, Failure, ModelServer};
+use midwatch_testkit::model_server::{Builder, Credential, Failure, ModelServer};
 use midwatch_testkit::script::{Conversation, Script};
 use rustix::process::{Signal, kill_process};
 
@@ -140,6 +140,41 @@ fn a_fallback_works_with_its_own_key() {
     let without = house.midwatch(&repository, &[&words[..], &[profile.to_str().unwrap()]].concat());
     assert_ne!(without.code, Some(0), "{}", without.stderr);
     assert!(without.stderr.contains("OPENAI_API_KEY"), "{}", without.stderr);
+}
+
+/// The task goes on by itself after the reset, and still says whose key somebody has to mend.
+#[test]
+fn a_rejected_key_is_renewed_while_the_fallback_waits_for_its_reset() {
+    let script = Script::default().shell("echo more >> README").ends("It is done.");
+    let right = Credential::AnthropicSubscription("sk-ant-oat01-right".into());
+    let good = ModelServer::builder().credential(right).script(script).start().unwrap();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let reset = i64::try_from(now.as_secs()).unwrap() + 2 * 24 * 3600;
+    let limited = ModelServer::builder().resets_at(reset).failure(Failure::UsageLimit);
+    let limited = limited.start().unwrap();
+    let Some((house, repository)) = house(Cli::ClaudeCode, &good) else { return };
+    if let Err(why) = Cli::Codex.modules() {
+        return tell(&format!("NOT RUN: {} as a fallback: {why}", Cli::Codex.as_str()));
+    }
+    let house = house
+        .with("CLAUDE_CODE_OAUTH_TOKEN", "sk-ant-oat01-wrong")
+        .with("OPENAI_API_KEY", "sk-proj-a-key-of-nobody")
+        .with("OPENAI_BASE_URL", format!("{}/v1", limited.url()));
+    let profile =
+        house.profile("both", "{agent: claude-code, egress: none, fallback: [{profile: codex}]}");
+    let words = ["run", "change the README", "--pipeline", "quick", "--profile"];
+    let check = [profile.to_str().unwrap(), "--check", "grep -q more README"];
+    let told = house.midwatch(&repository, &[&words[..], &check].concat());
+    told.is("Held", Some("CredentialCoolingDown"), 5);
+    let explained = house.midwatch(&repository, &["explain", told.task()]);
+    assert!(explained.stdout.contains("of another agent: NeedsLogin"), "{}", explained.stdout);
+    // The control: with the same key it comes to the same.
+    assert_eq!(house.midwatch(&repository, &["resume", told.task()]).code, Some(0));
+    let again = house.midwatch(&repository, &["wait", told.task()]);
+    again.is("Held", Some("CredentialCoolingDown"), 5);
+    let house = house.with("CLAUDE_CODE_OAUTH_TOKEN", "sk-ant-oat01-right");
+    assert_eq!(house.midwatch(&repository, &["resume", told.task()]).code, Some(0));
+    house.midwatch(&repository, &["wait", told.task()]).is_done();
 }
 
 /// How many prompts each request for a round brought along.

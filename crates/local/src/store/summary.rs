@@ -205,6 +205,7 @@ pub(super) fn unreadable(
         ended_ms,
         explain: format!("cannot be read: {error}"),
         waiting: None,
+        needs_login: vec![],
         plan: None,
         runs: vec![],
     }

@@ -4,6 +4,10 @@
 use crate::evidence::{Evidence, Judgement, judge};
 use crate::id::{BranchName, CommitId, Epoch, TaskName};
 
+/// The largest file that comes in, in bytes. 20 MiB: far above what anybody reviews, and what a
+/// scan for secrets may hold in one piece. A new one beyond it is not even committed for an agent.
+pub const FILE_BYTES: u64 = 20 << 20;
+
 /// The ref that keeps an import for as long as nothing has landed: where the work is when checks
 /// or a reviewer say no to it.
 pub fn saved_import(task: &TaskName, epoch: Epoch) -> String {

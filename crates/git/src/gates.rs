@@ -15,6 +15,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
 use midwatch_core::id::CommitId;
+use midwatch_core::landing::FILE_BYTES;
 use midwatch_core::path;
 
 use crate::command::Git;
@@ -129,10 +130,6 @@ impl std::fmt::Display for Finding {
 
 /// The longest script that is read for what it runs.
 const SCRIPT_BYTES: u64 = 1 << 20;
-
-/// The largest file that comes in, in bytes. 20 MiB: far above what anybody reviews, and what a
-/// scan for secrets may hold in one piece. A new one beyond it is not even committed for an agent.
-pub const FILE_BYTES: u64 = 20 << 20;
 
 /// Caps of what is imported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use midwatch_api::task::{AgentRef, Egress, QuestionPolicy, TaskOrder};
 use midwatch_core::agent::CredentialKind;
 use midwatch_core::event::{AgentRun, Role, RunOrder, RunWork};
 use midwatch_core::id::CommitId;
+use midwatch_core::landing::FILE_BYTES;
 use midwatch_core::task::Task;
 use sha2::{Digest, Sha256};
 
@@ -212,7 +213,9 @@ fn agent_work(
     };
     let network = network(wanted.egress, &wanted.registries);
     let mut preamble = format!(
-        "You run unattended in a sandbox without a terminal. {network} {PREAMBLE} {questions}"
+        "You run unattended in a sandbox without a terminal. {network} {PREAMBLE} A commit with a \
+         file over {} MiB is refused. {questions}",
+        FILE_BYTES >> 20
     );
     if !who.instructions.is_empty() {
         preamble.extend(["\n\n", &who.instructions]);

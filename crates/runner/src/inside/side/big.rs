@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use midwatch_git::gates::FILE_BYTES;
+use midwatch_core::landing::FILE_BYTES;
 
 use super::Side;
 use crate::inside::foreign::Foreign;

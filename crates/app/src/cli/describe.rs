@@ -112,6 +112,9 @@ pub(super) fn sandbox(order: &TaskOrder) -> Vec<(&'static str, String)> {
     let limits = &order.limits;
     let egress = match order.egress {
         Egress::None => "the model gateway only".to_owned(),
+        Egress::Registries if order.registries.is_empty() => {
+            "the model gateway only: no registry was found".to_owned()
+        }
         Egress::Registries => format!("the gateway and {}", joined(&order.registries)),
         Egress::Public => "the gateway and any public address, ports 80 and 443".to_owned(),
     };

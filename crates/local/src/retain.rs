@@ -158,19 +158,25 @@ impl Found {
 
     /// Removes paths that belong together; what cannot be removed is told.
     fn discard(&mut self, what: What, name: &str, paths: &[(PathBuf, u64)], why: String) {
-        let mut bytes = 0;
-        for (path, size) in paths {
-            if !self.dry_run
-                && let Err(error) = self.trash.take(path)
-            {
-                self.is_busy(path, &error);
-                continue;
-            }
-            bytes += size;
-        }
+        let bytes = paths.iter().map(|(path, bytes)| self.take(path, *bytes)).sum();
         if !paths.is_empty() {
-            self.gone.push(Gone { what, name: name.to_owned(), bytes, why });
+            self.went(what, name, bytes, why);
         }
+    }
+
+    /// Removes a path, and answers how many bytes went: none where it cannot be removed.
+    fn take(&mut self, path: &Path, bytes: u64) -> u64 {
+        if !self.dry_run
+            && let Err(error) = self.trash.take(path)
+        {
+            self.is_busy(path, &error);
+            return 0;
+        }
+        bytes
+    }
+
+    fn went(&mut self, what: What, name: &str, bytes: u64, why: String) {
+        self.gone.push(Gone { what, name: name.to_owned(), bytes, why });
     }
 
     /// Something that stays for a reason of its own.

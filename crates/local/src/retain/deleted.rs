@@ -6,7 +6,7 @@ use midwatch_api::gc::What;
 use midwatch_core::time::Time;
 
 use super::saved::ON_A_SERVER;
-use super::tasks::{self, OnDisk};
+use super::tasks::{self, OnDisk, Over};
 use super::unsaved::Unsaved;
 use super::{Collector, Found, last};
 use crate::folder::task_of;
@@ -40,7 +40,13 @@ pub(super) fn collect(
         Some(kept) => kept.get(run).map(|paths| Unsaved::of(paths)),
         None => Some(Unsaved::All),
     };
-    tasks::discard_saved(collector, found, name, on_disk, unsaved, "its task was deleted")
+    let over = Over {
+        name,
+        unsaved: &unsaved,
+        is_same: &|| Ok(collector.store.remains(name)?.as_ref() == Some(&remains)),
+        why: "its task was deleted",
+    };
+    tasks::discard_saved(collector, found, &over, on_disk)
 }
 
 /// When a deleted task ended; none where none of that name is known.

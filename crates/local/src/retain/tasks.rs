@@ -2,7 +2,7 @@
 //! stays, whatever its age.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use midwatch_api::gc::What;
 use midwatch_core::time::Time;
@@ -16,6 +16,7 @@ use crate::sweep::{folders_in, size};
 /// Why many things stay.
 const NOT_OVER: &str = "the task is not over";
 const YOUNG: &str = "the task ended not long ago, and there is room";
+const MEANWHILE: &str = "its task was deleted or submitted again meanwhile";
 
 /// What a task has on disk.
 #[derive(Debug, Default)]
@@ -32,8 +33,7 @@ impl OnDisk {
 
 pub(super) fn collect(collector: &Collector<'_>, found: &mut Found) -> Result<(), StoreError> {
     let mut over: Vec<(Time, String, OnDisk)> = Vec::new();
-    // Folders are listed before tasks are asked for: what is made meanwhile is not in the list,
-    // and a task that is over stays over.
+    // Folders are listed before tasks are asked for: what is made meanwhile is not in the list.
     for (name, on_disk) in survey(collector) {
         match collector.store.ended(&name)? {
             Some(Some(ended)) => over.push((ended, name, on_disk)),
@@ -54,34 +54,63 @@ pub(super) fn collect(collector: &Collector<'_>, found: &mut Found) -> Result<()
             continue;
         };
         total = total.saturating_sub(on_disk.bytes());
-        discard(collector, found, &name, on_disk, why)?;
+        discard(collector, found, (&name, ended), on_disk, why)?;
     }
     Ok(())
+}
+
+/// What is known of a task whose folders go.
+pub(super) struct Over<'a> {
+    pub(super) name: &'a str,
+    /// What a run holds that exists nowhere else.
+    pub(super) unsaved: &'a dyn Fn(&str) -> Option<Unsaved>,
+    /// Whether it is still the task that was asked for: removing takes long, and one of its name
+    /// that is submitted meanwhile has runs of the same names.
+    pub(super) is_same: &'a dyn Fn() -> Result<bool, StoreError>,
+    pub(super) why: &'a str,
 }
 
 /// Everything of a task but runs that hold what exists nowhere else.
 pub(super) fn discard_saved(
     collector: &Collector<'_>,
     found: &mut Found,
-    name: &str,
+    over: &Over<'_>,
     on_disk: OnDisk,
-    unsaved: impl Fn(&str) -> Option<Unsaved>,
-    why: &str,
 ) -> Result<(), StoreError> {
     let mut runs = Vec::new();
     for (path, bytes) in on_disk.runs {
-        match unsaved(&last(&path)).and_then(|unsaved| unsaved.still_in(&path)) {
+        match (over.unsaved)(&last(&path)).and_then(|unsaved| unsaved.still_in(&path)) {
             Some(why) => found.keep(What::Runs, &last(&path), bytes, why),
             None => runs.push((path, bytes)),
         }
     }
-    if !found.dry_run {
-        for (run, _) in &runs {
-            collector.store.forget_segments(&last(run))?;
+    let forget = |run: &Path| collector.store.forget_segments(&last(run));
+    take_all(found, over, What::Runs, &runs, &forget)?;
+    take_all(found, over, What::Homes, &on_disk.homes, &|_| Ok(()))
+}
+
+/// Asks before each folder whether the task is the same. `forget` takes the folder's rows along.
+fn take_all(
+    found: &mut Found,
+    over: &Over<'_>,
+    what: What,
+    paths: &[(PathBuf, u64)],
+    forget: &dyn Fn(&Path) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut went = None;
+    for (path, bytes) in paths {
+        if !(over.is_same)()? {
+            found.keep_with_others(what, *bytes, MEANWHILE);
+            continue;
         }
+        if !found.dry_run {
+            forget(path)?;
+        }
+        *went.get_or_insert(0) += found.take(path, *bytes);
     }
-    found.discard(What::Runs, name, &runs, why.to_owned());
-    found.discard(What::Homes, name, &on_disk.homes, why.to_owned());
+    if let Some(bytes) = went {
+        found.went(what, over.name, bytes, over.why.to_owned());
+    }
     Ok(())
 }
 
@@ -97,7 +126,7 @@ fn keep_all(found: &mut Found, on_disk: &OnDisk, why: &'static str) {
 fn discard(
     collector: &Collector<'_>,
     found: &mut Found,
-    name: &str,
+    (name, ended): (&str, Time),
     on_disk: OnDisk,
     why: &str,
 ) -> Result<(), StoreError> {
@@ -111,7 +140,13 @@ fn discard(
         Err(error) => return Err(error),
     };
     let unsaved = unsaved(&events);
-    discard_saved(collector, found, name, on_disk, |run| unsaved.get(run).cloned(), why)
+    let over = Over {
+        name,
+        unsaved: &|run| unsaved.get(run).cloned(),
+        is_same: &|| Ok(collector.store.ended(name)? == Some(Some(ended))),
+        why,
+    };
+    discard_saved(collector, found, &over, on_disk)
 }
 
 /// Everything below `runs` and `homes`, by task.

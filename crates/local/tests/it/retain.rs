@@ -172,6 +172,30 @@ fn a_run_whose_work_was_never_saved_is_never_removed() {
     assert!(!run.exists());
 }
 
+/// Removing takes long: while the first task's folders go, somebody deletes the second one and
+/// submits it again.
+#[test]
+fn a_task_that_is_submitted_again_meanwhile_keeps_its_folders() {
+    // Over again, at another time; not over; the control.
+    let changes = [("ended + 1", true), ("NULL", true), ("ended", false)];
+    for (ended, stays) in changes {
+        let state = State::new();
+        let trigger = format!(
+            "INSERT INTO segment VALUES ('done-check-3', 'events', 1, 1, 1, 1, 'digest');
+             CREATE TRIGGER again AFTER DELETE ON segment
+             BEGIN UPDATE task SET ended = {ended} WHERE name = 'failed'; END"
+        );
+        state.home.plain().execute_batch(&trigger).unwrap();
+        let run = state.folder.run("failed-check-3");
+        let home = state.folder.home("failed", "implement-scripted");
+        let collection = state.collect(false);
+        assert!(!state.folder.run("done-check-3").exists(), "{collection:?}");
+        assert_eq!((run.exists(), home.exists()), (stays, stays), "{ended}: {collection:?}");
+        let told = collection.kept.iter().any(|kept| kept.why.contains("meanwhile"));
+        assert_eq!(told, stays, "{collection:?}");
+    }
+}
+
 #[test]
 fn folders_of_nobody_stay_and_are_told() {
     let state = State::new();

@@ -13,6 +13,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::response::Response;
+use http::header::EXPECT;
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -159,8 +160,11 @@ async fn refuse(
     _place: Option<OwnedSemaphorePermit>,
 ) {
     let service = service_fn(async |request: hyper::Request<Incoming>| {
-        let mut body = Body::new(request.into_body());
-        while let Some(Ok(_)) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {}
+        // Who asks first whether to send it need not.
+        if !request.headers().contains_key(EXPECT) {
+            let mut body = Body::new(request.into_body());
+            while let Some(Ok(_)) = poll_fn(|next| Pin::new(&mut body).poll_frame(next)).await {}
+        }
         Ok::<_, Infallible>(places::none_left(&bounds))
     });
     let connection = http.keep_alive(false).serve_connection(TokioIo::new(stream), service);

@@ -1,5 +1,6 @@
 //! A server's life: lock, store, self-tests, engine, socket, end.
 
+use std::convert::Infallible;
 use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use midwatch_local::server::{Fault, Server, Settings};
 use midwatch_local::store::SqliteStore;
 use midwatch_publish::{Git, Publisher, self_test};
 use midwatch_web::{Bounds, ControlSocket, address_of, serve};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Mutex, RwLock, watch};
 
 use super::desk::{Local, LocalDesk};
@@ -27,9 +28,9 @@ const LOCK_WAIT: Duration = Duration::from_secs(10);
 /// How long a server that may exit stays after the last question: a person's next command, or
 /// a script's, mostly comes soon.
 const IDLE: Duration = Duration::from_secs(20);
-/// How long a server that ends goes on with what it is removing. Who comes next waits for the lock
-/// for longer.
-const TIDY_WAIT: Duration = Duration::from_secs(5);
+/// How long a server that ends goes on with answers under way and with what it is removing, both
+/// together. Who comes next waits for the lock for longer.
+const END_WAIT: Duration = Duration::from_secs(5);
 /// How often it looks whether it may.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -115,6 +116,8 @@ pub(crate) async fn run(
         followers: Arc::new(AtomicUsize::new(0)),
         asked: Mutex::new(Instant::now()),
     });
+    // Before anybody can ask: who is answered may end us in order.
+    let signals = Signals::new().map_err(|e| fault(&e))?;
     let socket = ControlSocket::listen(&folder.socket()).map_err(|e| fault(&e))?;
     tracing::info!(folder = %folder.root().display(), pid = std::process::id(), "server.started");
     let serving = serve(socket, Arc::clone(&desk), Bounds::default(), wait(ended));
@@ -122,25 +125,27 @@ pub(crate) async fn run(
     let result = tokio::select! {
         error = &mut driven => Err(fault(&error)),
         served = drain(serving, &folder, desk.end.subscribe()) => served.map_err(|e| fault(&e)),
-        signalled = signalled() => signalled.map_err(|e| fault(&e)),
-        () = leave_when_idle(&desk, exit) => Ok(()),
+        never = signals.end(&desk.end) => match never {},
+        never = leave_when_idle(&desk, exit) => match never {},
     };
     // Whoever comes now starts a server of their own, which waits for our lock.
     ControlSocket::remove(&folder.socket());
-    if result.is_ok() {
-        tidy(&desk.server, driven).await;
+    if let Ok(by) = &result {
+        tidy(&desk.server, driven, *by).await;
     }
     tracing::info!("server.ended");
-    result
+    result.map(drop)
 }
 
 /// Removes what is of no more use before the end, so that nothing of it stays until the next
 /// start. Runs go on by themselves.
-async fn tidy(server: &Local, driven: impl Future<Output = Fault>) {
+async fn tidy(server: &Local, driven: impl Future<Output = Fault>, by: tokio::time::Instant) {
     tokio::select! {
+        // In this order: what is done already needs no time.
+        biased;
         error = driven => tracing::error!(%error, "server.failed at its end"),
         () = server.cleaned_up() => {}
-        () = tokio::time::sleep(TIDY_WAIT) => {
+        () = tokio::time::sleep_until(by) => {
             tracing::warn!("server.untidy: the next start goes on with it");
         }
     }
@@ -151,32 +156,54 @@ async fn wait(mut ended: watch::Receiver<bool>) {
     let _ = ended.wait_for(|ended| *ended).await;
 }
 
-/// Serves to the last answer, with the socket's file gone as soon as the end is decided.
+/// Serves to the last answer, with the socket's file gone as soon as the end is decided; until
+/// when the server may take for what is left.
 async fn drain(
     serving: impl Future<Output = std::io::Result<()>>,
     folder: &StateFolder,
     ended: watch::Receiver<bool>,
-) -> std::io::Result<()> {
-    let close = async {
-        wait(ended).await;
-        ControlSocket::remove(&folder.socket());
-        // A client that never reads must not keep the server for ever.
-        tokio::time::sleep(LOCK_WAIT / 2).await;
-        Ok(())
+) -> std::io::Result<tokio::time::Instant> {
+    let mut serving = std::pin::pin!(serving);
+    tokio::select! {
+        biased;
+        () = wait(ended) => {}
+        // Decided meanwhile, and nobody was there.
+        served = &mut serving => return served.map(|()| tokio::time::Instant::now() + END_WAIT),
+    }
+    ControlSocket::remove(&folder.socket());
+    let by = tokio::time::Instant::now() + END_WAIT;
+    // A client that never reads must not keep the server for ever.
+    let Ok(served) = tokio::time::timeout_at(by, serving).await else {
+        tracing::warn!("server.cut: an answer took too long");
+        return Ok(by);
     };
-    tokio::select! { served = serving => served, closed = close => closed }
+    served.map(|()| by)
 }
 
-async fn signalled() -> std::io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-    tracing::info!("server.signalled: runs go on, the next server adopts them");
-    Ok(())
+/// What asks a server to end, listened to from here on.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
+        Ok(Self { terminate: signal(terminate)?, interrupt: signal(interrupt)? })
+    }
+
+    /// Decides the end, as [`leave_when_idle`] does.
+    async fn end(mut self, end: &watch::Sender<bool>) -> Infallible {
+        tokio::select! { _ = self.terminate.recv() => {}, _ = self.interrupt.recv() => {} }
+        tracing::info!("server.signalled: runs go on, the next server adopts them");
+        // Who asks already is still answered, so nobody is refused for it.
+        end.send_replace(true);
+        std::future::pending().await
+    }
 }
 
 /// Decides the end; the drain carries it out, so this never finishes first.
-async fn leave_when_idle(desk: &LocalDesk, exit: Exit) {
+async fn leave_when_idle(desk: &LocalDesk, exit: Exit) -> Infallible {
     let Exit::WhenIdle(idle) = exit else {
         return std::future::pending().await;
     };

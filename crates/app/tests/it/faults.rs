@@ -17,6 +17,7 @@ mod lock;
 mod login;
 mod sandbox;
 mod snapshot;
+mod socket;
 mod target;
 
 use std::time::Duration;

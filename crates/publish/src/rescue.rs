@@ -11,9 +11,7 @@ use midwatch_git::pack::pack_of;
 
 use crate::places::{CHECKPOINT_BUNDLE, RESCUE_BUNDLE};
 use crate::publisher::{Ground, Trouble};
-
-/// The last part of the ref that holds the tree as it was found.
-const SNAPSHOT: &str = "snapshot";
+use crate::saved::SNAPSHOT;
 
 /// A rescue's refs are set all at once: one that is there says that all are. An import's ref in
 /// the same place, refused or not, is none of them.
@@ -47,7 +45,7 @@ pub(crate) fn perform(
         Err(error) if error.is_bundles_fault() => {
             let kept = keep_file(&ground.mirror, &order, &file_name(ground, epoch))?;
             tracing::warn!(task = %ground.job.task, %error, "a rescue was kept as a file");
-            // A checkpoint is older: whoever opens the work is told of both.
+            // What was saved before is older: whoever opens the work is told of both.
             let reference = Some(kept.display().to_string());
             Ok(Event::Rescued { epoch, reference, snapshot: None })
         }

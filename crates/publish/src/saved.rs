@@ -11,6 +11,13 @@ use midwatch_git::{Git, Mirror};
 /// Below this stands everything that saves work.
 const PREFIX: &str = "refs/midwatch/";
 
+/// The last part of the ref that holds the tree as it was found.
+pub(crate) const SNAPSHOT: &str = "snapshot";
+/// The last part of the ref of an import.
+const IMPORTED: &str = "imported";
+/// The last part of the ref of an import that a gate refused: nobody is to stand on it.
+const REFUSED: &str = "refused";
+
 /// Why nothing can be said.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -26,6 +33,42 @@ pub enum SavedError {
 /// Every ref of a mirror that saves work, with what it keeps.
 pub fn refs(git: &Git, mirror: &Path) -> Result<Vec<(String, CommitId)>, GitError> {
     open(git, mirror)?.work_refs(PREFIX)
+}
+
+/// The ref with the newest saved work of a task that git took: a rescue, an import or a
+/// checkpoint. Of one epoch a checkpoint is the oldest, and a rescue's snapshot the best.
+pub(crate) fn newest(mirror: &Mirror, task: &str) -> Result<Option<(String, CommitId)>, GitError> {
+    let mut found = Vec::new();
+    for kind in ["checkpoint", "rescue"] {
+        let prefix = format!("{PREFIX}{kind}/{task}/");
+        for (name, commit) in mirror.work_refs(prefix.trim_end_matches('/'))? {
+            let rest = name.strip_prefix(&prefix).unwrap_or_default();
+            let (epoch, rest) = rest.split_once('/').unwrap_or((rest, ""));
+            let rank = match rest {
+                REFUSED => continue,
+                "" => 0,
+                SNAPSHOT => 3,
+                IMPORTED => 2,
+                _ => 1,
+            };
+            if let Ok(epoch) = epoch.parse::<u32>() {
+                found.push(((epoch, rank), name, commit));
+            }
+        }
+    }
+    // Of several that are as good, the first, as a rescue itself names it.
+    found.reverse();
+    let best = found.into_iter().max_by_key(|(place, ..)| *place);
+    Ok(best.map(|(_, name, commit)| (name, commit)))
+}
+
+/// The same, of a mirror that is not open.
+pub fn newest_in(
+    git: &Git,
+    mirror: &Path,
+    task: &str,
+) -> Result<Option<(String, CommitId)>, GitError> {
+    newest(&open(git, mirror)?, task)
 }
 
 /// Whether a branch, a remote branch or a tag of the user's repository has a commit. False where

@@ -10,6 +10,7 @@ use midwatch_git::worktree;
 use midwatch_git::{Git, Mirror};
 
 use crate::publisher::is_sha256;
+use crate::saved;
 
 /// Why there is nothing to look at.
 #[derive(Debug, thiserror::Error)]
@@ -54,12 +55,9 @@ impl View {
         found.ok_or_else(|| ViewError::Gone(reference.to_owned()))
     }
 
-    /// The newest checkpoint of a task: work of a run that was cut off, up to then.
-    pub fn checkpoint(&self, task: &str) -> Result<Option<(String, CommitId)>, ViewError> {
-        let prefix = format!("refs/midwatch/checkpoint/{task}/");
-        let epoch = |name: &str| name.strip_prefix(&prefix)?.parse::<u32>().ok();
-        let found = self.mirror.work_refs(prefix.trim_end_matches('/'))?;
-        Ok(found.into_iter().max_by_key(|(name, _)| epoch(name)))
+    /// The newest of a task's saved work that git took, with the ref that keeps it.
+    pub fn saved(&self, task: &str) -> Result<Option<(String, CommitId)>, ViewError> {
+        Ok(saved::newest(&self.mirror, task)?)
     }
 
     /// The patch, as bytes of a sandbox: escape them for a terminal.

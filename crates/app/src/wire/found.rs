@@ -21,23 +21,28 @@ impl Found {
     /// The newest of a task's work: before a branch holds it, what was saved last.
     pub(super) fn newest(view: &View, result: &ResultLine) -> Result<Self, Refusal> {
         let task = result.task.as_deref().unwrap_or_default();
+        if let Some(file) = file(result) {
+            let older = view.saved(task).map_err(internal)?;
+            return match (older, &result.commit) {
+                (Some((name, commit)), _) => Ok(Self { commit, from: older_than(file, &name) }),
+                (None, Some(commit)) => Self::imported(commit, older_than(file, commit)),
+                (None, None) => Err(of_file(result, file)),
+            };
+        }
         let saved = result.rescue_ref.as_ref().filter(|_| result.branch.is_none());
         let saved = saved.map(|name| view.commit(name).map(|commit| (name, commit)));
         match (saved, &result.commit) {
             (Some(Ok((name, commit))), _) => Ok(Self { commit, from: name.clone() }),
-            (Some(Err(_)) | None, Some(commit)) => Ok(Self {
-                commit: CommitId::parse(commit).map_err(internal)?,
-                from: older(result, result.branch.as_ref().unwrap_or(commit)),
-            }),
-            (Some(Err(error)), None) => match file(result) {
-                Some(file) => match view.checkpoint(task).map_err(internal)? {
-                    Some((name, commit)) => Ok(Self { commit, from: older(result, &name) }),
-                    None => Err(of_file(result, file)),
-                },
-                None => Err(internal(error)),
-            },
+            (Some(Err(_)) | None, Some(commit)) => {
+                Self::imported(commit, result.branch.as_ref().unwrap_or(commit).clone())
+            }
+            (Some(Err(error)), None) => Err(internal(error)),
             (None, None) => Err(nothing(result)),
         }
+    }
+
+    fn imported(commit: &str, from: String) -> Result<Self, Refusal> {
+        Ok(Self { commit: CommitId::parse(commit).map_err(internal)?, from })
     }
 }
 
@@ -48,11 +53,8 @@ fn file(result: &ResultLine) -> Option<&Path> {
 }
 
 /// Says what is newer than what is opened.
-fn older(result: &ResultLine, from: &str) -> String {
-    match file(result) {
-        Some(file) => format!("{from}; what is newer is only in {}", file.display()),
-        None => from.to_owned(),
-    }
+fn older_than(file: &Path, from: &str) -> String {
+    format!("{from}; what is newer is only in {}", file.display())
 }
 
 fn of_file(result: &ResultLine, file: &Path) -> Refusal {
@@ -81,3 +83,6 @@ fn nothing(result: &ResultLine) -> Refusal {
         ..refusal(exit::USAGE, format!("there is no commit to open; {}", kept.join("; ")))
     }
 }
+
+#[cfg(test)]
+mod tests;

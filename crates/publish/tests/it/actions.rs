@@ -5,8 +5,7 @@ use midwatch_core::id::{BranchName, CommitId};
 use midwatch_core::landing::ImportFacts;
 use midwatch_core::ports::Seen;
 use midwatch_core::reason::FailReason;
-use midwatch_publish::view::View;
-use midwatch_publish::{Git, Remote};
+use midwatch_publish::Remote;
 
 use crate::world::World;
 
@@ -217,39 +216,6 @@ async fn checkpoints_and_rescues_are_saved_and_found() {
     let reference = Some("refs/midwatch/rescue/fix/1/snapshot".to_owned());
     assert_eq!(event, Event::Rescued { epoch, reference, snapshot: Some(half.clone()) });
     assert!(world.path().join("mirror/packs").join(half.as_str()).is_dir());
-}
-
-#[tokio::test]
-async fn a_rescue_that_is_a_file_is_named_beside_an_older_checkpoint() {
-    let world = World::new();
-    fetched(&world).await;
-    world.write("work", "half\n");
-    let half = world.commit("half");
-    world.git(&world.inside(), &["update-ref", "refs/rescue/snapshot", "HEAD"]);
-    let (run, epoch) = World::run(1);
-    world.bundle(&run, "checkpoint.bundle", &["refs/rescue/snapshot"], &world.base);
-    let checkpoint =
-        LandAction::SaveCheckpoint { run: run.clone(), epoch, number: 1, onto: world.base.clone() };
-    world.perform(&world.task(), &checkpoint).await;
-    let (by, _) = World::run(9);
-    world.bundle(&by, "rescue.bundle", &["refs/rescue/snapshot"], &world.base);
-    let out = world.path().join("runs").join(by.as_str()).join("out/rescue.bundle");
-    let mut bytes = std::fs::read(&out).unwrap();
-    let middle = bytes.len() / 2;
-    bytes.truncate(middle);
-    std::fs::write(&out, bytes).unwrap();
-
-    let rescue = LandAction::SaveRescue { run, epoch, by, base: world.base.clone() };
-    let event = world.perform(&world.task(), &rescue).await;
-    let Event::Rescued { reference: Some(file), snapshot: None, .. } = event else {
-        panic!("{event:?}")
-    };
-    assert!(std::path::Path::new(&file).is_file(), "{file}");
-    let (git, mirror) = (Git::find().unwrap(), world.path().join("mirror"));
-    let view = View::open(&git, &mirror, &world.path().join("repo")).unwrap();
-    let name = "refs/midwatch/checkpoint/fix/1".to_owned();
-    assert_eq!(view.checkpoint("fix").unwrap(), Some((name, half)));
-    assert_eq!(view.checkpoint("fi").unwrap(), None, "another task");
 }
 
 #[tokio::test]

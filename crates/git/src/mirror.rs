@@ -186,7 +186,7 @@ impl Mirror {
 
     /// Bundles that were kept as files because they could not be imported.
     pub(crate) fn kept_bundles(&self) -> PathBuf {
-        self.root.join("bundles")
+        kept_bundles(&self.root)
     }
 
     pub(crate) fn snapshot_dir(&self, commit: &CommitId) -> PathBuf {
@@ -217,6 +217,11 @@ impl Mirror {
         let done = store.join(DONE);
         std::fs::write(&done, "1\n").map_err(GitError::io("could not write", &done))
     }
+}
+
+/// Where the mirror in a folder keeps bundles as files.
+pub fn kept_bundles(root: &Path) -> PathBuf {
+    root.join("bundles")
 }
 
 pub(crate) fn set_mode(path: &Path, mode: u32) -> Result<(), GitError> {

@@ -22,7 +22,7 @@ mod tasks;
 mod trash;
 mod unsaved;
 
-pub use saved::{SavedRef, SavedWork};
+pub use saved::{SavedBundle, SavedRef, SavedWork};
 pub use trash::Trash;
 pub(crate) use unsaved::{LAYERS, Unsaved, holds, unsaved};
 

@@ -19,6 +19,7 @@ mod collect;
 mod command;
 mod delete;
 mod drive;
+mod files;
 mod follow;
 mod followed;
 mod keep;

@@ -94,12 +94,13 @@ pub fn remove(folder: &StateFolder, task: &TaskName, removable: &Removable) {
     }
 }
 
-/// Removes a tree that hostile code may have written. Links are never followed; folders without
-/// permissions are made ours first.
+/// Removes a file, or a tree that hostile code may have written. Links are never followed;
+/// folders without permissions are made ours first.
 pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => fs::remove_file(path),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             open_up(path, 0)?;
             fs::remove_dir_all(path)

@@ -15,6 +15,7 @@ use midwatch_git::import::{
 };
 use midwatch_git::pack::pack_of;
 
+use crate::files::import_name;
 use crate::places::WORK_BUNDLE;
 use crate::publisher::{Ground, Trouble};
 
@@ -131,7 +132,7 @@ fn set_aside(ground: &Ground, order: &ImportOrder<'_>, epoch: Epoch, objects_are
         let target = ground.name("rescue", format!("{epoch}/refused"));
         checkpoint(&ground.mirror, &rescue, &target).map(drop).map_err(|error| error.to_string())
     } else {
-        let name = format!("{}-{epoch}.bundle", ground.job.task);
+        let name = import_name(&ground.job.task, epoch);
         keep_file(&ground.mirror, &rescue, &name).map(drop).map_err(|error| error.to_string())
     };
     if let Err(detail) = kept {

@@ -16,6 +16,7 @@
 //! with. [`view`] shows what came of it.
 
 mod fetch;
+pub mod files;
 mod import;
 mod land;
 pub mod order;

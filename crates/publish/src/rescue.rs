@@ -9,6 +9,7 @@ use midwatch_git::bundle::BundleError;
 use midwatch_git::import::{ImportError, Limits, RescueOrder, keep_file, rescue};
 use midwatch_git::pack::pack_of;
 
+use crate::files::rescue_name;
 use crate::places::{CHECKPOINT_BUNDLE, RESCUE_BUNDLE};
 use crate::publisher::{Ground, Trouble};
 use crate::saved::SNAPSHOT;
@@ -43,7 +44,7 @@ pub(crate) fn perform(
         // Nothing differed from the base.
         Err(ImportError::Bundle(BundleError::Missing)) => saved(ground, epoch, &prefix, &[]),
         Err(error) if error.is_bundles_fault() => {
-            let kept = keep_file(&ground.mirror, &order, &file_name(ground, epoch))?;
+            let kept = keep_file(&ground.mirror, &order, &rescue_name(&ground.job.task, epoch))?;
             tracing::warn!(task = %ground.job.task, %error, "a rescue was kept as a file");
             // What was saved before is older: whoever opens the work is told of both.
             let reference = Some(kept.display().to_string());
@@ -53,13 +54,9 @@ pub(crate) fn perform(
     }
 }
 
-fn file_name(ground: &Ground, epoch: Epoch) -> String {
-    format!("{}-{epoch}-rescue.bundle", ground.job.task)
-}
-
 /// Keeps the commits that git refused beside the work that is saved without them.
 fn keep_bundle(ground: &Ground, order: &RescueOrder<'_>, epoch: Epoch) {
-    match keep_file(&ground.mirror, order, &file_name(ground, epoch)) {
+    match keep_file(&ground.mirror, order, &rescue_name(&ground.job.task, epoch)) {
         Ok(file) => {
             let file = file.display();
             tracing::warn!(task = %ground.job.task, %file, "a rescue was saved without its commits");

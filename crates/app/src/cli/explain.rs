@@ -58,7 +58,9 @@ async fn task(context: &Context, client: &Client, name: &str) -> Result<(), Prob
     } else {
         context.output.tell(&format!("{name} {}", sentence(&view)));
         plan(context.output, &view);
-        rows(context.output, &kept(&view.result).chain(sandbox).collect::<Vec<_>>());
+        let notes = view.result.notes.iter().map(|note| ("note", note.clone()));
+        let all: Vec<_> = kept(&view.result).chain(notes).chain(sandbox).collect();
+        rows(context.output, &all);
     }
     Ok(())
 }

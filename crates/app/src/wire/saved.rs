@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use midwatch_core::id::CommitId;
-use midwatch_local::retain::{SavedRef, SavedWork};
+use midwatch_local::retain::{SavedBundle, SavedRef, SavedWork};
 use midwatch_publish::Git;
+use midwatch_publish::files::{self, KeptFile};
 use midwatch_publish::saved;
 
 /// Looks into mirrors and the users' repositories.
@@ -20,6 +21,22 @@ impl SavedWork for Mirrors {
             commit: commit.as_str().to_owned(),
         };
         Ok(refs.into_iter().map(told).collect())
+    }
+
+    fn bundles(&self, mirror: &Path) -> Result<Vec<SavedBundle>, String> {
+        let kept = files::kept(mirror).map_err(|error| error.to_string())?;
+        let told = |KeptFile { task, epoch: _, path, bytes }| SavedBundle { task, path, bytes };
+        Ok(kept.into_iter().map(told).collect())
+    }
+
+    fn tips(&self, bundle: &Path) -> Result<Vec<String>, String> {
+        let tips = files::tips(bundle).map_err(|error| error.to_string())?;
+        Ok(tips.into_iter().map(|id| id.as_str().to_owned()).collect())
+    }
+
+    fn newest(&self, mirror: &Path, task: &str) -> Result<Option<String>, String> {
+        let newest = saved::newest_in(&self.git, mirror, task);
+        Ok(newest.map_err(|error| error.to_string())?.map(|(name, _)| name))
     }
 
     fn has_landed(&self, repository: &Path, commit: &str) -> Result<bool, String> {

@@ -1,17 +1,23 @@
-//! Refs in the mirrors that save the work of tasks. They go only when the task is over for long
-//! and the user's repository has every one of their commits on a ref of its own.
+//! What saves the work of tasks in the mirrors: refs, and bundles that are kept as files. It goes
+//! only when the task is over for long and the user's repository has every one of its commits on
+//! a ref of its own.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use midwatch_api::gc::{Gone, What};
+use midwatch_api::gc::What;
+use midwatch_core::time::Time;
 
+use super::tasks::MEANWHILE;
 use super::{Collector, Found, deleted};
 use crate::store::StoreError;
 use crate::sweep::folders_in;
 
 /// Tasks whose refs are looked at in one clean-up: each costs a few starts of git.
 const TASKS: usize = 500;
+
+/// The most commits of a bundle that are looked for: a hostile agent's names thousands.
+const TIPS: usize = 500;
 
 /// Why saved work of such a repository stays.
 pub(super) const ON_A_SERVER: &str = "its repository is on a server: what that has is not known";
@@ -32,10 +38,30 @@ impl SavedRef {
     }
 }
 
+/// A bundle that a mirror keeps as a file: git refused what is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavedBundle {
+    /// The task that it is named by.
+    pub task: String,
+    /// The file.
+    pub path: PathBuf,
+    /// Its size.
+    pub bytes: u64,
+}
+
 /// Who knows the mirrors' refs. Errors are one sentence.
 pub trait SavedWork: Send + Sync {
     /// Every ref in a mirror that saves work.
     fn refs(&self, mirror: &Path) -> Result<Vec<SavedRef>, String>;
+
+    /// Every bundle that a mirror keeps as a file, oldest first for each task.
+    fn bundles(&self, mirror: &Path) -> Result<Vec<SavedBundle>, String>;
+
+    /// The commits that such a bundle says it holds, each once.
+    fn tips(&self, bundle: &Path) -> Result<Vec<String>, String>;
+
+    /// The ref with the newest work of a task that git took.
+    fn newest(&self, mirror: &Path, task: &str) -> Result<Option<String>, String>;
 
     /// Whether a branch, remote branch or tag of the user's repository has a commit.
     fn has_landed(&self, repository: &Path, commit: &str) -> Result<bool, String>;
@@ -44,45 +70,79 @@ pub trait SavedWork: Send + Sync {
     fn forget(&self, mirror: &Path, refs: &[SavedRef]) -> Result<(), String>;
 }
 
+/// What one task has in one mirror.
+#[derive(Debug, Default)]
+struct Work {
+    refs: Vec<SavedRef>,
+    bundles: Vec<SavedBundle>,
+}
+
+impl Work {
+    fn bytes(&self) -> u64 {
+        self.bundles.iter().map(|bundle| bundle.bytes).sum()
+    }
+}
+
 pub(super) fn collect(collector: &Collector<'_>, found: &mut Found) -> Result<(), StoreError> {
     let Some(saved) = collector.saved else { return Ok(()) };
     let old = collector.before(collector.policy.age);
     let mut looked = 0;
     for mirror in folders_in(&collector.folder.root().join("mirrors")).unwrap_or_default() {
-        let refs = match saved.refs(&mirror) {
-            Ok(refs) => refs,
+        let tasks = match by_task(saved, &mirror) {
+            Ok(tasks) => tasks,
             Err(error) => {
                 tracing::warn!(mirror = %mirror.display(), error, "gc.mirror_unread");
                 continue;
             }
         };
-        for (task, refs) in by_task(refs) {
-            let ended = match collector.store.ended(&task)? {
-                None => deleted::ended(collector, &task)?.map(Some),
-                ended => ended,
-            };
-            let why = match ended {
-                Some(None) => Some("the task is not over"),
-                Some(Some(ended)) if ended >= old => Some("the task ended not long ago"),
-                Some(Some(_)) if looked >= TASKS => Some("it is looked at next time"),
-                Some(Some(_)) | None => None,
+        for (task, work) in tasks {
+            let over = over(collector, &task)?;
+            let why = match over {
+                Over::NotYet => Some("the task is not over"),
+                Over::Since(ended) if ended >= old => Some("the task ended not long ago"),
+                Over::Since(_) if looked >= TASKS => Some("it is looked at next time"),
+                Over::Since(_) | Over::Unknown => None,
             };
             if let Some(why) = why {
-                found.keep_with_others(What::SavedWork, 0, why);
+                found.keep_with_others(What::SavedWork, work.bytes(), why);
                 continue;
             }
             looked += 1;
-            match landed(collector, saved, &task, &refs)? {
-                Landed::Everywhere => forget(saved, found, &mirror, &task, &refs),
-                Landed::Not(why) => found.keep(What::SavedWork, &task, 0, why),
+            match landed(collector, saved, &task, &work)? {
+                // Looking takes long: somebody may have given the name again meanwhile.
+                Landed::Everywhere(_) if self::over(collector, &task)? != over => {
+                    found.keep_with_others(What::SavedWork, work.bytes(), MEANWHILE);
+                }
+                Landed::Everywhere(commits) => {
+                    forget(saved, found, &mirror, (&task, commits), &work);
+                }
+                Landed::Not(why) => found.keep(What::SavedWork, &task, work.bytes(), why),
             }
         }
     }
     Ok(())
 }
 
+/// What is known of the end of the task that work is named by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Over {
+    NotYet,
+    Since(Time),
+    /// Nothing is known of such a task.
+    Unknown,
+}
+
+fn over(collector: &Collector<'_>, task: &str) -> Result<Over, StoreError> {
+    Ok(match collector.store.ended(task)? {
+        Some(None) => Over::NotYet,
+        Some(Some(ended)) => Over::Since(ended),
+        None => deleted::ended(collector, task)?.map_or(Over::Unknown, Over::Since),
+    })
+}
+
 enum Landed {
-    Everywhere,
+    /// All of its commits, of which there are so many.
+    Everywhere(usize),
     Not(String),
 }
 
@@ -90,7 +150,7 @@ fn landed(
     collector: &Collector<'_>,
     saved: &dyn SavedWork,
     task: &str,
-    refs: &[SavedRef],
+    work: &Work,
 ) -> Result<Landed, StoreError> {
     let repository = match collector.store.row(task) {
         Ok(Some(row)) => {
@@ -105,36 +165,65 @@ fn landed(
         Ok(repository) => repository,
         Err(why) => return Ok(Landed::Not(why)),
     };
-    for one in refs {
-        match saved.has_landed(&repository, &one.commit) {
-            Ok(true) => {}
-            Ok(false) => {
-                let why = format!("no branch of the repository has {}", one.name);
-                return Ok(Landed::Not(why));
-            }
-            Err(error) => return Ok(Landed::Not(error)),
-        }
-    }
-    Ok(Landed::Everywhere)
+    Ok(match everywhere(saved, &repository, work) {
+        Ok(commits) => Landed::Everywhere(commits),
+        Err(why) => Landed::Not(why),
+    })
 }
 
-fn forget(saved: &dyn SavedWork, found: &mut Found, mirror: &Path, task: &str, refs: &[SavedRef]) {
+/// How many commits a task's work has, all of which the repository has; or why it stays.
+fn everywhere(saved: &dyn SavedWork, repository: &Path, work: &Work) -> Result<usize, String> {
+    for one in &work.refs {
+        if !saved.has_landed(repository, &one.commit)? {
+            return Err(format!("no branch of the repository has {}", one.name));
+        }
+    }
+    let mut commits = work.refs.len();
+    for bundle in &work.bundles {
+        let (file, tips) = (bundle.path.display(), saved.tips(&bundle.path));
+        let stays = |why: String| format!("{why}: take what you need from {file} and remove it");
+        let tips =
+            tips.map_err(|error| stays(format!("it is not known what it holds ({error})")))?;
+        if tips.is_empty() || tips.len() > TIPS {
+            return Err(stays(format!("it names {} commits", tips.len())));
+        }
+        for tip in &tips {
+            if !saved.has_landed(repository, tip)? {
+                return Err(stays("no branch of the repository has all of it".to_owned()));
+            }
+        }
+        commits += tips.len();
+    }
+    Ok(commits)
+}
+
+fn forget(
+    saved: &dyn SavedWork,
+    found: &mut Found,
+    mirror: &Path,
+    (task, commits): (&str, usize),
+    work: &Work,
+) {
     if !found.dry_run
-        && let Err(error) = saved.forget(mirror, refs)
+        && let Err(error) = saved.forget(mirror, &work.refs)
     {
-        found.keep(What::SavedWork, task, 0, error);
+        found.keep(What::SavedWork, task, work.bytes(), error);
         return;
     }
-    let why = format!("the repository has all {} of its commits on refs of its own", refs.len());
-    found.gone.push(Gone { what: What::SavedWork, name: task.to_owned(), bytes: 0, why });
+    let bytes = work.bundles.iter().map(|bundle| found.take(&bundle.path, bundle.bytes)).sum();
+    let why = format!("the repository has all {commits} of its commits on refs of its own");
+    found.went(What::SavedWork, task, bytes, why);
 }
 
-fn by_task(refs: Vec<SavedRef>) -> BTreeMap<String, Vec<SavedRef>> {
-    let mut tasks: BTreeMap<String, Vec<SavedRef>> = BTreeMap::new();
-    for one in refs {
+fn by_task(saved: &dyn SavedWork, mirror: &Path) -> Result<BTreeMap<String, Work>, String> {
+    let mut tasks: BTreeMap<String, Work> = BTreeMap::new();
+    for one in saved.refs(mirror)? {
         if let Some(task) = one.task().map(ToOwned::to_owned) {
-            tasks.entry(task).or_default().push(one);
+            tasks.entry(task).or_default().refs.push(one);
         }
     }
-    tasks
+    for bundle in saved.bundles(mirror)? {
+        tasks.entry(bundle.task.clone()).or_default().bundles.push(bundle);
+    }
+    Ok(tasks)
 }

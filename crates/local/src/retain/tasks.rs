@@ -16,7 +16,8 @@ use crate::sweep::{folders_in, size};
 /// Why many things stay.
 const NOT_OVER: &str = "the task is not over";
 const YOUNG: &str = "the task ended not long ago, and there is room";
-const MEANWHILE: &str = "its task was deleted or submitted again meanwhile";
+/// Why something stays until the next time.
+pub(super) const MEANWHILE: &str = "its task was deleted or submitted again meanwhile";
 
 /// What a task has on disk.
 #[derive(Debug, Default)]

@@ -46,7 +46,12 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
     /// One task.
     pub fn get(&self, name: &str) -> Result<TaskView, Refusal> {
         let view = self.store.view(name).map_err(|e| internal(&e))?;
-        self.placed(view.into_iter().collect()).pop().ok_or_else(|| unknown(name))
+        let placed = self.placed(view.into_iter().collect()).pop();
+        let mut view = placed.ok_or_else(|| unknown(name))?;
+        if let Ok(row) = self.row(name) {
+            self.note_files(&row, &mut view.result);
+        }
+        Ok(view)
     }
 
     /// The stored order of a task.

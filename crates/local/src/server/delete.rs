@@ -10,6 +10,7 @@ use midwatch_core::input::InvalidInput;
 use midwatch_core::ports::ActOnLand;
 
 use super::Server;
+use super::files::KEPT;
 use super::refusal::{internal, refused, unknown};
 use crate::access::Access;
 use crate::retain::{Trash, Unsaved, unsaved};
@@ -32,8 +33,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
                 exit: 2,
             });
         }
-        let mirror = self.folder.mirror(row.order.repository.identity()).join("work.git");
-        let mut kept = kept(&view, &mirror);
+        let mut kept = self.kept(&view, &self.folder.mirror(row.order.repository.identity()));
         let events = self.store.events(name, 0).map_err(|e| internal(&e))?;
         let left = self.left(&view, &unsaved(&events));
         let runs = left.iter().map(|(run, unsaved, _)| ((*run).to_owned(), unsaved.paths()));
@@ -77,9 +77,41 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         let mirror = self.folder.mirror(row.order.repository.identity());
         let saved = self.settings.saved.as_deref().filter(|_| mirror.exists());
         saved.is_some_and(|saved| {
-            let refs = saved.refs(&mirror);
-            refs.map_or(true, |refs| refs.iter().any(|one| one.task() == Some(row.name.as_str())))
+            let (refs, bundles) = (saved.refs(&mirror), saved.bundles(&mirror));
+            let name = row.name.as_str();
+            refs.map_or(true, |refs| refs.iter().any(|one| one.task() == Some(name)))
+                || bundles.map_or(true, |bundles| bundles.iter().any(|one| one.task == name))
         })
+    }
+
+    /// What stays, and where.
+    fn kept(&self, view: &TaskView, mirror: &Path) -> Vec<String> {
+        let result = &view.result;
+        let work = mirror.join("work.git");
+        let fetch = |name: &str| format!("{name}; to get it: git fetch {} {name}", work.display());
+        let task = result.task.as_deref().unwrap_or_default();
+        let mut kept = Vec::new();
+        if let Some(branch) = &result.branch {
+            kept.push(format!("branch {branch} in {}", view.repository));
+        }
+        match &result.rescue_ref {
+            Some(file) if file.starts_with('/') => {
+                kept.push(format!("saved work in the bundle {file}"));
+                let saved = self.settings.saved.as_deref().filter(|_| mirror.exists());
+                let older = saved.and_then(|saved| saved.newest(mirror, task).ok().flatten());
+                kept.extend(older.map(|name| format!("older saved work {}", fetch(&name))));
+            }
+            Some(rescue) => kept.push(format!("saved work {}", fetch(rescue))),
+            None => {
+                let commit = result.commit.as_ref().filter(|_| result.branch.is_none());
+                kept.extend(commit.map(|commit| format!("commit {commit} in {}", work.display())));
+            }
+        }
+        let told = result.rescue_ref.as_deref().map(Path::new);
+        let files = self.files(task, mirror).into_iter();
+        let others = files.filter(|file| Some(file.as_path()) != told);
+        kept.extend(others.map(|file| format!("{KEPT} {}", file.display())));
+        kept
     }
 
     /// Answers whether no folder is left.
@@ -120,22 +152,4 @@ fn remove(trash: &Trash, folder: &Path) -> bool {
         tracing::warn!(folder = %folder.display(), %error, "a deleted task left a folder");
     }
     !folder.exists()
-}
-
-/// What stays, and where.
-fn kept(view: &TaskView, work: &Path) -> Vec<String> {
-    let result = &view.result;
-    let mut kept = Vec::new();
-    if let Some(branch) = &result.branch {
-        kept.push(format!("branch {branch} in {}", view.repository));
-    }
-    if let Some(file) = result.rescue_ref.as_ref().filter(|name| name.starts_with('/')) {
-        kept.push(format!("saved work in the bundle {file}"));
-    } else if let Some(rescue) = &result.rescue_ref {
-        let fetch = format!("git fetch {} {rescue}", work.display());
-        kept.push(format!("saved work {rescue}; to get it: {fetch}"));
-    } else if let (None, Some(commit)) = (&result.branch, &result.commit) {
-        kept.push(format!("commit {commit} in {}", work.display()));
-    }
-    kept
 }

@@ -91,6 +91,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
                 let transcript = self.get(&watcher.row.name)?.result.transcript;
                 let mut result = view::result(&watcher.task, &watcher.row, transcript);
                 view::place(&mut result, &self.folder);
+                self.note_files(&watcher.row, &mut result);
                 // The client may be gone.
                 let _ = watcher.lines.send(Line::Result(Box::new(result))).await;
                 return Ok(());

@@ -17,11 +17,11 @@ use super::world::{Closed, Home, Lands, V1, submit};
 /// The run of the failed task's agent.
 const RUN: &str = "failed-implement-4";
 
-const A_CENTURY: u64 = 100 * 365 * 24 * 3600;
+pub(crate) const A_CENTURY: u64 = 100 * 365 * 24 * 3600;
 
 /// A server beside the tasks of the first release, of which one left a file that no commit holds.
-struct Left {
-    server: Arc<Server<Closed, Lands>>,
+pub(crate) struct Left {
+    pub(crate) server: Arc<Server<Closed, Lands>>,
     folder: StateFolder,
     driven: JoinHandle<()>,
     home: Home,
@@ -30,7 +30,7 @@ struct Left {
 }
 
 impl Left {
-    fn new(saved: Option<Arc<Memory>>) -> Self {
+    pub(crate) fn new(saved: Option<Arc<Memory>>) -> Self {
         Self::with(r#""leftOut":[{"path":"core","bytes":7}]"#, saved)
     }
 
@@ -47,7 +47,7 @@ impl Left {
         Self::beside(home, saved)
     }
 
-    fn beside(home: Home, saved: Option<Arc<Memory>>) -> Self {
+    pub(crate) fn beside(home: Home, saved: Option<Arc<Memory>>) -> Self {
         let folder = StateFolder::new(home.database().parent().unwrap().to_owned());
         folder.make().unwrap();
         for run in ["failed-checkout-1", RUN, "failed-rescue-5"] {
@@ -66,14 +66,14 @@ impl Left {
         Self { server, folder, driven, home, kept }
     }
 
-    fn collect(&self, dry_run: bool) -> Collection {
+    pub(crate) fn collect(&self, dry_run: bool) -> Collection {
         let order = CollectOrder { dry_run, age_seconds: Some(0), cap_bytes: None };
         self.server.collect(&order).unwrap()
     }
 
     /// What goes, which has to be what a dry run said.
     #[track_caller]
-    fn collect_as_told(&self) -> Collection {
+    pub(crate) fn collect_as_told(&self) -> Collection {
         let (dry, real) = (self.collect(true), self.collect(false));
         assert_eq!((&dry.gone, dry.freed_bytes), (&real.gone, real.freed_bytes));
         assert_eq!((&dry.kept, dry.kept_bytes), (&real.kept, real.kept_bytes));
@@ -93,7 +93,7 @@ impl Drop for Left {
     }
 }
 
-fn why(collection: &Collection, what: What, name: &str) -> String {
+pub(crate) fn why(collection: &Collection, what: What, name: &str) -> String {
     let of =
         |kept: &&midwatch_api::gc::Kept| kept.what == what && kept.name.as_deref() == Some(name);
     collection.kept.iter().find(of).map(|kept| kept.why.clone()).unwrap_or_default()
@@ -126,7 +126,8 @@ async fn refs_of_a_deleted_task_go_once_the_repository_has_all_of_them() {
         };
         let refs =
             vec![saved("rescue/failed/4/snapshot", "work"), saved("import/failed/3", "more")];
-        let memory = Arc::new(Memory { refs: Mutex::new(refs.clone()), landed });
+        let memory =
+            Arc::new(Memory { refs: Mutex::new(refs.clone()), landed, ..Memory::default() });
         let left = Left::new(Some(Arc::clone(&memory)));
         left.server.delete_task("failed", "me").unwrap();
         // Deleting makes nothing older.

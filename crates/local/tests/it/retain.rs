@@ -10,7 +10,7 @@ use midwatch_api::gc::{Collection, What};
 use midwatch_api::order::base::durable_file;
 use midwatch_core::time::Time;
 use midwatch_local::folder::StateFolder;
-use midwatch_local::retain::{Collector, InUse, Policy, SavedRef, SavedWork, Trash};
+use midwatch_local::retain::{Collector, InUse, Policy, SavedBundle, SavedRef, SavedWork, Trash};
 use midwatch_local::store::SqliteStore;
 
 use super::world::{Home, V1};
@@ -35,11 +35,30 @@ impl InUse for Uses {
 pub(crate) struct Memory {
     pub(crate) refs: Mutex<Vec<SavedRef>>,
     pub(crate) landed: Vec<&'static str>,
+    pub(crate) bundles: Vec<SavedBundle>,
+    /// What each bundle says it holds; an error where it cannot be read.
+    pub(crate) tips: Vec<String>,
 }
 
 impl SavedWork for Memory {
     fn refs(&self, _mirror: &Path) -> Result<Vec<SavedRef>, String> {
         Ok(self.refs.lock().unwrap().clone())
+    }
+
+    fn bundles(&self, _mirror: &Path) -> Result<Vec<SavedBundle>, String> {
+        Ok(self.bundles.iter().filter(|bundle| bundle.path.exists()).cloned().collect())
+    }
+
+    fn tips(&self, bundle: &Path) -> Result<Vec<String>, String> {
+        match fs::read_to_string(bundle).as_deref() {
+            Ok("cut") => Err("it is malformed".into()),
+            Ok(_) | Err(_) => Ok(self.tips.clone()),
+        }
+    }
+
+    fn newest(&self, _mirror: &Path, task: &str) -> Result<Option<String>, String> {
+        let refs = self.refs.lock().unwrap();
+        Ok(refs.iter().map(|one| one.name.clone()).rfind(|name| name.contains(task)))
     }
 
     fn has_landed(&self, _repository: &Path, commit: &str) -> Result<bool, String> {
@@ -276,7 +295,11 @@ fn saved_work_goes_only_when_the_repository_has_all_of_it() {
         saved("import/open/6", "landed"),
         saved("rescue/stranger/1", "landed"),
     ];
-    let memory = Memory { refs: Mutex::new(all.clone()), landed: vec!["landed", "landed-too"] };
+    let memory = Memory {
+        refs: Mutex::new(all.clone()),
+        landed: vec!["landed", "landed-too"],
+        ..Memory::default()
+    };
     let uses = Uses(vec![]);
     let dry = state.collector(&uses, Some(&memory)).collect(true).unwrap();
     assert_eq!(memory.refs.lock().unwrap().len(), all.len());
@@ -292,7 +315,7 @@ fn saved_work_goes_only_when_the_repository_has_all_of_it() {
     // One commit that is not there any more, or a repository that is gone, keeps all.
     for (landed, commit) in [(vec!["landed"], "landed-too"), (vec!["landed"], "unknown")] {
         let refs = vec![all[0].clone(), saved("rescue/done/4/snapshot", commit)];
-        let memory = Memory { refs: Mutex::new(refs.clone()), landed };
+        let memory = Memory { refs: Mutex::new(refs.clone()), landed, ..Memory::default() };
         state.collector(&uses, Some(&memory)).collect(false).unwrap();
         assert_eq!(*memory.refs.lock().unwrap(), refs, "{commit}");
     }

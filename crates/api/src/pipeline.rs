@@ -188,6 +188,8 @@ fn plain(spec: &StepSpec, kind: StepKind) -> Result<StepKind, InvalidInput> {
 
 #[cfg(test)]
 mod tests {
+    use midwatch_core::pipeline::{Said, SaidIn};
+
     use super::*;
 
     #[test]
@@ -205,16 +207,25 @@ mod tests {
             let pipeline = Pipeline::try_from(&shipped(name).unwrap().unwrap()).unwrap();
             Pipeline { name: "mine".into(), ..pipeline }
         };
-        let fields = ["--check", "--setup"];
-        let refused = |checks: &[String], setup: Option<&str>| {
-            of("answer").uses(checks, setup, fields).map_err(|error| error.field)
-        };
         let checks = ["make".to_owned()];
-        assert_eq!(refused(&checks, None), Err("--check".to_owned()));
-        assert_eq!(refused(&[], Some("make")), Err("--setup".to_owned()));
-        assert_eq!(refused(&[], Some("")), Ok(()), "no setup is what it has");
+        let none = Said::default();
+        let setup = Some("make");
+        for (said, field) in [
+            (Said { checks: &checks, ..none }, "--check"),
+            (Said { setup, ..none }, "--setup"),
+            (Said { known_failures: true, ..none }, "--known-failures"),
+            (Said { branch: Some("b"), ..none }, "--branch"),
+            (Said { push: true, ..none }, "--push"),
+        ] {
+            let refused = of("answer").uses(&said, SaidIn::Flags).unwrap_err();
+            assert_eq!(refused.field, field);
+        }
+        let no_setup = Said { setup: Some(""), ..none };
+        assert_eq!(of("answer").uses(&no_setup, SaidIn::Flags), Ok(()), "no setup is what it has");
+        let all =
+            Said { checks: &checks, setup, known_failures: true, branch: Some("b"), push: true };
         for name in ["quick", "change", "approved-change"] {
-            assert_eq!(of(name).uses(&checks, Some("make"), fields), Ok(()), "{name}");
+            assert_eq!(of(name).uses(&all, SaidIn::Flags), Ok(()), "{name}");
         }
     }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use core::agent::{AgentKind, CredentialKind};
 use core::id::{BranchName, CommitId, TaskName};
 use core::input::InvalidInput;
-use core::pipeline::Pipeline;
+use core::pipeline::{Pipeline, Said, SaidIn};
 use core::task::{Follows, TaskSpec};
 
 use crate::object::Object;
@@ -197,11 +197,17 @@ pub enum Egress {
 }
 
 impl TaskOrder {
-    /// Refuses a check or setup that no step would use. Only for an order that is new: one that
-    /// was taken stays what it is.
+    /// Refuses what no step would use. Only for an order that is new: one that was taken stays
+    /// what it is.
     pub fn uses_all(&self) -> Result<(), InvalidInput> {
-        let setup = self.setup.as_ref().map(|setup| setup.command.as_str());
-        Pipeline::try_from(&self.pipeline)?.uses(&self.checks, setup, ["checks", "setup"])
+        let said = Said {
+            checks: &self.checks,
+            setup: self.setup.as_ref().map(|setup| setup.command.as_str()),
+            known_failures: self.known_failures,
+            branch: self.branch.as_deref(),
+            push: self.push,
+        };
+        Pipeline::try_from(&self.pipeline)?.uses(&said, SaidIn::Order)
     }
 
     /// The order in the words of the domain, whole or with the first fault.

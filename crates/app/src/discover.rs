@@ -12,7 +12,7 @@ use midwatch_api::object::Object;
 use midwatch_api::pipeline::PipelineSpec;
 use midwatch_api::task::{AgentRef, Egress, TaskOrder};
 use midwatch_core::id::{BranchName, TaskName};
-use midwatch_core::pipeline::Pipeline;
+use midwatch_core::pipeline::{Pipeline, Said, SaidIn};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::environment::Environment;
@@ -190,7 +190,14 @@ pub(crate) fn order(environment: &Environment, wanted: &Wanted) -> Result<Discov
     };
     let steps = Pipeline::try_from(&pipeline)?;
     if wanted.given.from.is_none() {
-        steps.uses(&wanted.checks, wanted.setup.as_deref(), ["--check", "--setup"])?;
+        let said = Said {
+            checks: &wanted.checks,
+            setup: wanted.setup.as_deref(),
+            known_failures: wanted.known_failures,
+            branch: wanted.branch.as_deref(),
+            push: wanted.push,
+        };
+        steps.uses(&said, SaidIn::Flags)?;
     }
     let chosen = match &wanted.given.profile {
         Some(chosen) => {

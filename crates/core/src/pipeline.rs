@@ -1,5 +1,9 @@
 //! Pipelines: a named list of steps, each one kind of work.
 
+mod uses;
+
+pub use uses::{Said, SaidIn};
+
 use crate::id::StepName;
 use crate::input::InvalidInput;
 
@@ -124,50 +128,6 @@ impl Pipeline {
     /// Whether its result is an answer instead of a change.
     pub fn is_answer(&self) -> bool {
         self.position(|kind| matches!(kind, StepKind::Answer(_))).is_some()
-    }
-
-    /// Refuses a check or setup that somebody named and no step would use. `fields` is what the two
-    /// are called where they were said.
-    pub fn uses(
-        &self,
-        checks: &[String],
-        setup: Option<&str>,
-        fields: [&str; 2],
-    ) -> Result<(), InvalidInput> {
-        let refused = |field: &str, said: &str, what: &str| {
-            let rule = format!("is of no use: no step of pipeline {} {what}", self.name);
-            let fix = "leave it away, or choose another pipeline, such as change";
-            Err(InvalidInput::new(field, said, &rule, fix))
-        };
-        let [check_field, setup_field] = fields;
-        if let Some(check) = checks.first()
-            && !self.judges()
-        {
-            return refused(check_field, check, "runs checks");
-        }
-        // An empty one says that there is none.
-        if let Some(setup) = setup.filter(|setup| !setup.trim().is_empty())
-            && !self.installs()
-        {
-            return refused(setup_field, setup, "works where dependencies are installed");
-        }
-        Ok(())
-    }
-
-    /// Whether a step of it has the repository's commands judge.
-    fn judges(&self) -> bool {
-        self.position(|kind| matches!(kind, StepKind::Check)).is_some()
-    }
-
-    /// Whether a step of it works where dependencies are installed. Who only answers does not.
-    fn installs(&self) -> bool {
-        let installs = |kind: &StepKind| match kind {
-            StepKind::Plan(_) | StepKind::Implement(_) | StepKind::Check | StepKind::Review(_) => {
-                true
-            }
-            StepKind::Answer(_) | StepKind::Approval | StepKind::Publish => false,
-        };
-        self.position(installs).is_some()
     }
 
     /// Where the implementing step stands. Pipelines are validated before a task is made.

@@ -27,7 +27,7 @@ fn file(file: &LeftOut) -> String {
     if file.path == MORE {
         return "and more that is not named".to_owned();
     }
-    let bytes = if file.bytes > 0 { size(file.bytes) } else { "a folder".to_owned() };
+    let bytes = if file.bytes > 0 { size(file.bytes) } else { "a folder, or empty".to_owned() };
     format!("{} ({bytes})", file.path)
 }
 
@@ -43,7 +43,10 @@ mod tests {
         ];
         let work = KeptWork { run: "t-implement-4".into(), folder: "/s/upper".into(), files };
         let told = sentence(&work);
-        assert!(told.starts_with("core (300 MiB), clone (a folder) are in no commit"), "{told}");
+        assert!(
+            told.starts_with("core (300 MiB), clone (a folder, or empty) are in no commit"),
+            "{told}"
+        );
         assert!(told.contains("/s/upper"), "{told}");
         let one = KeptWork { files: work.files[..1].to_vec(), ..work.clone() };
         assert!(sentence(&one).ends_with("stays in /s/upper until you take it away"));

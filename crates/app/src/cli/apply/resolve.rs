@@ -12,7 +12,7 @@ use midwatch_api::pipeline::{is_shipped, shipped_names};
 use midwatch_api::repository::{AgentRepositorySpec, CheckSpec};
 use midwatch_core::id::TaskName;
 use midwatch_core::input::InvalidInput;
-use midwatch_core::pipeline::Pipeline;
+use midwatch_core::pipeline::{Pipeline, Said, SaidIn};
 use midwatch_publish::RepositoryUrl;
 
 use super::super::applied;
@@ -158,8 +158,14 @@ impl Lookup<'_> {
         };
         // What a repository says is for all its tasks, and may be of use to others only.
         let own = commands(checks);
-        let used = steps.uses(&own, setup.as_deref(), ["spec.checks", "spec.setup"]);
-        if let Err(what) = used {
+        let said = Said {
+            checks: &own,
+            setup: setup.as_deref(),
+            known_failures: *known_failures,
+            branch: branch.as_deref(),
+            push: *push,
+        };
+        if let Err(what) = steps.uses(&said, SaidIn::Object) {
             return Ok(Err(what));
         }
         if let Some(name) = agent {

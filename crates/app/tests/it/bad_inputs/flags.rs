@@ -159,6 +159,7 @@ pub(super) fn limits_and_modes(place: &Place) -> Vec<Row> {
             &["--pipeline", "answer", "--setup", "make"],
             &["--setup", "'make'", "is of no use", "leave it away"],
         ),
+        place.flag(65, &["--pipeline", "answer", "--push"], &["--push", "publishes a branch"]),
     ]);
     rows
 }

@@ -215,6 +215,7 @@ fn unknown_names(place: &Place) -> Vec<Row> {
             &["spec.checks", "make", "is of no use", "leave it away"],
         ),
         row(65, task(", pipeline: answer, setup: make"), &["spec.setup", "is of no use"]),
+        row(65, task(", pipeline: answer, branch: b"), &["spec.branch", "publishes a branch"]),
         row(65, by_name + "---\n" + &beside, &["spec.repository.name", "did you mean repo"]),
         row(
             61,

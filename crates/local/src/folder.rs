@@ -123,11 +123,7 @@ impl StateFolder {
     /// Puts another secret in the place of a kept one: whole or not at all.
     pub fn replace_credential(&self, id: &str, secret: &str) -> Result<(), FolderError> {
         let path = self.credential(id);
-        let beside = path.with_extension("new");
-        let _ = std::fs::remove_file(&beside);
-        write_private(&beside, secret.as_bytes())
-            .and_then(|()| std::fs::rename(&beside, &path))
-            .map_err(|error| io_at(&path, error))
+        write_private(&path, secret.as_bytes()).map_err(|error| io_at(&path, error))
     }
 
     /// Keeps the login at a git server. There is one for each URL, the newest: a token that was
@@ -224,7 +220,17 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     File::open(parent)?.sync_all()
 }
 
-/// The same for what is of no use after a power loss: it may be empty then.
+/// Removes a file, durable when this returns. What is not there needs no removing.
+pub(crate) fn remove_private(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        // Who removed it may not have come as far as what follows.
+        Ok(()) | Err(_) => {}
+    }
+    File::open(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?.sync_all()
+}
+
+/// Writes one that is of no use after a power loss: it may be empty then.
 pub(crate) fn write_private_for_this_boot(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let (_, temporary, _) = write_beside(path, bytes)?;
     fs::rename(&temporary, path)

@@ -70,8 +70,11 @@ impl InstallService {
         let there = std::fs::read_to_string(&path).ok();
         if there.as_deref() != Some(text.as_str()) {
             let new = path.with_extension("service.new");
-            std::fs::write(&new, &text).map_err(failed)?;
-            std::fs::rename(&new, &path).map_err(failed)?;
+            std::fs::write(&new, &text)
+                .and_then(|()| std::fs::File::open(&new)?.sync_all())
+                .and_then(|()| std::fs::rename(&new, &path))
+                .and_then(|()| std::fs::File::open(&folder)?.sync_all())
+                .map_err(failed)?;
         }
         if output.is_json() {
             let unit = serde_json::json!({"type": "unit", "path": path, "text": text});

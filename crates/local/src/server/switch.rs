@@ -12,7 +12,7 @@ use midwatch_engine::Decided;
 use super::Server;
 use super::refusal::internal;
 use crate::access::Access;
-use crate::folder::StateFolder;
+use crate::folder::{StateFolder, remove_private, write_private};
 
 /// Holds the name of who paused everything, for as long as that is so.
 const FILE: &str = "paused";
@@ -32,15 +32,9 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
     pub fn pause_all(&self, switch: &PauseAll) -> Result<PausedAll, Refusal> {
         let file = file(&self.folder);
         if switch.paused {
-            let beside = file.with_extension("new");
-            let written = std::fs::write(&beside, &switch.by)
-                .and_then(|()| std::fs::File::open(&beside)?.sync_all())
-                .and_then(|()| std::fs::rename(&beside, &file));
-            written.map_err(|error| internal(&error))?;
-        } else if let Err(error) = std::fs::remove_file(&file)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            return Err(internal(&error));
+            write_private(&file, switch.by.as_bytes()).map_err(|error| internal(&error))?;
+        } else {
+            remove_private(&file).map_err(|error| internal(&error))?;
         }
         self.engine.pause(switch.paused.then(|| switch.by.clone()));
         let (concerned, decided): (fn(&Task) -> bool, Decided) =

@@ -8,6 +8,7 @@ mod deleted;
 mod faults;
 mod follow;
 mod golden;
+mod power;
 mod retain;
 mod segment;
 mod server;

@@ -72,11 +72,7 @@ impl SqliteStore {
     /// that do not belong to their events. A database that is damaged, of a newer version or
     /// missing beside the runs it knew is refused, and left as it is.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let mut connection = schema::open(path)?;
-        let repaired = summary::repair(&mut connection)?;
-        if repaired > 0 {
-            tracing::info!(tasks = repaired, "store.summaries_written");
-        }
+        let connection = schema::open(path)?;
         let newest: Option<i64> =
             connection.query_row("SELECT max(changed) FROM summary", [], |row| row.get(0))?;
         SystemClock.not_before(Time(newest.unwrap_or_default()));

@@ -1,5 +1,5 @@
 //! Driving the engine through times in which nothing can be stored: a full disk, a folder that
-//! became read-only. Nothing happens then that is not written down; reading goes on, and so does
+//! became read-only, a database that another program holds. Nothing happens then that is not written down; reading goes on, and so does
 //! everything else once the disk takes it.
 
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::{Fault, Server};
 use crate::access::Access;
 use crate::launcher::SystemClock;
-use crate::store::{Mark, Stuck};
+use crate::store::Stuck;
 
 /// Between two tries to write.
 const TRY: Duration = Duration::from_secs(1);
@@ -52,9 +52,9 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         // What is open has to be ended, saved and written down; nothing new begins without it.
         match why {
             Stuck::Full => self.reserve.release(),
-            Stuck::Unwritable => {}
+            Stuck::Unwritable | Stuck::Locked => {}
         }
-        while let Err(error) = self.store.mark(Mark::Probed, SystemClock.now()) {
+        while let Err(error) = self.store.probe(SystemClock.now()) {
             tracing::debug!(%error, "store.still_stuck");
             tokio::time::sleep(TRY).await;
         }

@@ -22,7 +22,7 @@ pub(super) fn stored(error: &StoreError) -> Refusal {
     match error.stuck() {
         Some(why) => Refusal {
             message: format!("{}: nothing can be stored now", why.as_str()),
-            hint: Some("free some space or make it writable; the server goes on by itself".into()),
+            hint: Some(why.hint().into()),
             exit: 6,
         },
         None => internal(error),

@@ -84,6 +84,14 @@ pub enum StoreError {
         /// What the system said.
         detail: String,
     },
+    /// Another program holds it.
+    #[error(
+        "{path} is held by another program (a sqlite3 of yours, a backup, a viewer); end it, or what it does there, and start again"
+    )]
+    Locked {
+        /// The database.
+        path: PathBuf,
+    },
     /// The file system gave no write-ahead log.
     #[error(
         "{path} is on a file system that cannot hold a write-ahead log; set MIDWATCH_HOME to a folder on a local disk"
@@ -113,6 +121,8 @@ pub enum Stuck {
     Full,
     /// The folder became read-only, or the disk gives errors.
     Unwritable,
+    /// Another program holds the database.
+    Locked,
 }
 
 impl Stuck {
@@ -121,6 +131,19 @@ impl Stuck {
         match self {
             Self::Full => "the disk is full",
             Self::Unwritable => "the state folder cannot be written",
+            Self::Locked => "another program holds the database",
+        }
+    }
+
+    /// What mends it.
+    pub const fn hint(self) -> &'static str {
+        match self {
+            Self::Full | Self::Unwritable => {
+                "free some space or make it writable; the server goes on by itself"
+            }
+            Self::Locked => {
+                "end it (a sqlite3 of yours, a backup, a viewer); the server goes on by itself"
+            }
         }
     }
 }
@@ -142,6 +165,7 @@ fn stuck(code: ErrorCode) -> Option<Stuck> {
         | ErrorCode::SystemIoFailure
         | ErrorCode::CannotOpen
         | ErrorCode::PermissionDenied => Some(Stuck::Unwritable),
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Some(Stuck::Locked),
         // The names are SQLite's, not ours: whatever else it says, waiting does not mend.
         _ => None,
     }

@@ -1,8 +1,11 @@
 //! Points in time that outlive a server: when somebody looked last, when it was tidied up last.
 
-use midwatch_core::time::Time;
-use rusqlite::{OptionalExtension as _, params};
+use std::time::Duration;
 
+use midwatch_core::time::Time;
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::schema::BUSY;
 use super::{SqliteStore, StoreError};
 
 /// What a point in time is of.
@@ -39,10 +42,23 @@ impl SqliteStore {
 
     /// It is now.
     pub fn mark(&self, mark: Mark, now: Time) -> Result<(), StoreError> {
-        self.inner().connection.execute(
-            "INSERT OR REPLACE INTO fact (key, value) VALUES (?1, ?2)",
-            params![mark.key(), now.0],
-        )?;
-        Ok(())
+        write(&self.inner().connection, mark, now)
     }
+
+    /// Tries whether it can be written now. Waits for nobody: who reads waits for us meanwhile.
+    pub fn probe(&self, now: Time) -> Result<(), StoreError> {
+        let inner = self.inner();
+        inner.connection.busy_timeout(Duration::ZERO)?;
+        let written = write(&inner.connection, Mark::Probed, now);
+        inner.connection.busy_timeout(BUSY)?;
+        written
+    }
+}
+
+fn write(connection: &Connection, mark: Mark, now: Time) -> Result<(), StoreError> {
+    connection.execute(
+        "INSERT OR REPLACE INTO fact (key, value) VALUES (?1, ?2)",
+        params![mark.key(), now.0],
+    )?;
+    Ok(())
 }

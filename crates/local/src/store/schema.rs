@@ -9,6 +9,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use super::copies::Copies;
 use super::error::StoreError;
+use super::summary;
 use crate::launcher::SystemClock;
 
 /// Each rung leads from its index to the next version. A rung that was released is never
@@ -19,7 +20,7 @@ const LADDER: [&str; 2] = [include_str!("schema/v1.sql"), include_str!("schema/v
 pub const VERSION: u32 = 2;
 
 /// How long one connection waits for another: only a person's own `sqlite3` can be one.
-const BUSY: Duration = Duration::from_secs(5);
+pub(super) const BUSY: Duration = Duration::from_secs(5);
 
 /// Opens a database with our settings, checks it, and climbs. Refuses before it writes anything.
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
@@ -28,12 +29,16 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     if fresh && has_runs(path) {
         return Err(StoreError::Missing { path: path.to_owned(), hint: copies.hint(path) });
     }
-    let refuse = |error: rusqlite::Error| refused(path, &copies, error);
-    let mut connection = Connection::open(path).map_err(refuse)?;
-    prepare(&mut connection, path, fresh, &copies).map_err(|error| match error {
+    let refuse = |error: StoreError| match error {
         StoreError::Sqlite(error) => refused(path, &copies, error),
         other => other,
-    })?;
+    };
+    let mut connection = Connection::open(path).map_err(|error| refuse(error.into()))?;
+    prepare(&mut connection, path, fresh, &copies).map_err(refuse)?;
+    let repaired = summary::repair(&mut connection).map_err(refuse)?;
+    if repaired > 0 {
+        tracing::info!(tasks = repaired, "store.summaries_written");
+    }
     Ok(connection)
 }
 
@@ -56,6 +61,9 @@ fn refused(path: &Path, copies: &Copies, error: rusqlite::Error) -> StoreError {
         },
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
             StoreError::ReadOnly { path: path.to_owned(), detail: error.to_string() }
+        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            StoreError::Locked { path: path.to_owned() }
         }
         _ => StoreError::Sqlite(error),
     }
@@ -115,7 +123,7 @@ fn climb(connection: &mut Connection, found: u32) -> Result<(), StoreError> {
         [env!("CARGO_PKG_VERSION")],
     )?;
     // What a new rung derives from events is written with it.
-    super::summary::repair_in(&transaction)?;
+    summary::repair_in(&transaction)?;
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()?;
     Ok(())

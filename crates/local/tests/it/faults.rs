@@ -187,6 +187,71 @@ fn a_store_that_cannot_write_says_why_and_goes_on_when_it_can() {
     assert_eq!(store.events("t", 0).unwrap().len() as u64, after + 1);
 }
 
+/// Somebody else's program that holds a database, for as long as this lives.
+fn held(database: &Path) -> rusqlite::Connection {
+    let other = rusqlite::Connection::open(database).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    other
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_somebody_else_holds_is_waited_for() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = StateFolder::new(home.path().to_owned());
+    folder.make().unwrap();
+    let store = Arc::new(SqliteStore::open(&folder.database()).unwrap());
+    let lands = Lands::default();
+    let mut settings = Settings::new("/bin/false".into());
+    settings.limits = Limits::slots(4);
+    let (server, driven) =
+        Server::start(folder.clone(), store, Closed, lands.clone(), settings).unwrap();
+    let mut driven = tokio::spawn(driven);
+    server.submit(submit("t")).unwrap();
+    told(&server, "t", |line| match line {
+        Line::Progress(line) => {
+            matches!(&line.progress, Progress::State { state, .. } if state == "Running")
+        }
+        Line::Result(_) => false,
+    })
+    .await;
+
+    let other = held(&folder.database());
+    lands.let_go("*");
+    let mut stuck = server.stuck();
+    let locked = stuck.wait_for(|why| *why == Some(Stuck::Locked));
+    tokio::select! {
+        told = tokio::time::timeout(PATIENCE, locked) => drop(told.unwrap().unwrap()),
+        fault = &mut driven => panic!("the server ended: {fault:?}"),
+    }
+    assert_eq!(all(&server).len(), 1, "reading goes on");
+    let refusal = server.submit(submit("u")).unwrap_err();
+    assert!(refusal.message.contains("another program") && refusal.exit == 6, "{refusal:?}");
+    assert!(refusal.hint.is_some_and(|hint| hint.contains("sqlite3")));
+
+    // The control: let go, everything goes on without a restart.
+    drop(other);
+    ended(&server, "t").await;
+    tokio::time::timeout(PATIENCE, stuck.wait_for(Option::is_none)).await.unwrap().unwrap();
+    server.submit(submit("u")).unwrap();
+    ended(&server, "u").await;
+    driven.abort();
+}
+
+#[test]
+fn a_database_that_somebody_else_holds_at_the_start_is_named_with_a_fix() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("midwatch.db");
+    drop(SqliteStore::open(&path).unwrap());
+    let other = held(&path);
+    let text = SqliteStore::open(&path).unwrap_err().to_string();
+    for part in ["midwatch.db", "another program", "sqlite3"] {
+        assert!(text.contains(part), "no '{part}' in {text}");
+    }
+    // The control: let go, it is opened.
+    drop(other);
+    SqliteStore::open(&path).unwrap();
+}
+
 #[test]
 fn a_read_only_state_folder_is_refused_with_its_cause_and_a_fix() {
     let Some(disk) = Disk::new(4) else { return };

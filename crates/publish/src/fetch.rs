@@ -1,8 +1,11 @@
-//! Gets the base into the mirror.
+//! Gets into the mirror what work begins with: the base, and what the tasks before left.
 
 use midwatch_core::event::Event;
 use midwatch_core::id::CommitId;
+use midwatch_git::Checkout;
+use midwatch_git::pack::pack_of;
 
+use crate::places::{Remote, Server};
 use crate::publisher::{Ground, Home, Trouble};
 
 /// A base that is a snapshot was put into `work` when it was ordered; any other is in `upstream`
@@ -17,7 +20,8 @@ fn fetched(ground: &Ground, commit: &CommitId) -> Result<Event, Trouble> {
 }
 
 pub(crate) fn look(ground: &Ground, commit: &CommitId) -> Result<Option<Event>, Trouble> {
-    if is_there(ground, commit)? { fetched(ground, commit).map(Some) } else { Ok(None) }
+    let begun = ground.job.begins.iter().all(|begin| ground.mirror.pack_dir(begin).exists());
+    if begun && is_there(ground, commit)? { fetched(ground, commit).map(Some) } else { Ok(None) }
 }
 
 pub(crate) fn perform(ground: &Ground, commit: &CommitId) -> Result<Event, Trouble> {
@@ -34,7 +38,48 @@ pub(crate) fn perform(ground: &Ground, commit: &CommitId) -> Result<Event, Troub
         // A checkout was looked at when it was ordered; here nobody could before.
         ground.mirror.supported(commit)?;
     }
+    for begin in &ground.job.begins {
+        took_back(ground, begin)?;
+        pack_of(&ground.mirror, commit, begin)?;
+    }
     fetched(ground, commit)
+}
+
+/// What the tasks before left is in the mirror. Where somebody removed that since, it is taken from
+/// where it landed.
+fn took_back(ground: &Ground, commit: &CommitId) -> Result<(), Trouble> {
+    if ground.mirror.has(commit)? {
+        return Ok(());
+    }
+    tracing::warn!(task = %ground.job.task, %commit, "the mirror lost what the task goes on from");
+    let from = |server: &Server| -> Result<(), Trouble> {
+        let branch = Some(&ground.job.branch);
+        Ok(ground.mirror.fetch_commit(server.access(), commit, branch)?)
+    };
+    let took = match &ground.home {
+        Home::Server(server) => from(server),
+        Home::Checkout { checkout, remote } => {
+            match (ground.mirror.fetch_local(checkout, commit), remote) {
+                (Ok(()), _) => Ok(()),
+                // Pushed, it landed there only.
+                (Err(_), Some(Remote::Server(server))) => from(server),
+                (Err(_), Some(Remote::Local(path))) => {
+                    let there = Checkout::find(ground.mirror.git(), path)?;
+                    Ok(ground.mirror.fetch_local(&there, commit)?)
+                }
+                (Err(error), None) => Err(error.into()),
+            }
+        }
+    };
+    took.map_err(|trouble| {
+        let detail = format!(
+            "the work that this goes on from, {}, is lost: Midwatch's mirror was removed, and no \
+             repository has it ({}); submit the goal anew",
+            commit.short(),
+            trouble.detail
+        );
+        Trouble { detail, ..trouble }
+    })
 }
 
 /// Gets the base again where somebody removed the mirror since: what an agent left stands on it.

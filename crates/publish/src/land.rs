@@ -102,15 +102,11 @@ fn landed(
     Ok(Event::Landed(ReadBack { branch: branch.clone(), commit, target }))
 }
 
-/// Where the branch was set last, by this task or by the newest before it in its chain.
+/// Where the branch was set last, by this task or by its chain. The ref knows a moment earlier
+/// than the events, and does not outlast a clean-up or its mirror.
 fn recorded(ground: &Ground) -> Result<Option<CommitId>, Trouble> {
-    for task in ground.job.chain.iter().chain([&ground.job.task]).rev() {
-        let name = format!("refs/midwatch/landed/{task}/branch");
-        if let Some(there) = ground.mirror.work_ref(&name)? {
-            return Ok(Some(there));
-        }
-    }
-    Ok(None)
+    let there = ground.mirror.work_ref(&ground.name("landed", "branch"))?;
+    Ok(there.or_else(|| ground.job.landed.clone()))
 }
 
 /// Only what went through import may leave, and only for the task that it was imported for.

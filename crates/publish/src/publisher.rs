@@ -106,6 +106,12 @@ pub(crate) struct Job {
     /// The tasks that this one goes on from, the first one first.
     pub(crate) chain: Vec<TaskName>,
     pub(crate) base: CommitId,
+    /// Where the work begins, where that is not the base: what the chain saved and landed.
+    pub(crate) begins: Vec<CommitId>,
+    /// What stored events say that the task, else its chain, landed last.
+    pub(crate) landed: Option<CommitId>,
+    /// The branch of ours.
+    pub(crate) branch: BranchName,
     /// The message of commits that have none of their own: the goal's first line.
     pub(crate) subject: String,
     /// The commands that check the work.
@@ -115,10 +121,22 @@ pub(crate) struct Job {
 impl Job {
     fn of(task: &Task) -> Self {
         let subject = task.spec.goal.lines().find(|line| !line.trim().is_empty());
+        let follows = task.spec.follows.as_deref();
+        let onto = follows.and_then(|before| before.onto.clone());
+        let mut begins: Vec<CommitId> = follows
+            .and_then(|before| before.start.clone())
+            .into_iter()
+            .chain(onto.clone())
+            .collect();
+        begins.dedup();
+        begins.retain(|commit| *commit != task.spec.base);
         Self {
             task: task.spec.name.clone(),
-            chain: task.spec.follows.as_ref().map(|it| it.chain.clone()).unwrap_or_default(),
+            chain: follows.map(|before| before.chain.clone()).unwrap_or_default(),
             base: task.spec.base.clone(),
+            begins,
+            landed: task.read_back.as_ref().map(|there| there.commit.clone()).or(onto),
+            branch: task.spec.branch.clone(),
             subject: sanitised(subject.unwrap_or_default().as_bytes(), "Change made by Midwatch"),
             checks: task.spec.checks.clone(),
         }
@@ -171,6 +189,12 @@ impl Ground {
     /// Every commit of this task that `work` keeps: bundles of its later runs may stand on them.
     pub(crate) fn known(&self) -> Result<Vec<CommitId>, GitError> {
         let mut known = Vec::new();
+        for begin in &self.job.begins {
+            // Nothing else may keep it any more.
+            if self.mirror.has(begin)? {
+                known.push(begin.clone());
+            }
+        }
         for task in self.job.chain.iter().chain([&self.job.task]) {
             for kind in ["import", "rescue", "checkpoint"] {
                 let prefix = format!("refs/midwatch/{kind}/{task}/");

@@ -72,6 +72,32 @@ fn one_night_from_the_brief_to_the_clean_up() {
 }
 
 #[test]
+fn a_follow_up_lands_after_a_clean_up() {
+    let house = House::new();
+    let repository = house.repository("repo", &[("README", "x\n")]);
+    let words = ["--check", "test -e README", "--name", "t"];
+    house.run(&repository, "do: write b.txt one", &words).is_done();
+    let follow = |name: &str, word: &str| {
+        let goal = format!("do: append b.txt {word}");
+        let said = house.midwatch(&repository, &["message", "t", &goal]);
+        assert_eq!(said.code, Some(0), "{}", said.stderr);
+        house.midwatch(&repository, &["wait", name])
+    };
+    follow("t-f2", "two").is_done();
+    let cleaned = house.midwatch(&repository, &["gc", "--older-than", "0s"]);
+    let gone = cleaned.of("gc")[0]["gone"].to_string();
+    assert!(gone.contains("savedWork") && gone.contains("t-f2"), "the control: {gone}");
+    let third = follow("t-f3", "three");
+    third.is_done();
+    assert_eq!(third.result["branch"], "midwatch/t");
+    assert_eq!(house.git(&repository, &["show", "midwatch/t:b.txt"]), "one\ntwo\nthree");
+    // What somebody else put there since is not ours to move, clean-up or not.
+    house.git(&repository, &["branch", "-f", "midwatch/t", "main"]);
+    house.midwatch(&repository, &["gc", "--older-than", "0s"]);
+    follow("t-f4", "four").is("Failed", Some("PushRejected"), 3);
+}
+
+#[test]
 fn spans_that_are_none_are_refused() {
     let house = House::new();
     let folder = house.folder("anywhere");

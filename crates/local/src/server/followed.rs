@@ -43,9 +43,9 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         // Saved work stands on what was imported, where there is both.
         let start = task.resume_from.as_ref().or(imported);
         let before = row.order.follows;
-        let onto = match (&task.read_back, imported) {
-            (Some(_), Some(commit)) => Some(commit.as_str().to_owned()),
-            (Some(_) | None, _) => before.as_ref().and_then(|before| before.onto.clone()),
+        let onto = match &task.read_back {
+            Some(landed) => Some(landed.commit.as_str().to_owned()),
+            None => before.as_ref().and_then(|before| before.onto.clone()),
         };
         let mut chain = before.map(|before| before.chain).unwrap_or_default();
         chain.push(row.name.clone());

@@ -7,11 +7,12 @@ use midwatch_core::reason::FailReason;
 use midwatch_publish::order::{OrderError, ask};
 use midwatch_publish::view::View;
 use midwatch_publish::{
-    Addresses, Credential, Git, Home, RemoteError, RepositoryUrl, Server, UrlRules,
+    Addresses, Credential, Git, Home, Remote, RemoteError, RepositoryUrl, Server, UrlRules,
 };
 use midwatch_testkit::forge::{Forge, Manner};
 
 use crate::actions::{failure, fetched, imported, publish};
+use crate::mirror_gone::{follow_up, remove};
 use crate::world::World;
 
 const PASSWORD: &str = "t0ken-for-the-server";
@@ -96,6 +97,30 @@ async fn from_a_url_and_back_to_it() {
     let keep = LandAction::Keep { commit: second.commit, branch: branch("midwatch/fix") };
     let event = world.perform(&world.task(), &keep).await;
     assert!(failure(&event).1.contains("no checkout"), "{event:?}");
+}
+
+#[tokio::test]
+async fn a_follow_up_takes_what_it_begins_with_from_where_it_was_pushed_to() {
+    let there = There::new();
+    let world = &there.world;
+    fetched(world).await;
+    let first = imported(world, 1, "one\n").await.commit;
+    world.done_through_a_crash(&world.task(), &publish(world, &first, true)).await;
+    remove(world);
+    let (task, fetch) =
+        (follow_up(world, &first), LandAction::Fetch { commit: world.base.clone() });
+    // The control: from a checkout that it was not pushed to, without a remote, it does not come.
+    world.set_home(Home::Checkout { path: world.repo(), remote: None });
+    let event = world.perform(&task, &fetch).await;
+    assert!(failure(&event).1.contains("is lost"), "{event:?}");
+    let remote = Remote::Server(there.server("user", PASSWORD));
+    world.set_remote(remote);
+    world.done_through_a_crash(&task, &fetch).await;
+    remove(world);
+    there.with("user", PASSWORD);
+    world.done_through_a_crash(&task, &fetch).await;
+    let pack = world.path().join("mirror/packs").join(first.as_str());
+    assert!(pack.is_dir());
 }
 
 #[tokio::test]

@@ -38,6 +38,33 @@ fn a_mirror_that_is_deleted_is_made_anew_and_the_task_goes_on() {
 }
 
 #[test]
+fn a_follow_up_goes_on_from_what_landed_though_the_mirror_is_deleted() {
+    let ground = Ground::new();
+    let server = ground.serve(&[]);
+    ground.begin("t", "do: write made one", "", &[]);
+    ground.wait("t").is_done();
+    let mirrors = ground.state().root().join("mirrors");
+    let follow = |word: &str| {
+        std::fs::remove_dir_all(&mirrors).unwrap();
+        let said = ground.midwatch(&["message", "t", &format!("do: append made {word}")]);
+        assert_eq!(said.code, Some(0), "{}", said.stderr);
+    };
+    follow("two");
+    ground.wait("t-f2").is_done();
+    assert_eq!(ground.on_branch("midwatch/t", "made"), "one\ntwo");
+    // The control: where the branch went as well, there is nothing to make it from.
+    ground.house.git(&ground.repository, &["branch", "-D", "midwatch/t"]);
+    ground.house.git(&ground.repository, &["reflog", "expire", "--expire=now", "--all"]);
+    ground.house.git(&ground.repository, &["gc", "-q", "--prune=now"]);
+    follow("three");
+    let told = ground.wait("t-f3");
+    assert_eq!(told.result["state"], "Failed", "{}", told.result);
+    let detail = told.result["detail"].as_str().unwrap();
+    assert!(detail.contains("is lost") && detail.contains("submit the goal anew"), "{detail}");
+    drop(server);
+}
+
+#[test]
 fn a_damaged_transcript_says_what_is_missing_and_everything_else_goes_on() {
     let ground = Ground::new();
     let server = ground.serve(&[]);

@@ -54,6 +54,10 @@ pub struct Server<A: Access, L: ActOnLand> {
     reserve: Arc<Reserve>,
     /// Why nothing can be written, while that is so.
     stuck: watch::Sender<Option<Stuck>>,
+    /// Held while the switch for everything is turned.
+    turning: Mutex<()>,
+    /// Whether that switch is to be written down still.
+    unstored: watch::Sender<bool>,
 }
 
 /// What ends a server.
@@ -105,6 +109,8 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             settings,
             reserve,
             stuck: watch::Sender::new(None),
+            turning: Mutex::new(()),
+            unstored: watch::Sender::new(false),
         });
         let driven = Arc::clone(&server);
         Ok((server, async move {
@@ -112,6 +118,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
                 fault = driven.drive() => fault,
                 fault = driven.observe(told) => fault,
                 fault = driven.clean_up(changes) => fault,
+                fault = driven.keep_switch() => fault,
                 fault = Self::tidy(&driven) => fault,
             }
         }))

@@ -86,6 +86,10 @@ pub struct PausedAll {
     pub paused_by: Option<String>,
     /// The tasks that were paused or resumed by it.
     pub tasks: Vec<String>,
+    /// Why it holds until a restart only, while it cannot be written down; it is as soon as that
+    /// is possible.
+    #[serde(default)]
+    pub unstored: Option<String>,
 }
 
 /// A credential on its way to the server. Cannot be printed.

@@ -1,6 +1,6 @@
 //! `midwatch pause`: stops a task and keeps it.
 
-use midwatch_api::control::{Command, PauseAll};
+use midwatch_api::control::{Command, PauseAll, PausedAll};
 
 use super::decide::{hand_over, whoever};
 use super::{Context, json_alone};
@@ -39,8 +39,10 @@ impl Pause {
 pub(super) async fn switch_all(context: &Context, switch: &PauseAll) -> Result<u8, Problem> {
     let done = Client::new(&context.environment).pause_all(switch).await?;
     if context.output.is_json() {
-        let (by, tasks) = (&done.paused_by, &done.tasks);
-        let line = serde_json::json!({"type": "paused", "pausedBy": by, "tasks": tasks});
+        let PausedAll { paused_by: by, tasks, unstored } = &done;
+        let line = serde_json::json!({
+            "type": "paused", "pausedBy": by, "tasks": tasks, "unstored": unstored,
+        });
         json_alone(context.output, &line);
         return Ok(exit::FINE);
     }
@@ -50,6 +52,9 @@ pub(super) async fn switch_all(context: &Context, switch: &PauseAll) -> Result<u
     };
     let count = done.tasks.len();
     context.output.say_marked(Ink::Good, word, &format!("{count} at work; {rest}"));
+    if let Some(why) = &done.unstored {
+        context.output.say_marked(Ink::Notable, "note:", why);
+    }
     for task in done.tasks {
         context.output.tell(&task);
     }

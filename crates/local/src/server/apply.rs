@@ -13,7 +13,7 @@ use midwatch_core::ports::{ActOnLand, Clock as _};
 use midwatch_core::task::TaskSpec;
 
 use super::Server;
-use super::refusal::{internal, refused};
+use super::refusal::{internal, refused, stored};
 use super::shipped;
 use crate::access::Access;
 use crate::launcher::SystemClock;
@@ -77,10 +77,10 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         if dry_run {
             return self.store.would_change(&plan.objects).map_err(|e| internal(&e));
         }
-        let stored = self.store.apply(&plan.objects, SystemClock.now());
-        stored.map_err(|error| match error {
+        let done = self.store.apply(&plan.objects, SystemClock.now());
+        done.map_err(|error| match error {
             Unstored::Taken(name) => taken(&name),
-            Unstored::Store(error) => internal(&error),
+            Unstored::Store(error) => stored(&error),
         })
     }
 
@@ -167,7 +167,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             return Err(Refusal { message: text.into(), hint: None, exit: 2 });
         }
         // An older version took in one of a name that ships: that can be taken away.
-        if !self.store.remove_object(kind, name).map_err(|e| internal(&e))? {
+        if !self.store.remove_object(kind, name).map_err(|e| stored(&e))? {
             let ships = shipped::is(kind, name);
             return Err(if ships { shipped::stays(name) } else { absent(kind, name) });
         }

@@ -11,7 +11,7 @@ use midwatch_core::ports::ActOnLand;
 
 use super::Server;
 use super::files::KEPT;
-use super::refusal::{internal, refused, unknown};
+use super::refusal::{internal, refused, stored, unknown};
 use crate::access::Access;
 use crate::retain::{Trash, Unsaved, unsaved};
 use crate::store::{Remains, TaskRow};
@@ -43,13 +43,16 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             saved: self.has_refs(&view, &row),
             kept: Some(runs.collect()),
         };
-        if !self.store.forget(name, &remains).map_err(|e| internal(&e))? {
+        if !self.store.forget(name, &remains).map_err(|e| stored(&e))? {
             return Err(unknown(name));
         }
         tracing::info!(task = name, by, "task.deleted");
         let gone = self.remove_folders(&view, name, &left);
-        if gone && !remains.saved {
-            self.store.free_name(name).map_err(|e| internal(&e))?;
+        if gone
+            && !remains.saved
+            && let Err(error) = self.store.free_name(name)
+        {
+            tracing::warn!(task = name, %error, "its name is given again after the next clean-up");
         }
         kept.extend(left.into_iter().map(|(run, _, why)| format!("run {run}: {why}")));
         Ok(Deleted { name: name.to_owned(), kept })

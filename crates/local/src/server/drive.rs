@@ -16,7 +16,7 @@ use crate::launcher::SystemClock;
 use crate::store::Stuck;
 
 /// Between two tries to write.
-const TRY: Duration = Duration::from_secs(1);
+pub(super) const TRY: Duration = Duration::from_secs(1);
 
 impl<A: Access, L: ActOnLand> Server<A, L> {
     /// Drives every task. Ends only with a fault that waiting does not mend.

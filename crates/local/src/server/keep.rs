@@ -10,7 +10,7 @@ use midwatch_core::input::InvalidInput;
 use midwatch_core::ports::ActOnLand;
 
 use super::Server;
-use super::refusal::{internal, refused};
+use super::refusal::{self, refused};
 use crate::access::Access;
 
 impl<A: Access, L: ActOnLand> Server<A, L> {
@@ -28,7 +28,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             if let Some((_, known)) = kept.iter().find(|(named, _)| *named == worker.credential) {
                 worker.credential = known.clone();
             } else if let Some(secret) = secret {
-                let id = self.folder.keep_credential(secret).map_err(|e| internal(&e))?;
+                let id = self.folder.keep_credential(secret).map_err(|e| refusal::kept(&e))?;
                 let variable = match &worker.credential {
                     CredentialRef::Stored { variable, .. } => variable.clone(),
                     CredentialRef::None
@@ -40,11 +40,11 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             }
         }
         if let (Some(text), Some(proxy)) = (&submit.proxy, &mut order.proxy) {
-            proxy.id = self.folder.keep_credential(text).map_err(|e| internal(&e))?;
+            proxy.id = self.folder.keep_credential(text).map_err(|e| refusal::kept(&e))?;
         }
         if let (Some(login), Some(url)) = (&submit.login, order.repository.server()) {
             let text = format!("{}\n{}\n", login.user, login.password);
-            let id = self.folder.keep_login(url, &text).map_err(|e| internal(&e))?;
+            let id = self.folder.keep_login(url, &text).map_err(|e| refusal::kept(&e))?;
             order.repository.set_login(Some(id));
         }
         if order.kept_ids().any(|id| !self.folder.credential(id).exists()) {
@@ -69,7 +69,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         let mut renewed = false;
         for (worker, key) in order.workers().zip(keys) {
             if let (CredentialRef::Stored { id, .. }, Some(key)) = (&worker.credential, key) {
-                self.folder.replace_credential(id, &key.0).map_err(|error| internal(&error))?;
+                self.folder.replace_credential(id, &key.0).map_err(|e| refusal::kept(&e))?;
                 renewed = true;
             }
         }

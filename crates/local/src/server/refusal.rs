@@ -3,7 +3,8 @@
 use midwatch_api::control::Refusal;
 use midwatch_core::input::InvalidInput;
 
-use crate::store::StoreError;
+use crate::folder::FolderError;
+use crate::store::{StoreError, Stuck};
 
 pub(super) fn unknown(name: &str) -> Refusal {
     Refusal {
@@ -19,13 +20,23 @@ pub(super) fn refused(error: InvalidInput) -> Refusal {
 
 /// What the store said, to a client.
 pub(super) fn stored(error: &StoreError) -> Refusal {
-    match error.stuck() {
-        Some(why) => Refusal {
-            message: format!("{}: nothing can be stored now", why.as_str()),
-            hint: Some(why.hint().into()),
-            exit: 6,
-        },
-        None => internal(error),
+    error.stuck().map_or_else(|| internal(error), stuck)
+}
+
+/// What the state folder said, to a client.
+pub(super) fn kept(error: &FolderError) -> Refusal {
+    match error {
+        FolderError::Io { error: why, .. } => Stuck::of(why).map_or_else(|| internal(error), stuck),
+        FolderError::Busy(_) | FolderError::NotOurs { .. } => internal(error),
+    }
+}
+
+/// That nothing can be stored, for a while.
+pub(super) fn stuck(why: Stuck) -> Refusal {
+    Refusal {
+        message: format!("{}: nothing can be stored now", why.as_str()),
+        hint: Some(why.hint().into()),
+        exit: 6,
     }
 }
 

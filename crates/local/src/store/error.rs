@@ -1,5 +1,6 @@
 //! What can be wrong with the store, said with what to do about it.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use rusqlite::ErrorCode;
@@ -126,6 +127,16 @@ pub enum Stuck {
 }
 
 impl Stuck {
+    /// Of what the system said of a file, where waiting can help.
+    pub fn of(error: &std::io::Error) -> Option<Self> {
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Some(Self::Full),
+            ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => Some(Self::Unwritable),
+            // The names are the library's: whatever else it says, waiting does not mend.
+            _ => None,
+        }
+    }
+
     /// The name for logs and answers.
     pub const fn as_str(self) -> &'static str {
         match self {

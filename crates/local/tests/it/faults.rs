@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use midwatch_api::control::TaskView;
+use midwatch_api::control::{Apply, Command as ControlCommand, PauseAll, Refusal, TaskView};
+use midwatch_api::kind::Kind;
 use midwatch_api::view::Progress;
 use midwatch_core::admit::Limits;
 use midwatch_core::event::Event;
@@ -185,6 +186,88 @@ fn a_store_that_cannot_write_says_why_and_goes_on_when_it_can() {
     drop(store);
     let store = SqliteStore::open(&disk.path().join("midwatch.db")).unwrap();
     assert_eq!(store.events("t", 0).unwrap().len() as u64, after + 1);
+}
+
+const MANY: u32 = 12;
+
+/// On a full disk, until the room that the database's log still has is used up, too.
+fn refused<T: std::fmt::Debug>(disk: &Disk, mut change: impl FnMut(u32) -> Result<T, Refusal>) {
+    let refusal = (0..5000).find_map(|number| {
+        disk.fill();
+        change(number).err()
+    });
+    let refusal = refusal.expect("a full disk takes everything");
+    assert!(refusal.message.contains("disk is full") && refusal.exit == 6, "{refusal:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_full_disk_each_change_is_refused_and_the_switch_works() {
+    let Some(disk) = Disk::new(8) else { return };
+    let folder = StateFolder::new(disk.path().to_owned());
+    folder.make().unwrap();
+    let store = Arc::new(SqliteStore::open(&folder.database()).unwrap());
+    let mut settings = Settings::new("/bin/false".into());
+    settings.reserve_bytes = 1 << 20;
+    settings.limits = Limits::slots(0);
+    let (server, driven) =
+        Server::start(folder.clone(), store, Closed, Lands::default(), settings).unwrap();
+    let driven = tokio::spawn(driven);
+    // More of each than the room that is left in the database's log is for.
+    for number in 0..MANY {
+        let name = format!("over-{number}");
+        server.submit(submit(&name)).unwrap();
+        server.command(&name, ControlCommand::Cancel { by: "me".into() }).unwrap();
+        ended(&server, &name).await;
+    }
+    let apply = |number: u32| {
+        let metadata = serde_json::json!({ "name": format!("p-{number}") });
+        let spec = serde_json::json!({"agent": "codex"});
+        let object = serde_json::json!({"kind": Kind::Profile, "metadata": metadata, "spec": spec});
+        let objects = vec![serde_json::from_value(object).unwrap()];
+        server.apply(Apply { objects, tasks: vec![], dry_run: false })
+    };
+    let delete_object = |number: u32| server.delete_object(Kind::Profile, &format!("p-{number}"));
+    let delete_task = |number: u32| server.delete_task(&format!("over-{number}"), "me");
+    let switch = |paused: bool| server.pause_all(&PauseAll { paused, by: "me".into() });
+    let written = || std::fs::read_to_string(folder.root().join("paused")).ok();
+    for number in 0..MANY {
+        apply(number).unwrap();
+    }
+
+    let filler = disk.fill();
+    refused(&disk, |number| apply(MANY + number));
+    refused(&disk, delete_object);
+    refused(&disk, delete_task);
+    let with_key = |number: u32| {
+        let mut submit = submit(&format!("keyed-{number}"));
+        submit.secret = Some(format!("a key {number}"));
+        server.submit(submit)
+    };
+    refused(&disk, with_key);
+
+    // The switch takes the room that is kept for saving; without that it holds all the same.
+    let told = switch(true).unwrap();
+    assert_eq!((told.paused_by.as_deref(), told.unstored), (Some("me"), None));
+    assert_eq!(written().as_deref(), Some("me"));
+    assert!(!folder.root().join("reserve").exists());
+    switch(false).unwrap();
+    disk.fill();
+    let told = switch(true).unwrap();
+    assert_eq!((told.paused_by.as_deref(), written()), (Some("me"), None));
+    assert!(told.unstored.is_some_and(|why| why.contains("does not outlive a restart")));
+
+    // The control: with room everything is taken, and the pause is written down by itself.
+    std::fs::remove_file(filler).unwrap();
+    let mut unstored = server.unstored();
+    let stored = unstored.wait_for(|unstored| !unstored);
+    tokio::time::timeout(PATIENCE, stored).await.unwrap().unwrap();
+    assert_eq!(written().as_deref(), Some("me"));
+    assert_eq!(switch(true).unwrap().unstored, None);
+    apply(9999).unwrap();
+    delete_object(MANY - 1).unwrap();
+    delete_task(MANY - 1).unwrap();
+    with_key(9999).unwrap();
+    driven.abort();
 }
 
 /// Somebody else's program that holds a database, for as long as this lives.

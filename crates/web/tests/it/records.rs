@@ -21,7 +21,11 @@ impl Records for Clerk {
 
     async fn pause_all(&self, switch: PauseAll) -> Result<PausedAll, Refusal> {
         self.note(format!("pause {} {}", switch.paused, switch.by));
-        Ok(PausedAll { paused_by: switch.paused.then_some(switch.by), tasks: vec![] })
+        Ok(PausedAll {
+            paused_by: switch.paused.then_some(switch.by),
+            tasks: vec![],
+            unstored: None,
+        })
     }
 
     async fn collect(&self, order: CollectOrder) -> Result<Collection, Refusal> {

@@ -34,14 +34,14 @@ pub(super) fn after(task: &Task, failure: &Failure, now: Time) -> Event {
     // An outage is waited for instead: a task that tries after each wait would only be one more.
     let outage = task.outage && task.model_failed().is_some();
     let may_charge = !outage && task.attempts + 1 < MAX_ATTEMPTS;
-    // A review without a verdict could not run: tried again, though a rejection never is.
-    if reason == FailReason::ReviewRejected && may_charge {
-        return Event::Retried { charged: true, at: now };
-    }
     let again = |charged, tries| {
         let millis = pause::millis(&task.spec.name, tries, facts.pause);
         Event::Retried { charged, at: now.plus_millis(millis) }
     };
+    // A review without a verdict could not run: tried again, though a rejection never is.
+    if reason == FailReason::ReviewRejected && may_charge {
+        return again(true, task.attempts);
+    }
     if outage && let Some(until) = outage_until(task, facts.pause, now) {
         return gone(failure, HoldReason::ModelDown, until);
     }

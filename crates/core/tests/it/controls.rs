@@ -46,7 +46,10 @@ fn the_controls_walk_ends_well_when_nothing_is_broken() {
 fn broken_deciders_are_caught() {
     caught(
         &walk_with(|task, now| match &task.state {
-            State::Running(_) => decided(vec![Event::Retried { charged: true, at: now }], None),
+            State::Running(_) => {
+                let event = Event::Retried { charged: true, at: now.plus_millis(1) };
+                decided(vec![event], None)
+            }
             _ => decide(task, now),
         }),
         Law::Converges,

@@ -43,8 +43,10 @@ fn who_may_not_begin_and_begins_is_caught() {
     limited.unavailable.insert(0, gone);
     caught(&by_the_clock(&limited), Law::PausesAreKept);
 
-    let hot = decided(vec![Event::Retried { charged: false, at: now }], None);
-    caught(&Laws::decided(&task, now, &hot), Law::PausesAreKept);
+    for charged in [false, true] {
+        let hot = decided(vec![Event::Retried { charged, at: now }], None);
+        caught(&Laws::decided(&task, now, &hot), Law::PausesAreKept);
+    }
 
     let mut asked = task.clone();
     asked.spec.questions = Questions::Ask;

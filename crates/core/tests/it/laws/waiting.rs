@@ -22,9 +22,8 @@ pub(super) fn decided(task: &Task, now: Time, event: &Event) -> Result<(), Broke
             });
             keep(Law::PausesAreKept, !gone, (&order.run, &task.unavailable))
         }
-        // A free retry is of a machine, a charged one of an agent: neither comes at once. Only a
-        // reviewer without a verdict is asked again on the spot, three times.
-        Event::Retried { charged: false, at } => keep(Law::PausesAreKept, *at > now, event),
+        // A free retry is of a machine, a charged one of an agent: neither comes at once.
+        Event::Retried { charged: _, at } => keep(Law::PausesAreKept, *at > now, event),
         _ => Ok(()),
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod credential;
 mod desk;
 mod doors;
 mod found;
+mod heard;
 mod layers;
 mod log;
 mod places;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use crate::refusal::Refusal;
+use crate::trouble::Trouble;
 use crate::usage::TokenCount;
 
 /// How many refusals the totals keep word for word; all are counted, and the sink gets all.
@@ -31,6 +32,8 @@ pub enum Record {
         tokens: TokenCount,
         /// What it said about a limit.
         limit: Option<LimitState>,
+        /// What kept the provider from answering as asked.
+        trouble: Option<Trouble>,
         /// The answer broke off, on either side.
         cut: bool,
     },
@@ -84,7 +87,7 @@ impl Totals {
     /// Adds one record.
     pub fn add(&mut self, record: &Record) {
         match record {
-            Record::Answer { path: _, status, tokens, limit, cut } => {
+            Record::Answer { path: _, status, tokens, limit, trouble: _, cut } => {
                 self.requests += 1;
                 self.tokens.add(*tokens);
                 self.last_status = Some(*status);

@@ -6,6 +6,8 @@ mod sse;
 use json::JsonScan;
 use sse::SseScan;
 
+use crate::trouble::Trouble;
+
 /// Tokens of one answer, or of many. Cached and written ones are part of the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TokenCount {
@@ -47,6 +49,8 @@ struct Found {
     thoughts: Option<u64>,
     /// OpenAI's body of a 429.
     resets_at: Option<u64>,
+    /// The first of the errors that we know.
+    trouble: Option<Trouble>,
 }
 
 /// Reads a response body piece by piece, in constant memory.
@@ -105,6 +109,11 @@ impl UsageScan {
     /// When a usage limit resets, in seconds since 1970, where the body says so.
     pub(crate) fn resets_at(&self) -> Option<u64> {
         self.found.resets_at
+    }
+
+    /// The error that the body tells of.
+    pub(crate) fn trouble(&self) -> Option<Trouble> {
+        self.found.trouble
     }
 }
 
@@ -171,6 +180,64 @@ mod tests {
         let mut scan = UsageScan::for_content_type("application/json");
         scan.feed(b"{\"error\":{\"type\":\"usage_limit_reached\",\"resets_at\":1700000000}}");
         assert_eq!(scan.resets_at(), Some(1_700_000_000));
+    }
+
+    #[test]
+    fn errors_are_known_by_their_words_and_nothing_that_a_model_wrote_is_one() {
+        let sse = "text/event-stream";
+        let json = "application/json";
+        for (content_type, body, trouble) in [
+            (
+                sse,
+                r#"data: {"type":"error","error":{"type":"rate_limit_error","message":"x"}}"#,
+                Some(Trouble::Limit),
+            ),
+            (
+                sse,
+                r#"data: {"type":"error","error":{"type":"overloaded_error"}}"#,
+                Some(Trouble::Down),
+            ),
+            (
+                sse,
+                r#"data: {"type":"response.failed","response":{"error":{"code":"insufficient_quota"}}}"#,
+                Some(Trouble::Limit),
+            ),
+            (sse, r#"data: {"type":"error","code":"rate_limit_exceeded"}"#, Some(Trouble::Limit)),
+            (
+                json,
+                r#"{"type":"error","error":{"type":"invalid_request_error","message":"Your credit balance is too low to \u0041"}}"#,
+                Some(Trouble::Limit),
+            ),
+            (
+                json,
+                r#"{"error":{"code":400,"message":"API key not valid. Please pass","status":"INVALID_ARGUMENT"}}"#,
+                Some(Trouble::Login),
+            ),
+            (
+                json,
+                r#"{"error":{"code":503,"message":"x","status":"UNAVAILABLE"}}"#,
+                Some(Trouble::Down),
+            ),
+            (json, r#"{"error":{"message":"Your \n credit balance is too low"}}"#, None),
+            (json, r#"{"message":{"error":{"type":"rate_limit_error"}}}"#, None),
+            (
+                sse,
+                r#"data: {"delta":{"text":"{\"error\":{\"type\":\"rate_limit_error\"}}"}}"#,
+                None,
+            ),
+            (
+                sse,
+                r#"data: {"response":{"output":[{"error":{"code":"insufficient_quota"}}]}}"#,
+                None,
+            ),
+        ] {
+            for step in [1, 3, 100_000] {
+                let mut scan = UsageScan::for_content_type(content_type);
+                body.as_bytes().chunks(step).for_each(|piece| scan.feed(piece));
+                scan.feed(b"\n\n");
+                assert_eq!(scan.trouble(), trouble, "{body}");
+            }
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The way out of a sandbox, as far as this room knows it: a door that somebody opens.
 
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use midwatch_api::task::{CredentialRef, Egress};
 
@@ -37,6 +37,28 @@ pub struct Model {
     pub upstream: Option<String>,
 }
 
+/// What kept a provider from answering, as its gateway saw it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// A limit, with its reset in seconds since 1970 where the answer told it.
+    Limit(Option<i64>),
+    /// The credential is not taken.
+    Login,
+    /// The credential is taken, and may not do this.
+    Denied,
+    /// It is down, overloaded or not to be reached.
+    Down,
+}
+
+/// What the gateway saw of a run's model.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Heard {
+    /// It saw all of it: what is not here was not answered.
+    pub whole: bool,
+    /// Its last answers, oldest first; none for one that was given as asked.
+    pub answers: Vec<Option<Trouble>>,
+}
+
 /// Opens and closes doors. Opening again after a restart gives the same token.
 pub trait Access: Send + Sync + 'static {
     /// Opens; returns the run token.
@@ -44,4 +66,7 @@ pub trait Access: Send + Sync + 'static {
 
     /// Closes: the token works no longer.
     fn close(&self, run: &str) -> impl Future<Output = ()> + Send;
+
+    /// What the gateway of a run saw, whose log is there. After closing it is all there is.
+    fn heard(&self, run: &str, log: &Path) -> Heard;
 }

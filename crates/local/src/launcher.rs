@@ -10,12 +10,12 @@ use midwatch_api::report::{EVENTS_FILE, REPORT_FILE, Report, STOP_FILE, StreamEv
 use midwatch_api::task::TaskOrder;
 use midwatch_core::event::{Event, RunOrder, RunResult, RunWork};
 use midwatch_core::id::{RunName, TaskName};
-use midwatch_core::ports::{Act, ActOnRun, Seen};
+use midwatch_core::ports::{Act, ActOnRun, Clock as _, Seen};
 use midwatch_core::reason::FailReason;
 use midwatch_core::task::Task;
 use tokio::sync::mpsc;
 
-use crate::access::Access;
+use crate::access::{Access, Heard};
 use crate::bases;
 use crate::folder::StateFolder;
 use crate::reserve::Reserve;
@@ -25,6 +25,7 @@ use crate::sweep::touch;
 
 mod check_cache;
 mod clock;
+mod heard;
 mod meant;
 mod orders;
 mod outcome;
@@ -71,16 +72,15 @@ impl<A: Access> Act<RunOrder> for Launcher<A> {
     async fn look(&self, task: &Task, order: &RunOrder) -> Seen {
         let folder = self.folder.run(order.run.as_str());
         if let Some(report) = read_report(&folder) {
-            return Seen::Done(Box::new(self.ended(task, order, &report)));
+            let heard = self.heard(task, order);
+            return Seen::Done(Box::new(self.ended(task, order, &report, &heard)));
         }
         if process::is_alive(&folder) {
             return Seen::GoesOn;
         }
         if process::was_started(&folder) {
             // It may have ended between the two looks above.
-            let event = read_report(&folder)
-                .map_or_else(|| lost(order, &folder), |report| self.ended(task, order, &report));
-            return Seen::Done(Box::new(event));
+            return Seen::Done(Box::new(self.came_to(task, order, &folder)));
         }
         match self.already_there(task, order) {
             Some(event) => Seen::Done(Box::new(event)),
@@ -90,16 +90,15 @@ impl<A: Access> Act<RunOrder> for Launcher<A> {
 
     async fn perform(&self, task: &Task, order: &RunOrder) -> Event {
         let folder = self.folder.run(order.run.as_str());
-        let event = match self.carry_out(task, order, &folder).await {
-            Ok(event) => event,
-            Err(problem) => {
-                ended(order, RunResult::Failed { reason: problem.reason, detail: problem.detail })
-            }
-        };
+        let carried_out = self.carry_out(task, order, &folder).await;
+        // What the gateway saw is whole once it is closed.
         self.access.close(order.run.as_str()).await;
         // Empty by now; most runs never had one.
         let _ = std::fs::remove_dir(self.folder.door(order.run.as_str()));
-        event
+        match carried_out {
+            Ok(()) => self.came_to(task, order, &folder),
+            Err(Problem { reason, detail }) => ended(order, RunResult::Failed { reason, detail }),
+        }
     }
 }
 
@@ -136,12 +135,7 @@ impl Problem {
 }
 
 impl<A: Access> Launcher<A> {
-    async fn carry_out(
-        &self,
-        task: &Task,
-        order: &RunOrder,
-        folder: &Path,
-    ) -> Result<Event, Problem> {
+    async fn carry_out(&self, task: &Task, order: &RunOrder, folder: &Path) -> Result<(), Problem> {
         let name = task.spec.name.as_str();
         let row = self.store.row(name).map_err(Problem::internal)?;
         let row = row.ok_or_else(|| Problem::internal("the task has no stored order"))?;
@@ -165,11 +159,24 @@ impl<A: Access> Launcher<A> {
         };
         let full = |over| self.index(order, folder, over);
         let watch = |stopped| tail::follow(folder.to_owned(), tell, full, stopped);
-        process::wait(folder, child, watch).await.map_err(|e| Problem::io("waiting", &e))?;
-        Ok(match read_report(folder) {
-            Some(report) => self.ended(task, order, &report),
+        process::wait(folder, child, watch).await.map_err(|e| Problem::io("waiting", &e))
+    }
+
+    /// What a run came to that is over.
+    fn came_to(&self, task: &Task, order: &RunOrder, folder: &Path) -> Event {
+        let heard = self.heard(task, order);
+        match read_report(folder) {
+            Some(report) => self.ended(task, order, &report, &heard),
             None => lost(order, folder),
-        })
+        }
+    }
+
+    /// What was heard of the run's model; nothing of a run that has none.
+    fn heard(&self, task: &Task, order: &RunOrder) -> Heard {
+        let row = self.store.row(task.spec.name.as_str()).ok().flatten();
+        let door = row.and_then(|row| orders::door(&self.folder, order, &row.order));
+        let of_model = door.filter(|door| door.model.is_some());
+        of_model.map(|door| self.access.heard(&door.run, &door.log)).unwrap_or_default()
     }
 
     /// No agent begins before there is room to save what it does; a rescue may take that room.
@@ -218,10 +225,14 @@ impl<A: Access> Launcher<A> {
         door.map(|door| self.access.open(&door).map_err(Problem::internal)).transpose()
     }
 
-    fn ended(&self, task: &Task, order: &RunOrder, report: &Report) -> Event {
+    fn ended(&self, task: &Task, order: &RunOrder, report: &Report, heard: &Heard) -> Event {
         let layer =
             orders::layer_of(task, order, self.store.row(task.spec.name.as_str()).ok().flatten());
-        let result = result_of(order, report, layer);
+        let mut result = result_of(order, report, layer);
+        if let RunResult::Agent(agent) = &mut result {
+            let now = SystemClock.now().0 / 1_000;
+            agent.outcome = heard::judged(agent.outcome.clone(), heard, now);
+        }
         let event = ended(order, result);
         check_cache::keep(self, task, order, &event);
         event

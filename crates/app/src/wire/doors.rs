@@ -1,7 +1,7 @@
 //! Opens and closes the broker's doors for runs.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use midwatch_api::task::Egress;
@@ -9,11 +9,11 @@ use midwatch_broker::{
     Broker, BrokerConfig, CaBundle, Egress as Way, Grant, Limits, ModelGrant, Registries, ServerKey,
 };
 use midwatch_core::agent::CredentialKind;
-use midwatch_local::access::{Access, Door};
+use midwatch_local::access::{Access, Door, Heard};
 use midwatch_local::folder::StateFolder;
 
 use super::log::RunLog;
-use super::{credential, proxy};
+use super::{credential, heard, proxy};
 
 /// What a broker is made for: a CA bundle, and the id of an operator's proxy.
 type Network = (Option<PathBuf>, Option<String>);
@@ -23,11 +23,13 @@ pub(crate) struct Doors {
     folder: StateFolder,
     brokers: Mutex<BTreeMap<Network, Broker>>,
     open: Mutex<HashMap<String, Broker>>,
+    /// Of each run with a model that was opened here: whether nothing of it was seen before.
+    whole: Mutex<HashMap<String, bool>>,
 }
 
 impl Doors {
     pub(crate) fn new(folder: StateFolder) -> Self {
-        Self { folder, brokers: Mutex::default(), open: Mutex::default() }
+        Self { folder, brokers: Mutex::default(), open: Mutex::default(), whole: Mutex::default() }
     }
 
     fn broker(&self, network: Network) -> Result<Broker, String> {
@@ -84,6 +86,9 @@ impl Access for Doors {
             std::fs::create_dir_all(parent)
                 .map_err(|error| format!("the folder of doors: {error}"))?;
         }
+        if door.model.is_some() {
+            held(&self.whole).entry(door.run.clone()).or_insert(!door.log.exists());
+        }
         let opened = broker.open(grant).map_err(|error| error.to_string())?;
         held(&self.open).insert(door.run.clone(), broker);
         // The token goes into the run's order: it works at this run's gateway only.
@@ -104,6 +109,11 @@ impl Access for Doors {
                 "door.closed"
             );
         }
+    }
+
+    fn heard(&self, run: &str, log: &Path) -> Heard {
+        let whole = held(&self.whole).remove(run).unwrap_or(false);
+        Heard { whole, answers: heard::answers(log) }
     }
 }
 

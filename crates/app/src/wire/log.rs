@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use midwatch_broker::{Record, Sink};
+use midwatch_broker::{Door, Record, Refusal, Sink, Trouble};
 use serde_json::{Value, json};
 
 /// Appends one line per record.
@@ -45,11 +45,12 @@ impl Sink for RunLog {
 fn line(record: &Record) -> Value {
     let at = jiff::Timestamp::now().to_string();
     match record {
-        Record::Answer { path, status, tokens, limit, cut } => json!({
+        Record::Answer { path, status, tokens, limit, trouble, cut } => json!({
             "at": at, "type": "answer", "path": path, "status": status,
             "inputTokens": tokens.input, "outputTokens": tokens.output,
             "limitReached": limit.as_ref().map(|limit| limit.reached),
-            "resetsAt": limit.as_ref().and_then(|limit| limit.resets_at), "cut": cut,
+            "resetsAt": limit.as_ref().and_then(|limit| limit.resets_at),
+            "trouble": trouble.map(Trouble::as_str), "cut": cut,
         }),
         Record::Passed { target, sent, received } => json!({
             "at": at, "type": "passed", "target": target, "sent": sent, "received": received,
@@ -57,6 +58,15 @@ fn line(record: &Record) -> Value {
         Record::Refused(refusal) => json!({
             "at": at, "type": "refused", "door": refusal.door.as_str(),
             "reason": refusal.reason.as_str(), "target": refusal.target, "text": refusal.message,
+            "trouble": of_gateway(refusal).map(Trouble::as_str),
         }),
+    }
+}
+
+/// What the egress proxy refuses is not the provider's.
+fn of_gateway(refusal: &Refusal) -> Option<Trouble> {
+    match refusal.door {
+        Door::Gateway => Trouble::of_refusal(refusal.reason),
+        Door::Proxy => None,
     }
 }

@@ -11,6 +11,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use super::redact::Redactor;
 use crate::broker::Run;
 use crate::meter::{LimitState, Record};
+use crate::trouble::Trouble;
 use crate::usage::UsageScan;
 
 /// Why an answer broke off on our side. The client sees its connection end.
@@ -64,6 +65,7 @@ impl Drop for Ending {
             status: self.status,
             tokens: self.scan.count(),
             limit,
+            trouble: Trouble::of_answer(self.status, self.scan.trouble()),
             cut: !self.whole,
         });
     }

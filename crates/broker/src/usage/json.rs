@@ -2,6 +2,7 @@
 //! read in constant memory. Text inside strings can never be taken for a key.
 
 use super::Found;
+use crate::trouble::Trouble;
 
 /// How many levels keep their key: what we look for is at most four deep.
 const PATH: usize = 6;
@@ -9,8 +10,8 @@ const PATH: usize = 6;
 /// Deeper documents are no longer read.
 const DEPTH_MAX: u32 = 128;
 
-/// The longest key that we know.
-const KEY_MAX: usize = 32;
+/// The longest key or word that we know.
+const TEXT_MAX: usize = 32;
 
 /// The keys that lead to a number that we look for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -21,6 +22,9 @@ enum Word {
     Response,
     Usage,
     Error,
+    Code,
+    Type,
+    Status,
     ResetsAt,
     Input,
     Output,
@@ -43,6 +47,9 @@ impl Word {
             b"response" => Self::Response,
             b"usage" => Self::Usage,
             b"error" => Self::Error,
+            b"code" => Self::Code,
+            b"type" => Self::Type,
+            b"status" => Self::Status,
             b"resets_at" => Self::ResetsAt,
             b"input_tokens" => Self::Input,
             b"output_tokens" => Self::Output,
@@ -87,9 +94,10 @@ pub(super) struct JsonScan {
     in_key: bool,
     /// In an object, before a key.
     before_key: bool,
-    key: [u8; KEY_MAX],
-    /// Bytes of the key; over `KEY_MAX` when it is longer than any that we know.
-    key_length: usize,
+    /// How the string under way begins.
+    text: [u8; TEXT_MAX],
+    /// Bytes of the string; over `TEXT_MAX` when it is longer than any that we know.
+    text_length: usize,
     number: u64,
 }
 
@@ -110,23 +118,26 @@ impl JsonScan {
         match self.lex {
             Lex::String => match byte {
                 b'\\' => {
-                    self.key_length = KEY_MAX + 1;
+                    let known = self.text_length.min(TEXT_MAX);
+                    self.text[known..].fill(0);
+                    self.text_length = TEXT_MAX + 1;
                     self.lex = Lex::Escape;
                 }
                 b'"' => {
                     self.lex = Lex::Between;
                     if self.in_key {
-                        let key = self.key.get(..self.key_length).unwrap_or_default();
+                        let key = self.text.get(..self.text_length).unwrap_or_default();
                         self.set_word(Word::of(key));
+                    } else {
+                        self.take_text(found);
                     }
                 }
-                _ if self.in_key => {
-                    if let Some(place) = self.key.get_mut(self.key_length) {
+                _ => {
+                    if let Some(place) = self.text.get_mut(self.text_length) {
                         *place = byte;
                     }
-                    self.key_length = self.key_length.saturating_add(1);
+                    self.text_length = self.text_length.saturating_add(1);
                 }
-                _ => {}
             },
             Lex::Escape => self.lex = Lex::String,
             Lex::Number if byte.is_ascii_digit() => {
@@ -174,7 +185,7 @@ impl JsonScan {
                 self.lex = Lex::String;
                 self.in_key = self.before_key;
                 self.before_key = false;
-                self.key_length = 0;
+                self.text_length = 0;
             }
             b'0'..=b'9' => {
                 self.lex = Lex::Number;
@@ -189,6 +200,18 @@ impl JsonScan {
         if let Some(place) = (self.depth as usize).checked_sub(1).and_then(|d| self.path.get_mut(d))
         {
             *place = word;
+        }
+    }
+
+    /// A string that is a value: an error has its names in some of them.
+    fn take_text(&mut self, found: &mut Found) {
+        let path = self.path.get(..self.depth as usize).unwrap_or_default();
+        if let [Word::Error, Word::Type | Word::Code | Word::Status | Word::Message]
+        | [Word::Response, Word::Error, Word::Type | Word::Code]
+        | [Word::Code] = path
+        {
+            let word = &self.text[..self.text_length.min(TEXT_MAX)];
+            found.trouble = found.trouble.or_else(|| Trouble::of_word(word));
         }
     }
 

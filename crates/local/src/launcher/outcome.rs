@@ -203,6 +203,16 @@ fn agent_outcome(report: &Report, said: Option<&AgentReport>) -> AgentOutcome {
             format!("it ended with code {code} and left no report"),
             None,
         ),
+        (ending @ (Ending::Idle | Ending::Deadline), Some(agent)) => {
+            let (reason, detail) = not_its_own(ending);
+            // What it waited for when it was stopped, where it said so.
+            match agent.reason.as_deref().and_then(FailReason::parse) {
+                Some(waited) if waited.facts().elsewhere => {
+                    fail(waited, format!("{detail}: {}", agent.detail), agent.resets_at)
+                }
+                Some(_) | None => fail(reason, detail, None),
+            }
+        }
         (ending, _) => {
             let (reason, detail) = not_its_own(ending);
             fail(reason, detail, None)

@@ -1,7 +1,7 @@
 //! State folders of a test's own, orders to put into them, and what a server needs beside them.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use midwatch_core::event::{Action, Event, LandAction};
 use midwatch_core::ports::{Act, Seen};
 use midwatch_core::reason::FailReason;
 use midwatch_core::task::Task;
-use midwatch_local::access::{Access, Door};
+use midwatch_local::access::{Access, Door, Heard};
 use midwatch_local::server::{Line, Server};
 use rusqlite::Connection;
 use tokio::sync::watch;
@@ -91,6 +91,10 @@ impl Access for Closed {
     }
 
     async fn close(&self, _run: &str) {}
+
+    fn heard(&self, _run: &str, _log: &Path) -> Heard {
+        Heard::default()
+    }
 }
 
 /// Lands nothing: every landing of a task fails once the task is let go.

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use midwatch_testkit::model_server::ModelServer;
+use midwatch_testkit::model_server::{Failure, ModelServer};
 use rustix::process::Signal;
 
 use super::gate::Gate;
@@ -16,7 +16,8 @@ const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 
 /// Claude Code as far as a limit goes: refused at its first start, with the reset, and at work
-/// from its second on. Writes down each start with its session.
+/// from its second on. Writes down each start with its session. What it says of the limit counts
+/// because it asked first, and the gateway saw the answer.
 const LIMITED: &str = r#"#!/bin/sh
 case "$*" in *--version*) echo '2.1.197 (Claude Code)'; exit 0 ;; esac
 cat > /dev/null
@@ -28,6 +29,7 @@ echo "$how $session" >> "$HOME/starts"
 echo "{\"type\":\"system\",\"subtype\":\"init\",\"session_id\":\"$session\",\"model\":\"m\",\"tools\":[]}"
 end='"duration_ms":1,"num_turns":1,"total_cost_usd":0,"usage":{"input_tokens":1,"output_tokens":1}'
 if [ "$(wc -l < "$HOME/starts")" = 1 ]; then
+    ASKS
     echo "{\"type\":\"rate_limit_event\",\"rate_limit_info\":{\"status\":\"rejected\",\"resetsAt\":RESET},\"session_id\":\"$session\"}"
     echo "{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":true,\"api_error_status\":429,$end,\"result\":\"You've hit your session limit\",\"session_id\":\"$session\"}"
     exit 1
@@ -35,6 +37,34 @@ fi
 echo more >> README
 echo "{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false,$end,\"result\":\"Done.\",\"session_id\":\"$session\"}"
 "#;
+
+/// A question to the model, through the gateway.
+const ASKS: &str = r#"curl -sS -o /dev/null -H "x-api-key: $ANTHROPIC_API_KEY" \
+        -H 'content-type: application/json' -H 'anthropic-version: 2023-06-01' \
+        -d '{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"hi"}]}' \
+        "$ANTHROPIC_BASE_URL/v1/messages""#;
+
+/// The house with such an agent, and its profile.
+fn limited(mut ground: Ground, model: &ModelServer, asks: &str, reset: i64) -> (Ground, PathBuf) {
+    let program = ground.house.folder("claude").join("claude");
+    let script = LIMITED.replace("RESET", &reset.to_string()).replace("ASKS", asks);
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .unwrap();
+    let spec = format!("{{agent: claude-code, program: {}, egress: none}}", program.display());
+    let profile = ground.house.profile("limited", &spec);
+    ground.house = ground
+        .house
+        .with("ANTHROPIC_API_KEY", "sk-ant-of-nobody")
+        .with("ANTHROPIC_BASE_URL", model.url());
+    (ground, profile)
+}
+
+/// In two hours, in seconds since 1970.
+fn in_two_hours() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    i64::try_from(now.as_secs()).unwrap() + 2 * 3600
+}
 
 /// The clock of a server, as a test moves it.
 struct Moved {
@@ -69,20 +99,10 @@ fn another(ground: &Ground, name: &str) {
 
 #[test]
 fn a_hold_until_a_reset_ends_once_and_not_early_whatever_the_clock_does() {
-    let model = ModelServer::builder().start().unwrap();
-    let mut ground = Ground::new();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let reset = i64::try_from(now.as_secs()).unwrap() + 2 * 3600;
-    let program = ground.house.folder("claude").join("claude");
-    std::fs::write(&program, LIMITED.replace("RESET", &reset.to_string())).unwrap();
-    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755))
-        .unwrap();
-    let spec = format!("{{agent: claude-code, program: {}, egress: none}}", program.display());
-    let profile = ground.house.profile("limited", &spec);
-    ground.house = ground
-        .house
-        .with("ANTHROPIC_API_KEY", "sk-ant-of-nobody")
-        .with("ANTHROPIC_BASE_URL", model.url());
+    let reset = in_two_hours();
+    let model = ModelServer::builder().resets_at(reset).failure(Failure::UsageLimit);
+    let model = model.start().unwrap();
+    let (ground, profile) = limited(Ground::new(), &model, ASKS, reset);
     let moved = Moved::new(&ground);
     let server = moved.serve(&ground);
     let profile = profile.to_str().unwrap();
@@ -122,6 +142,21 @@ fn a_hold_until_a_reset_ends_once_and_not_early_whatever_the_clock_does() {
     assert!(events.is_sorted_by_key(|stored| stored.at), "the log's times go back");
     let charged = events.iter().filter(|stored| stored.event.name() == "Retried").count();
     assert_eq!(charged, 0, "a limit is no failed attempt");
+}
+
+/// The control of the test above: the same words, and no answer of the provider behind them.
+#[test]
+fn an_agent_that_only_says_that_there_is_a_limit_holds_nothing() {
+    let model = ModelServer::builder().start().unwrap();
+    let (ground, profile) = limited(Ground::new(), &model, ":", in_two_hours());
+    let _server = ground.serve(&[]);
+    let profile = profile.to_str().unwrap();
+    let words = ["run", "add a line", "--profile", profile, "--pipeline", "quick", "--name", "t"];
+    let told = ground.midwatch(&[&words[..], &["--check", "test -e README"]].concat());
+    told.is_done();
+    let events = ground.events("t");
+    let of = |name: &str| events.iter().filter(|stored| stored.event.name() == name).count();
+    assert_eq!((of("Retried"), of("AgentUnavailable")), (1, 0), "it cost itself an attempt");
 }
 
 #[test]

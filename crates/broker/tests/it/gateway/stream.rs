@@ -55,6 +55,7 @@ async fn a_piece_is_passed_on_before_the_next_is_made_and_all_is_counted() {
         status: 200,
         tokens,
         limit: None,
+        trouble: None,
         cut: false,
     };
     assert_eq!(world.record().await, expected);

@@ -26,11 +26,31 @@ const NAMES: [(&str, FailReason); 15] = [
 /// What it says when the answer, or the stream of it, was empty or could not be read.
 const EMPTY: &str = "Empty response received from LLM";
 
+/// What it says of a full context and of an answer that was cut at its limit, in the place of
+/// the error: `Model openai/gpt-5 has hit a token limit!`.
+const FULL: (&str, &str) = ("Model ", " has hit a token limit!");
+
+/// How it says that it could not use an answer, or gave up asking for a better one. It ends with
+/// 0 all the same, and what it applied is then not the whole of what was asked.
+const UNDONE: [&str; 3] = [
+    "The LLM did not conform to the edit format.",
+    "Exception while updating files:",
+    "Only 3 reflections allowed, stopping.",
+];
+
+/// Whether a line says that the turn was not done.
+pub(super) fn is_undone(line: &str) -> bool {
+    UNDONE.contains(&line)
+}
+
 /// The reason of a line that names an error of litellm's: `litellm.RateLimitError: …`, or says
-/// that nothing came.
+/// that nothing came or that there is no room.
 pub(super) fn of_line(line: &str) -> Option<FailReason> {
     if line.starts_with(EMPTY) {
         return Some(FailReason::ModelUnavailable);
+    }
+    if line.starts_with(FULL.0) && line.ends_with(FULL.1) {
+        return Some(FailReason::TokenLimit);
     }
     let (_, rest) = line.split_once("litellm.")?;
     let name = rest.split(|c: char| !c.is_ascii_alphanumeric()).next()?;
@@ -67,6 +87,8 @@ mod tests {
             ("litellm.NotFoundError: x - model: gtp-5", Some(FailReason::ModelNotFound)),
             ("litellm.NotFoundError: x", Some(FailReason::ModelUnavailable)),
             ("litellm.InternalServerError: x", Some(FailReason::ModelUnavailable)),
+            ("Model openai/gpt-5 has hit a token limit!", Some(FailReason::TokenLimit)),
+            ("The model has hit a token limit!", None),
             ("litellm.newer: x", None),
             ("It is written.", None),
         ] {

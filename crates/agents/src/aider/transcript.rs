@@ -16,6 +16,8 @@ pub(super) struct Transcript {
     usage: Usage,
     /// The newest error that nothing came after.
     error: Option<(FailReason, String)>,
+    /// What it said last of an answer that it could not use.
+    undone: Option<String>,
     attempts: u32,
     edits: u32,
     answered: bool,
@@ -50,6 +52,7 @@ impl Transcript {
         if received > 0 {
             self.answered = true;
             self.error = None;
+            self.undone = None;
         }
         Some(AgentEvent::Usage(self.usage))
     }
@@ -90,6 +93,9 @@ impl Stream for Transcript {
             let error = self.error.as_ref().map_or(line, |(_, text)| text);
             events.push(AgentEvent::Retrying { attempt: self.attempts, error: clean::line(error) });
         } else if !line.is_empty() {
+            if failure::is_undone(line) {
+                self.undone = Some(line.to_owned());
+            }
             clean::push_line(&mut self.last_text, line, FINAL_TEXT_LIMIT);
             events.push(AgentEvent::Text(line.to_owned()));
         }
@@ -108,6 +114,9 @@ impl Stream for Transcript {
             |reason, detail| Some(AgentOutcome::Failed { reason, detail, resets_at: None });
         if let Some((reason, text)) = self.error.clone() {
             return failed(reason, text);
+        }
+        if let Some(text) = self.undone.clone() {
+            return failed(FailReason::AgentFailed, text);
         }
         if ending.exit == Some(0) && self.answered {
             return Some(AgentOutcome::Completed);
@@ -198,6 +207,41 @@ mod tests {
         assert!(unavailable(&mut stream));
         stream.line(b"Tokens: 2k sent, 9 received. Cost: $0.0024 message, $0.0048 session.");
         assert_eq!(stream.end(FINE), Some(AgentOutcome::Completed));
+    }
+
+    /// The count of a turn is printed before what was wrong with it.
+    const ANSWERED: &[u8] = b"Tokens: 2k sent, 9 received. Cost: $0.0024 message, $0.0048 session.";
+
+    fn reason(stream: &mut Transcript) -> Option<FailReason> {
+        match stream.end(FINE) {
+            Some(AgentOutcome::Failed { reason, .. }) => Some(reason),
+            Some(AgentOutcome::Completed) | None => None,
+        }
+    }
+
+    #[test]
+    fn a_full_context_after_an_answer_is_no_success() {
+        let mut stream = stream();
+        stream.line(ANSWERED);
+        stream.line(ANSWERED);
+        stream.line(b"Model openai/gpt-5 has hit a token limit!");
+        stream.line(b"Total tokens: ~300,000 of 272,000 -- possibly exhausted context window!");
+        assert_eq!(reason(&mut stream), Some(FailReason::TokenLimit));
+    }
+
+    #[test]
+    fn edits_that_were_given_up_are_no_success() {
+        let mut stream = stream();
+        stream.line(ANSWERED);
+        stream.line(b"The LLM did not conform to the edit format.");
+        stream.line(b"# 1 SEARCH/REPLACE block failed to match!");
+        assert_eq!(reason(&mut stream), Some(FailReason::AgentFailed));
+        assert_eq!(stream.trouble(0), None, "nothing is tried again for want of a provider");
+        // The control: the next answer could be used.
+        stream.line(ANSWERED);
+        assert_eq!(stream.end(FINE), Some(AgentOutcome::Completed));
+        stream.line(b"Only 3 reflections allowed, stopping.");
+        assert_eq!(reason(&mut stream), Some(FailReason::AgentFailed));
     }
 
     #[test]

@@ -31,6 +31,10 @@ impl Adapter for QwenCode {
         command::command(order)
     }
 
+    fn version_args(&self, order: &AgentOrder) -> Vec<String> {
+        command::version_args(order)
+    }
+
     // Its totals are of one process, so earlier runs do not matter.
     fn stream(&self, _: &AgentOrder, earlier: Usage) -> Box<dyn Stream> {
         Box::new(transcript::Transcript::new(earlier))

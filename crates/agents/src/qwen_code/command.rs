@@ -11,6 +11,8 @@ use crate::adapter::{self, CommandError};
 const RETRIES: u32 = 0;
 /// How long one request may say nothing, in milliseconds.
 const REQUEST_TIMEOUT_MS: u32 = 300_000;
+/// What bounds its tries and tells of them, see there.
+const START: &str = include_str!("start.cjs");
 /// Tools that may work unattended. In a folder that it does not trust all others are taken
 /// away; searching the web at a third party is among them.
 const ALLOWED: [&str; 6] =
@@ -30,8 +32,11 @@ pub(super) fn command(order: &AgentOrder) -> Result<AgentCommand, CommandError> 
     }
     let model = adapter::model(order)?;
     let session = adapter::session_id(&order.session)?;
-    let program = order.program.to_string_lossy();
-    let mut argv = vec![&*program, "--output-format", "stream-json", "--model", model];
+    let start = order.home.join(".midwatch/qwen.cjs");
+    let (program, preload) = (order.program.to_string_lossy(), start.to_string_lossy());
+    // As its first line would start it, with one file loaded before.
+    let mut argv = vec!["/usr/bin/env", "node", "--require", &*preload, &*program];
+    argv.extend(["--output-format", "stream-json", "--model", model]);
     argv.extend(["--auth-type", "openai", "--approval-mode", "default"]);
     argv.extend(match order.session {
         Session::Fresh { .. } => ["--session-id", session],
@@ -49,12 +54,18 @@ pub(super) fn command(order: &AgentOrder) -> Result<AgentCommand, CommandError> 
     let mut files = BTreeMap::from([
         (settings, self::settings(order).to_string()),
         (order.home.join(".qwen/trustedFolders.json"), trust.to_string()),
+        (start.clone(), START.to_owned()),
     ]);
     let preamble = adapter::preamble(order);
     if !preamble.is_empty() {
         files.insert(order.home.join(".qwen/QWEN.md"), preamble);
     }
     Ok(AgentCommand { argv, env, files, stdin: order.prompt.clone() })
+}
+
+pub(super) fn version_args(order: &AgentOrder) -> Vec<String> {
+    let program = order.program.to_string_lossy().into_owned();
+    vec!["node".to_owned(), program, "--version".to_owned()]
 }
 
 /// Settings of the system's, which go before all others.

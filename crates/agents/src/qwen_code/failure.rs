@@ -16,6 +16,29 @@ pub(super) fn of_answer(text: &str) -> FailReason {
     }
 }
 
+/// What `start.cjs` tells of a refusal, before the status and the words.
+const REFUSED: &str = "midwatch: refused: ";
+/// How the CLI tells of a request that `start.cjs` ended.
+const ENDED: &str = "Connection error. (cause: ";
+
+/// The refusal that a line on stderr tells of: its status with the words after it.
+pub(super) fn refused(line: &str) -> Option<(FailReason, String)> {
+    let words = line.strip_prefix(REFUSED)?;
+    let status = leading_status(words)?;
+    Some((provider::refusal(status, words), words.to_owned()))
+}
+
+/// An answer that is an error, in the provider's words: what it calls a failed connection may be
+/// the refusal that ended it.
+pub(super) fn told(text: &str) -> String {
+    match text.split_once(ENDED) {
+        Some((before, cause)) if leading_status(cause).is_some() => {
+            format!("{before}{}", cause.replacen(")]", "]", 1))
+        }
+        Some(_) | None => text.to_owned(),
+    }
+}
+
 /// The reason where only the words on stderr are known.
 pub(super) fn of_text(text: &str) -> FailReason {
     if text.contains(MARK) {
@@ -37,7 +60,10 @@ pub(super) fn of_text(text: &str) -> FailReason {
 /// The status that the text begins with.
 fn status(text: &str) -> Option<u64> {
     let (_, rest) = text.split_once(MARK)?;
-    let rest = rest.trim_start_matches([':', ' ']);
+    leading_status(rest.trim_start_matches([':', ' ']))
+}
+
+fn leading_status(rest: &str) -> Option<u64> {
     let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
     digits.parse().ok().filter(|status| (400..600).contains(status))
 }
@@ -45,6 +71,24 @@ fn status(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_that_was_told_has_its_reason_and_is_no_failed_connection() {
+        let line = "midwatch: refused: 429 The usage limit has been reached (usage_limit_reached)";
+        let (reason, text) = refused(line).unwrap();
+        assert_eq!(reason, FailReason::UsageLimit);
+        assert!(text.starts_with("429 The usage limit"), "{text}");
+        assert_eq!(
+            refused("midwatch: refused: 529 Overloaded").unwrap().0,
+            FailReason::ModelUnavailable
+        );
+        assert_eq!(refused("Ripgrep is not available"), None);
+        let ended = format!("[API Error: Connection error. (cause: {text})]");
+        assert_eq!(told(&ended), format!("[API Error: {text}]"));
+        assert_eq!(of_answer(&told(&ended)), FailReason::UsageLimit);
+        let refused = "[API Error: Connection error. (cause: fetch failed)]";
+        assert_eq!(told(refused), refused);
+    }
 
     #[test]
     fn an_answer_that_is_an_error_has_its_reason() {

@@ -26,6 +26,8 @@ pub(super) struct Transcript {
     usage: Usage,
     tools_worked: u32,
     denied: u32,
+    /// The newest refusal that nothing came after.
+    refused: Option<(FailReason, String)>,
     result: Option<Outcome>,
     last_text: String,
     stderr: Tail,
@@ -130,6 +132,7 @@ impl Transcript {
         }
         let error = event.get("error").and_then(|error| error["message"].as_str());
         let said = json::text(event, "result").or(error).unwrap_or_default();
+        let said = &*failure::told(said);
         let is_error = event.get("is_error").is_none_or(|it| it != false);
         let subtype = clean::line(json::text(event, "subtype").unwrap_or_default());
         let ok = !is_error && subtype == "success" && !said.starts_with(MARK);
@@ -149,7 +152,10 @@ impl Stream for Transcript {
         };
         match json::text(&event, "type") {
             Some("system") => self.system(&event),
-            Some("assistant") => self.assistant(&event),
+            Some("assistant") => {
+                self.refused = None;
+                self.assistant(&event)
+            }
             Some("user") => self.user(&event),
             Some("result") => self.result(&event),
             // A newer version may say more; that is no fault.
@@ -160,6 +166,9 @@ impl Stream for Transcript {
 
     fn stderr_line(&mut self, line: &[u8]) {
         self.stderr.push(line);
+        if let Some(refused) = self.stderr.last().and_then(failure::refused) {
+            self.refused = Some(refused);
+        }
     }
 
     fn end(&mut self, ending: Ending) -> Option<AgentOutcome> {
@@ -199,9 +208,9 @@ impl Stream for Transcript {
         }
     }
 
-    // It says nothing of the tries after the first.
     fn trouble(&self, _: i64) -> Option<AgentOutcome> {
-        None
+        let (reason, detail) = self.refused.clone()?;
+        Some(AgentOutcome::Failed { reason, detail, resets_at: None })
     }
 
     fn session(&self) -> Option<&str> {

@@ -4,7 +4,7 @@ use midwatch_core::reason::FailReason;
 
 /// Words of a refusal and what they mean, most telling first, in lower case. They go before the
 /// status: providers say 400 and 429 for several things.
-const WORDS: [(&str, FailReason); 27] = [
+const WORDS: [(&str, FailReason); 29] = [
     ("usage_limit_reached", FailReason::UsageLimit),
     ("usage limit", FailReason::UsageLimit),
     ("insufficient_quota", FailReason::UsageLimit),
@@ -14,6 +14,9 @@ const WORDS: [(&str, FailReason); 27] = [
     ("billing_hard_limit_reached", FailReason::UsageLimit),
     ("credit balance", FailReason::UsageLimit),
     ("insufficient credits", FailReason::UsageLimit),
+    // OpenAI's of an account that was never paid for, and Google's of one that is used up.
+    ("account is not active", FailReason::UsageLimit),
+    ("credits are depleted", FailReason::UsageLimit),
     ("context_length_exceeded", FailReason::TokenLimit),
     ("prompt is too long", FailReason::TokenLimit),
     ("maximum context length", FailReason::TokenLimit),
@@ -114,6 +117,8 @@ mod tests {
             (429, "slow down", FailReason::RateLimit),
             (429, r#"{"type":"usage_limit_reached"}"#, FailReason::UsageLimit),
             (429, "You exceeded your current quota", FailReason::UsageLimit),
+            (429, "Your account is not active, please check", FailReason::UsageLimit),
+            (429, "Your prepayment credits are depleted.", FailReason::UsageLimit),
             (500, "", FailReason::ModelUnavailable),
         ] {
             assert_eq!(refusal(status, words), reason, "{status} {words}");

@@ -27,6 +27,7 @@ mod dispatch;
 mod failure;
 pub mod gemini;
 mod openai;
+mod refusal;
 pub mod responses;
 
 pub use failure::Failure;

@@ -22,6 +22,12 @@ fn status_of_exit(exit: i32) -> Option<u64> {
         .find(|status| status % 256 == u64::try_from(exit).unwrap_or_default())
 }
 
+/// What a limit per minute is told by, and a day's that is near its end. Google begins both with
+/// the sentence of a quota that is used up.
+const SUGGESTED: &str = "Suggested retry after ";
+/// Up to here it is a limit per minute to the CLI too, in seconds.
+const LONGEST_RETRY: i64 = 300;
+
 /// The reason of an end, by the kind of error that it names, its words and its exit code.
 pub(super) fn reason(kind: &str, words: &str, exit: Option<i32>) -> FailReason {
     match kind {
@@ -38,6 +44,9 @@ pub(super) fn reason(kind: &str, words: &str, exit: Option<i32>) -> FailReason {
     if let Some(reason) = exit.and_then(of_exit) {
         return reason;
     }
+    if let Some(reason) = of_suggestion(words) {
+        return reason;
+    }
     let status = code(words).or_else(|| exit.and_then(status_of_exit));
     match status {
         Some(status) => provider::refusal(status, words),
@@ -47,6 +56,9 @@ pub(super) fn reason(kind: &str, words: &str, exit: Option<i32>) -> FailReason {
 
 /// The reason where only words are known.
 pub(super) fn of_words(words: &str) -> FailReason {
+    if let Some(reason) = of_suggestion(words) {
+        return reason;
+    }
     if let Some(status) = code(words) {
         return provider::refusal(status, words);
     }
@@ -70,14 +82,31 @@ fn code(words: &str) -> Option<u64> {
     })
 }
 
-/// When a quota fills again: `reset after 2h30m5s`, from now.
+fn of_suggestion(words: &str) -> Option<FailReason> {
+    let seconds = seconds_after(words, SUGGESTED)?;
+    Some(if seconds > LONGEST_RETRY { FailReason::UsageLimit } else { FailReason::RateLimit })
+}
+
+/// When a quota fills again, from now: `reset after 2h30m5s`, `Suggested retry after 36.6s`.
 pub(super) fn resets_at(words: &str, now: i64) -> Option<i64> {
-    let (_, rest) = words.split_once("reset after ")?;
+    let seconds = ["reset after ", SUGGESTED].iter().find_map(|mark| seconds_after(words, mark));
+    seconds.map(|seconds| now + seconds)
+}
+
+fn seconds_after(words: &str, mark: &str) -> Option<i64> {
+    let (_, rest) = words.split_once(mark)?;
     let (mut seconds, mut digits) = (0_i64, String::new());
-    for c in rest.chars() {
+    let mut rest = rest.chars().peekable();
+    while let Some(c) = rest.next() {
         let unit = match c {
             '0'..='9' if digits.len() < 6 => {
                 digits.push(c);
+                continue;
+            }
+            // A part of a second; the whole one that it is of is waited for.
+            '.' if !digits.is_empty() => {
+                while rest.next_if(char::is_ascii_digit).is_some() {}
+                digits = (digits.parse::<i64>().ok()? + 1).to_string();
                 continue;
             }
             'd' => 86_400,
@@ -89,7 +118,7 @@ pub(super) fn resets_at(words: &str, now: i64) -> Option<i64> {
         seconds += digits.parse::<i64>().ok()? * unit;
         digits.clear();
     }
-    (seconds > 0).then_some(now + seconds)
+    (seconds > 0).then_some(seconds)
 }
 
 #[cfg(test)]
@@ -108,6 +137,19 @@ mod tests {
             ("Error", "", 41, FailReason::Authentication),
             ("Error", "write failed: ENOSPC", 1, FailReason::Disk),
             ("Error", "it broke", 1, FailReason::AgentFailed),
+            (
+                "",
+                "You exceeded your current quota. Suggested retry after 36.6s.",
+                173,
+                FailReason::RateLimit,
+            ),
+            (
+                "",
+                "You exceeded your current quota. Suggested retry after 9005s.",
+                173,
+                FailReason::UsageLimit,
+            ),
+            ("", "You exceeded your current quota.", 173, FailReason::UsageLimit),
         ] {
             assert_eq!(reason(kind, words, Some(exit)), expected, "{kind} {words} {exit}");
         }
@@ -118,5 +160,7 @@ mod tests {
         let words = "Your quota will reset after 2h30m5s.";
         assert_eq!(resets_at(words, 100), Some(100 + 9005));
         assert_eq!(resets_at("it will reset after a while", 100), None);
+        assert_eq!(resets_at("Suggested retry after 36.6s.]", 100), Some(137));
+        assert_eq!(resets_at("Suggested retry after 2s.. Retrying", 100), Some(102));
     }
 }

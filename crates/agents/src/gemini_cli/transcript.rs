@@ -9,6 +9,9 @@ use crate::adapter::{self, Ending, FINAL_TEXT_LIMIT, Stream};
 use crate::clean::{self, Tail};
 use crate::json;
 
+/// The most bytes of an error that are judged: what it comes to may stand at its end.
+const WORDS_LIMIT: usize = 4096;
+
 #[derive(Debug, Default)]
 pub(super) struct Transcript {
     session: Option<String>,
@@ -123,21 +126,22 @@ impl Transcript {
         let outcome = Outcome {
             ok: json::text(event, "status") == Some("success"),
             kind: clean::line(error["type"].as_str().unwrap_or_default()),
-            text: clean::line(said),
+            text: clean::bounded(said, WORDS_LIMIT),
         };
-        let text = if outcome.ok { clean::text(&self.last_text) } else { outcome.text.clone() };
+        let text =
+            if outcome.ok { clean::text(&self.last_text) } else { clean::line(&outcome.text) };
         events.push(AgentEvent::Finished { ok: outcome.ok, text });
         self.result = Some(outcome);
         events
     }
 
-    fn failed(kind: &str, text: String, ending: Ending) -> AgentOutcome {
-        let reason = failure::reason(kind, &text, ending.exit);
+    fn failed(kind: &str, text: &str, ending: Ending) -> AgentOutcome {
+        let reason = failure::reason(kind, text, ending.exit);
         let resets_at = match reason {
-            FailReason::UsageLimit => failure::resets_at(&text, ending.now),
+            FailReason::UsageLimit | FailReason::RateLimit => failure::resets_at(text, ending.now),
             _ => None,
         };
-        AgentOutcome::Failed { reason, detail: text, resets_at }
+        AgentOutcome::Failed { reason, detail: clean::line(text), resets_at }
     }
 }
 
@@ -191,14 +195,13 @@ impl Stream for Transcript {
                 })
             }
             Some(Outcome { ok: false, kind, text }) => {
-                let text = if text.is_empty() { kind.clone() } else { text.clone() };
-                Some(Self::failed(kind, text, ending))
+                Some(Self::failed(kind, if text.is_empty() { kind } else { text }, ending))
             }
             Some(_) | None => {
                 let told = self.stderr.find("rror").or(self.stderr.last());
                 let text = told.map(str::to_owned);
                 let text = text.unwrap_or_else(|| adapter::without_result(ending.exit));
-                Some(Self::failed("", text, ending))
+                Some(Self::failed("", &text, ending))
             }
         }
     }

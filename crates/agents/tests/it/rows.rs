@@ -23,6 +23,10 @@ const START: Duration = Duration::from_mins(3);
 /// When a usage limit resets in these runs: 2030-01-01 13:35 UTC.
 const RESETS_AT: i64 = 1_893_504_900;
 
+/// An edit in aider's form of lines that no file has.
+const NOT_THERE: &str =
+    "note.txt\n```\n<<<<<<< SEARCH\nnot there\n=======\nhello\n>>>>>>> REPLACE\n```\n";
+
 /// What is done to the run.
 #[derive(Debug, Clone, Copy)]
 enum Trial {
@@ -54,6 +58,8 @@ enum Trial {
     HomeReadOnly,
     /// Claude Code's folder for temporary files cannot be made.
     TempReadOnly,
+    /// The model answers with an edit of what is not there, over and over.
+    Unapplied,
     /// These rules in the settings of the home deny what is called.
     Denied(&'static str),
 }
@@ -203,6 +209,10 @@ impl Row {
             Trial::TempReadOnly => {
                 let server = server.start().unwrap();
                 place.extra.push(("CLAUDE_CODE_TMPDIR", "/usr/agent-tmp"));
+                Ok(place.run(&place.order(&server.url(), "Write a note."), limit))
+            }
+            Trial::Unapplied => {
+                let server = server.script(Script::saying(NOT_THERE)).start().unwrap();
                 Ok(place.run(&place.order(&server.url(), "Write a note."), limit))
             }
             Trial::Denied(rules) => {

@@ -3,8 +3,8 @@
 use midwatch_rehearsal::http::{Answer, Request};
 use serde_json::{Value, json};
 
-use super::failure::{no_such_model, refuse};
 use super::gemini::{self, Verb};
+use super::refusal::{self, no_such_model, refuse};
 use super::{Api, Credential, Failure, Shared, anthropic, chat, responses};
 use crate::script::{Call, Conversation, Reply, Script};
 
@@ -150,11 +150,7 @@ fn authenticate(request: &Request, api: Api, accepted: &[Credential]) -> Result<
             // Stricter than the real one on purpose, as above.
             Some(_) if bearer.is_some() => refused("more than one credential"),
             Some(key) if known(Credential::GeminiKey(key.into())) => Ok(()),
-            // In the real one's words and by its status.
-            Some(_) => {
-                let message = "API key not valid. Please pass a valid API key.";
-                Err(refuse(api, 400, "", "", message))
-            }
+            Some(_) => Err(refusal::unauthorized(api)),
             None => {
                 let message = "Method doesn't allow unregistered callers (callers without established identity). Please use API Key or other form of API consumer identity to call this API.";
                 Err(refuse(api, 403, "", "", message))
@@ -162,7 +158,7 @@ fn authenticate(request: &Request, api: Api, accepted: &[Credential]) -> Result<
         },
         Api::Responses | Api::Chat => match bearer {
             Some(token) if known(Credential::OpenAiKey(token.into())) => Ok(()),
-            Some(_) => refused("Incorrect API key provided."),
+            Some(_) => Err(refusal::unauthorized(api)),
             None => refused("Missing bearer or basic authentication in header"),
         },
     }

@@ -2,12 +2,13 @@
 
 use midwatch_rehearsal::http::Answer;
 
+use super::refusal::{self, no_such_model, refuse};
 use super::{Api, anthropic, gemini, openai, responses};
 
 /// A failure of the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Failure {
-    /// 401 for any credential.
+    /// 401 for any credential; Google says 400.
     Unauthorized,
     /// 403.
     Forbidden,
@@ -15,7 +16,7 @@ pub enum Failure {
     NotFound,
     /// 400, some parameter is wrong.
     BadRequest,
-    /// 400, the account has no credit left.
+    /// The account has no credit left: 400 or 429.
     NoCredit,
     /// 400, the conversation is longer than the model takes.
     PromptTooLong,
@@ -23,9 +24,9 @@ pub enum Failure {
     TooLarge,
     /// 429 without a word on when.
     RateLimited,
-    /// 429 with `retry-after: 2`, always.
+    /// 429 that names 2 seconds, always.
     RetryAfter,
-    /// 429 with `retry-after: 1`, once per server; then it works.
+    /// 429 that names 1 second, once per server; then it works.
     RetryAfterOnce,
     /// 429, the limit of the subscription, with its reset.
     UsageLimit,
@@ -37,6 +38,8 @@ pub enum Failure {
     Overloaded,
     /// The stream ends in the middle, always.
     CutStream,
+    /// The answer ends at the limit of tokens.
+    AtLimit,
     /// The request is read and never answered.
     Silent,
     /// 200 with a body that is not JSON and no stream.
@@ -49,7 +52,7 @@ pub enum Failure {
 
 impl Failure {
     /// Every failure.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Unauthorized,
         Self::Forbidden,
         Self::NotFound,
@@ -65,6 +68,7 @@ impl Failure {
         Self::ServerError,
         Self::Overloaded,
         Self::CutStream,
+        Self::AtLimit,
         Self::Silent,
         Self::Malformed,
         Self::SseError,
@@ -89,6 +93,7 @@ impl Failure {
             Self::ServerError => "500",
             Self::Overloaded => "529",
             Self::CutStream => "cut",
+            Self::AtLimit => "length",
             Self::Silent => "silent",
             Self::Malformed => "malformed",
             Self::SseError => "sse-error",
@@ -104,9 +109,7 @@ impl Failure {
     /// The answer; `good` is what would have been sent, which a cut stream needs.
     pub(crate) fn answer(self, api: Api, resets_at: i64, good: impl FnOnce() -> Answer) -> Answer {
         match self {
-            Self::Unauthorized => {
-                refuse(api, 401, "authentication_error", "invalid_api_key", "invalid x-api-key")
-            }
+            Self::Unauthorized => refusal::unauthorized(api),
             Self::Forbidden => refuse(
                 api,
                 403,
@@ -122,20 +125,8 @@ impl Failure {
                 "invalid_value",
                 "temperature: Input should be less than or equal to 1",
             ),
-            Self::NoCredit => refuse(
-                api,
-                400,
-                "invalid_request_error",
-                "billing_hard_limit_reached",
-                "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade or purchase credits.",
-            ),
-            Self::PromptTooLong => refuse(
-                api,
-                400,
-                "invalid_request_error",
-                "context_length_exceeded",
-                "prompt is too long: 212345 tokens > 200000 maximum",
-            ),
+            Self::NoCredit => refusal::no_credit(api),
+            Self::PromptTooLong => refusal::prompt_too_long(api),
             Self::TooLarge => refuse(
                 api,
                 413,
@@ -143,22 +134,17 @@ impl Failure {
                 "request_too_large",
                 "Request exceeds the maximum size",
             ),
-            Self::RateLimited => refuse(
-                api,
-                429,
-                "rate_limit_error",
-                "rate_limit_exceeded",
-                "This request would exceed your rate limit",
-            ),
-            Self::RetryAfter => retry_after(api, "2"),
-            Self::RetryAfterOnce => retry_after(api, "1"),
-            Self::UsageLimit => usage_limit(api, resets_at),
-            Self::Quota => quota(api),
+            Self::RateLimited => refusal::rate_limited(api, None),
+            Self::RetryAfter => refusal::rate_limited(api, Some(2)),
+            Self::RetryAfterOnce => refusal::rate_limited(api, Some(1)),
+            Self::UsageLimit => refusal::usage_limit(api, resets_at),
+            Self::Quota => refusal::quota(api),
             Self::ServerError => {
                 refuse(api, 500, "api_error", "server_error", "Internal server error")
             }
             Self::Overloaded => refuse(api, 529, "overloaded_error", "overloaded", "Overloaded"),
             Self::CutStream => cut(good()),
+            Self::AtLimit => at_limit(api, good()),
             Self::Silent => Answer::Silent,
             Self::Malformed => Answer::Whole {
                 status: 200,
@@ -175,105 +161,37 @@ impl Failure {
     }
 }
 
-/// An error in the words of the wire: Anthropic has types, `OpenAI` has codes beside them.
-pub(crate) fn refuse(api: Api, status: u16, kind: &str, code: &str, message: &str) -> Answer {
-    match api {
-        Api::Anthropic => Answer::json(status, &anthropic::error(kind, message)),
-        Api::Responses | Api::Chat => {
-            Answer::json(status, &openai::error(message, "invalid_request_error", Some(code)))
-        }
-        Api::Gemini => Answer::json(status, &gemini::error(status, message)),
-    }
-}
-
-/// A model that the provider does not have, in the words of each.
-pub(crate) fn no_such_model(api: Api, model: &str) -> Answer {
-    let message = match api {
-        Api::Anthropic => format!("model: {model}"),
-        Api::Responses | Api::Chat => {
-            format!("The model `{model}` does not exist or you do not have access to it.")
-        }
-        Api::Gemini => format!(
-            "models/{model} is not found for API version v1beta, or is not supported for generateContent. Call ListModels to see the list of available models and their supported methods."
-        ),
-    };
-    refuse(api, 404, "not_found_error", "model_not_found", &message)
-}
-
-fn with_headers(answer: Answer, more: Vec<(&'static str, String)>) -> Answer {
-    match answer {
-        Answer::Whole { status, mut headers, body } => {
-            headers.extend(more);
-            Answer::Whole { status, headers, body }
-        }
-        Answer::Stream { .. } | Answer::Silent => answer,
-    }
-}
-
-fn retry_after(api: Api, seconds: &str) -> Answer {
-    let answer = refuse(
-        api,
-        429,
-        "rate_limit_error",
-        "rate_limit_exceeded",
-        "This request would exceed your rate limit",
-    );
-    with_headers(answer, vec![("retry-after", seconds.to_owned())])
-}
-
-fn usage_limit(api: Api, resets_at: i64) -> Answer {
-    match api {
-        Api::Anthropic => with_headers(
-            refuse(
-                api,
-                429,
-                "rate_limit_error",
-                "",
-                "This request would exceed your account's rate limit. Please try again later.",
+/// The same answer, which the limit of tokens ended.
+fn at_limit(api: Api, good: Answer) -> Answer {
+    let pairs: &[(&str, &str)] = match api {
+        Api::Anthropic => &[
+            (r#""stop_reason":"end_turn""#, r#""stop_reason":"max_tokens""#),
+            (r#""stop_reason":"tool_use""#, r#""stop_reason":"max_tokens""#),
+        ],
+        Api::Responses => &[
+            ("response.completed", "response.incomplete"),
+            (
+                r#""status":"completed","usage""#,
+                r#""status":"incomplete","incomplete_details":{"reason":"max_output_tokens"},"usage""#,
             ),
-            vec![
-                ("anthropic-ratelimit-unified-status", "rejected".to_owned()),
-                ("anthropic-ratelimit-unified-reset", resets_at.to_string()),
-                ("anthropic-ratelimit-unified-representative-claim", "five_hour".to_owned()),
-                ("x-should-retry", "false".to_owned()),
-            ],
-        ),
-        Api::Gemini => gemini_quota("You have exhausted your daily quota on this model.", "PerDay"),
-        Api::Responses | Api::Chat => Answer::json(
-            429,
-            &serde_json::json!({"error": {
-                "type": "usage_limit_reached",
-                "message": "The usage limit has been reached",
-                "plan_type": "plus",
-                "resets_at": resets_at,
-            }}),
-        ),
+        ],
+        Api::Chat => &[
+            (r#""finish_reason":"stop""#, r#""finish_reason":"length""#),
+            (r#""finish_reason":"tool_calls""#, r#""finish_reason":"length""#),
+        ],
+        Api::Gemini => &[(r#""finishReason":"STOP""#, r#""finishReason":"MAX_TOKENS""#)],
+    };
+    let ended =
+        |text: String| pairs.iter().fold(text, |text, (stop, limit)| text.replace(stop, limit));
+    match good {
+        Answer::Stream { headers, events, cut } => {
+            Answer::Stream { headers, events: events.into_iter().map(ended).collect(), cut }
+        }
+        Answer::Whole { status, headers, body } => {
+            Answer::Whole { status, headers, body: ended(body) }
+        }
+        Answer::Silent => Answer::Silent,
     }
-}
-
-fn quota(api: Api) -> Answer {
-    let message = "You exceeded your current quota, please check your plan and billing details.";
-    match api {
-        Api::Gemini => gemini_quota(message, "GenerateRequestsPerDayPerProjectPerModel"),
-        Api::Anthropic => refuse(api, 429, "rate_limit_error", "", message),
-        Api::Responses | Api::Chat => Answer::json(
-            429,
-            &openai::error(message, "insufficient_quota", Some("insufficient_quota")),
-        ),
-    }
-}
-
-/// A quota that only a new day fills again, in the details by which clients know it.
-fn gemini_quota(message: &str, id: &str) -> Answer {
-    let mut error = gemini::error(429, message);
-    error["error"]["details"] = serde_json::json!([{
-        "@type": "type.googleapis.com/google.rpc.QuotaFailure",
-        "violations": [{
-            "quotaMetric": "generativelanguage.googleapis.com/generate_requests",
-            "quotaId": id,
-        }],
-    }]);
-    Answer::json(429, &error)
 }
 
 fn cut(good: Answer) -> Answer {

@@ -146,6 +146,65 @@ fn failures_are_chosen_by_prefix() {
     }
 }
 
+/// No client of one provider ever reads another's words.
+#[test]
+fn each_provider_refuses_in_its_own_words() {
+    let server = ModelServer::builder().start().unwrap();
+    let chat = json!({"model": "gpt-5", "messages": [{"role": "user", "content": "x"}]});
+    let responses = json!({"model": "gpt-5", "input": "hello", "stream": true});
+    let gemini = json!({"contents": [{"role": "user", "parts": [{"text": "x"}]}]});
+    let stream = "/v1beta/models/gemini-2.5-pro:streamGenerateContent";
+    let of = |failure: Failure, path: &str| {
+        let body = match path {
+            "/v1/chat/completions" => &chat,
+            "/v1/responses" => &responses,
+            _ => &gemini,
+        };
+        let head = format!("POST /m/{}{path}", failure.as_str());
+        let key = ("x-goog-api-key", "real");
+        let headers: &[_] = if path == stream { &[key] } else { &BEARER };
+        let (status, answer) = ask(&server, &head, headers, &body.to_string());
+        assert!(!answer.contains("nthropic"), "{answer}");
+        (status, answer)
+    };
+    for (failure, status, code) in [
+        (Failure::Unauthorized, 401, "invalid_api_key"),
+        (Failure::NoCredit, 429, "billing_not_active"),
+        (Failure::PromptTooLong, 400, "context_length_exceeded"),
+        (Failure::RateLimited, 429, "rate_limit_exceeded"),
+        (Failure::Quota, 429, "insufficient_quota"),
+    ] {
+        for path in ["/v1/chat/completions", "/v1/responses"] {
+            let (found, answer) = of(failure, path);
+            let code = format!(r#""code":"{code}""#);
+            assert!(found == status && answer.contains(&code), "{failure:?} {answer}");
+        }
+    }
+    let waits = of(Failure::RetryAfter, "/v1/chat/completions").1;
+    for part in ["\nretry-after: 2", "x-ratelimit-reset-tokens: 2s", "try again in 2s"] {
+        assert!(waits.contains(part), "{part} in {waits}");
+    }
+    for (failure, status, part) in [
+        (Failure::Unauthorized, 400, "API_KEY_INVALID"),
+        (Failure::NoCredit, 429, "prepayment credits are depleted"),
+        (Failure::PromptTooLong, 400, "exceeds the maximum number of tokens"),
+        (Failure::RateLimited, 429, r#""status":"RESOURCE_EXHAUSTED""#),
+        (Failure::RetryAfter, 429, r#""retryDelay":"2s""#),
+        (Failure::Quota, 429, "GenerateRequestsPerDay"),
+    ] {
+        let (found, answer) = of(failure, stream);
+        assert!(found == status && answer.contains(part), "{failure:?} {answer}");
+    }
+    for (path, part) in [
+        ("/v1/chat/completions", r#""finish_reason":"length""#),
+        ("/v1/responses", r#""incomplete_details":{"reason":"max_output_tokens"}"#),
+        (stream, r#""finishReason":"MAX_TOKENS""#),
+    ] {
+        let (status, answer) = of(Failure::AtLimit, path);
+        assert!(status == 200 && answer.contains(part), "{answer}");
+    }
+}
+
 #[test]
 fn silence_lasts_until_the_server_goes_and_a_refused_port_refuses() {
     let server = server();

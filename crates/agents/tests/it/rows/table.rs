@@ -17,7 +17,8 @@ pub(crate) fn rows(cli: Cli) -> Vec<Row> {
     let mut rows = of_all();
     match cli {
         Cli::ClaudeCode => rows.extend(of_claude()),
-        Cli::Codex | Cli::OpenCode | Cli::GeminiCli | Cli::QwenCode | Cli::Aider => {}
+        Cli::Aider => rows.extend(of_aider()),
+        Cli::Codex | Cli::OpenCode | Cli::GeminiCli | Cli::QwenCode => {}
     }
     let differs = differs(cli);
     for (name, expected) in &differs {
@@ -36,6 +37,8 @@ fn differs(cli: Cli) -> Vec<(&'static str, Expected)> {
             vec![("usage-limit", Failed(RateLimit)), ("quota", Failed(RateLimit))]
         }
         Cli::Codex => vec![
+            // Of most refusals it passes on the status alone.
+            ("no-credit", Failed(RateLimit)),
             ("silent", Silent),
             ("sse-error", Failed(RateLimit)),
             ("refused", Endless(ModelUnavailable)),
@@ -50,15 +53,8 @@ fn differs(cli: Cli) -> Vec<(&'static str, Expected)> {
         Cli::GeminiCli => {
             vec![("silent", Endless(ModelUnavailable)), ("term-in-tool", Outlives)]
         }
-        // Seen for 200 seconds on a busy machine: it tries again, and says nothing.
-        Cli::QwenCode => vec![
-            ("usage-limit", Silent),
-            ("quota", Silent),
-            ("500", Silent),
-            ("529", Silent),
-            ("silent", Silent),
-            ("term-in-tool", Outlives),
-        ],
+        // It waits for 300 seconds, which no row does.
+        Cli::QwenCode => vec![("silent", Silent), ("term-in-tool", Outlives)],
         // It waits for 300 seconds, which no row does; it works without a HOME that can be
         // written, and begins anew where there is no conversation.
         Cli::Aider => {
@@ -84,11 +80,16 @@ fn of_all() -> Vec<Row> {
     vec![
         row("success", "nothing is wrong", Trial::Success, Completed),
         row("resume", "a conversation goes on", Trial::Resume, Completed),
-        row("401", "401", Endpoint(Failure::Unauthorized), Failed(Authentication)),
+        row(
+            "401",
+            "a key that nobody knows",
+            Endpoint(Failure::Unauthorized),
+            Failed(Authentication),
+        ),
         row("403", "403", Endpoint(Failure::Forbidden), Failed(Authentication)),
         row("404", "404, unknown model", Endpoint(Failure::NotFound), Failed(ModelNotFound)),
         row("400", "400", Endpoint(Failure::BadRequest), Failed(ModelUnavailable)),
-        row("no-credit", "400, no credit left", Endpoint(Failure::NoCredit), Failed(UsageLimit)),
+        row("no-credit", "no credit left", Endpoint(Failure::NoCredit), Failed(UsageLimit)),
         row(
             "prompt-too-long",
             "400, prompt too long",
@@ -99,13 +100,13 @@ fn of_all() -> Vec<Row> {
         row("429", "429 without a word on when", Endpoint(Failure::RateLimited), Failed(RateLimit)),
         row(
             "429-retry-after",
-            "429 with `retry-after: 2`, always",
+            "429 that names 2 seconds, always",
             Endpoint(Failure::RetryAfter),
             Failed(RateLimit),
         ),
         row(
             "429-once",
-            "429 with `retry-after: 1`, once",
+            "429 that names 1 second, once",
             Endpoint(Failure::RetryAfterOnce),
             Completed,
         ),
@@ -168,12 +169,30 @@ fn of_all() -> Vec<Row> {
     ]
 }
 
+/// What it ends with 0 all the same.
+fn of_aider() -> Vec<Row> {
+    vec![
+        row(
+            "length",
+            "the answer ends at the limit of tokens",
+            Endpoint(Failure::AtLimit),
+            Failed(TokenLimit),
+        ),
+        row(
+            "unapplied",
+            "edits of what is not there, over and over",
+            Trial::Unapplied,
+            Failed(AgentFailed),
+        ),
+    ]
+}
+
 fn of_claude() -> Vec<Row> {
     vec![
         row("subscription", "a subscription token", Trial::Subscribed, Completed),
         row(
             "subscription-429",
-            "429 with `retry-after: 1`, once, a subscription token",
+            "429 that names 1 second, once, a subscription token",
             Subscription(Failure::RetryAfterOnce),
             Failed(RateLimit),
         ),

@@ -19,13 +19,30 @@ const BLIND: usize = 3;
 const REFUSALS: u32 = 5;
 /// The most calls that may be open at once; more are not followed.
 const OPEN_CALLS: usize = 64;
-/// What CLIs answer in the place of a tool's result when nobody is there to allow the call.
-/// Claude Code in its default mode says the first two (seen in 2.1.197), others the last ones.
-const REFUSED: [&str; 4] = [
+/// What CLIs answer in the place of a tool's result when nobody is there to allow the call, each
+/// in the words of the version that they were seen in. aider has no tools.
+const REFUSED: [&str; 16] = [
+    // Claude Code 2.1.197, the last two where its settings say no.
     "requested permissions to",
     "haven't granted",
     "requires approval",
-    "permission denied by policy",
+    "Permission to use ",
+    "is denied by your permission settings",
+    // codex 0.169.0.
+    "rejected: blocked by policy",
+    "approval required by policy",
+    "exec command rejected by user",
+    "patch rejected by user",
+    // opencode 1.18.33.
+    "has specified a rule which prevents you from using this specific tool call",
+    "rejected permission to use this specific tool call",
+    // gemini-cli 0.61.0.
+    "Tool execution denied by policy",
+    "\" denied by policy.",
+    // qwen-code 0.15.10, the last one for an agent of its agent's.
+    "but that permission was declined",
+    "cannot prompt for confirmation",
+    "requires permission, but background agents",
 ];
 
 /// When to say something. Zero switches a finding off.
@@ -95,8 +112,8 @@ impl Supervisor {
                     self.results = true;
                     self.calls.clear();
                 }
-                self.ended(mixed(call, *result), name);
-                self.refusal(*ok, summary).or_else(|| self.circle(1))
+                self.ended(mixed(call, *result), name.clone());
+                self.refusal(*ok, summary, &name).or_else(|| self.circle(1))
             }
             AgentEvent::Started { .. }
             | AgentEvent::Text(_)
@@ -132,12 +149,14 @@ impl Supervisor {
         }
     }
 
-    fn refusal(&mut self, ok: bool, summary: &str) -> Option<Finding> {
+    fn refusal(&mut self, ok: bool, summary: &str, call: &str) -> Option<Finding> {
         let refused = !ok && REFUSED.iter().any(|words| summary.contains(words));
         self.refused = if refused { self.refused + 1 } else { 0 };
         (self.refused >= REFUSALS).then(|| Finding {
             reason: FailReason::PermissionNeeded,
-            detail: format!("{REFUSALS} calls in a row were refused: {summary}"),
+            detail: format!(
+                "{REFUSALS} calls in a row were refused, the last one {call}: {summary}"
+            ),
         })
     }
 
@@ -260,8 +279,31 @@ mod tests {
         }
         let found = call(&mut watch, "bash", text).unwrap();
         assert_eq!(found.reason, FailReason::PermissionNeeded);
+        assert!(found.detail.contains("the last one bash: Claude requested"), "{}", found.detail);
         assert_eq!(call(&mut watch, "bash", "fine"), None);
         assert_eq!(call(&mut watch, "bash", text), None, "counted from the start again");
+    }
+
+    #[test]
+    fn each_clis_own_words_are_known_and_a_failing_command_is_no_refusal() {
+        let refused = |text: &str| {
+            let mut watch = Supervisor::new(Bounds { loop_rounds: 0, ..BOUNDS });
+            (0..REFUSALS).any(|_| watch.refusal(false, text, "bash").is_some())
+        };
+        for text in [
+            "Permission to use Bash with command cat note.txt has been denied.",
+            "File is in a directory that is denied by your permission settings.",
+            "`touch x` rejected: blocked by policy",
+            "The user has specified a rule which prevents you from using this specific tool call.",
+            "Tool execution denied by policy.",
+            r#"Tool execution for "Shell" denied by policy."#,
+            r#"Qwen Code requires permission to use "write_file", but that permission was declined."#,
+        ] {
+            assert!(refused(text), "{text}");
+        }
+        for text in ["cat: /etc/shadow: Permission denied", "push was rejected", "access denied"] {
+            assert!(!refused(text), "{text}");
+        }
     }
 
     #[test]

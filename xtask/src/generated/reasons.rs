@@ -77,6 +77,7 @@ fn retry(rule: RetryRule) -> &'static str {
     match rule {
         RetryRule::Never => "nothing",
         RetryRule::Charged => "tried again after a pause, counted as an attempt",
+        RetryRule::Once => "tried again once after a pause, counted as an attempt",
         RetryRule::Free => "tried again, not counted",
         RetryRule::HoldUntilReset => "held until the limit resets",
         RetryRule::HoldForLogin => "held until somebody logs in",

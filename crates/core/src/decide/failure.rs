@@ -51,14 +51,15 @@ pub(super) fn after(task: &Task, failure: &Failure, now: Time) -> Event {
     }
     match facts.retry {
         RetryRule::Charged if may_charge => again(true, task.attempts),
-        RetryRule::Charged | RetryRule::Never
+        RetryRule::Once if may_charge && task.attempts == 0 => again(true, task.attempts),
+        RetryRule::Charged | RetryRule::Once | RetryRule::Never
             if facts.elsewhere && has_another(task, failure, now) =>
         {
             let until = Wake::At(now.plus_seconds(MODEL_DOWN));
             gone(failure, HoldReason::ModelDown, until)
         }
         RetryRule::Free if task.free_retries < MAX_FREE_RETRIES => again(false, task.free_retries),
-        RetryRule::Never | RetryRule::Charged | RetryRule::Free => end(),
+        RetryRule::Never | RetryRule::Once | RetryRule::Charged | RetryRule::Free => end(),
         RetryRule::HoldUntilReset => {
             let until = Wake::At(match failure.resets_at {
                 Some(reset) if reset > now => {

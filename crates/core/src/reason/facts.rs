@@ -24,6 +24,8 @@ pub enum RetryRule {
     Never,
     /// Again, charged as an attempt, after a growing pause.
     Charged,
+    /// Again once, charged, where nothing was charged before.
+    Once,
     /// Again without a charge, bounded by the epochs of a task.
     Free,
     /// The task is held until the reset (or a growing pause), nothing is charged.
@@ -72,7 +74,7 @@ impl FailReason {
     /// Fault, retry rule and hint of a reason.
     pub const fn facts(self) -> ReasonFacts {
         use Fault::{Agent, Machine, Midwatch, Provider, User};
-        use RetryRule::{Charged, Free, HoldForLogin, HoldUntilReset, Never};
+        use RetryRule::{Charged, Free, HoldForLogin, HoldUntilReset, Never, Once};
         let (fault, retry, hint) = match self {
             Self::Authentication => {
                 (User, HoldForLogin, "log in again, `midwatch doctor` tries the login for real")
@@ -156,7 +158,7 @@ impl FailReason {
             Self::TokenLimit => (Agent, Charged, "cut the goal into smaller ones"),
             Self::CostLimit => (Agent, Never, "raise the cost limit in the profile"),
             Self::PermissionNeeded => {
-                (User, Never, "allow it in the profile, or say in the goal how to do without")
+                (User, Once, "allow it in the profile, or say in the goal how to do without")
             }
             Self::Internal => {
                 (Midwatch, Charged, "this is our fault: please report it with `midwatch logs`")
@@ -185,10 +187,10 @@ impl FailReason {
         }
     }
 
-    /// Whether going on with the conversation can help. What led into a loop or filled the
-    /// context would only lead there again.
+    /// Whether going on with the conversation can help. What led into a loop, to a tool that is
+    /// not allowed or filled the context would only lead there again.
     const fn session(self) -> SessionRule {
-        if matches!(self, Self::Looping | Self::TokenLimit) {
+        if matches!(self, Self::Looping | Self::TokenLimit | Self::PermissionNeeded) {
             SessionRule::Fresh
         } else {
             SessionRule::Resume

@@ -192,6 +192,7 @@ fn every_reason_has_its_rule_and_none_is_a_hot_loop() {
             let most = match reason.facts().retry {
                 RetryRule::Never => 1,
                 RetryRule::Charged => MAX_ATTEMPTS as usize,
+                RetryRule::Once => 2,
                 RetryRule::Free => MAX_FREE_RETRIES as usize + 1,
                 // Nobody's fault: as long as it lasts, each pause longer, an hour at last.
                 RetryRule::HoldUntilReset => 24 + 7,

@@ -226,6 +226,18 @@ fn a_loop_begins_anew_with_the_finding() {
 }
 
 #[test]
+fn a_tool_that_is_refused_is_named_to_one_more_agent_and_then_to_people() {
+    let mut story = Story::at_work("ic");
+    let agent = story.until("Agent");
+    story.ends_run(&agent, failed_agent(FailReason::PermissionNeeded, None));
+    let again = story.until("Agent");
+    assert_eq!(agent_run(&again).resume, None, "the conversation only asks for it again");
+    assert!(agent_run(&again).prompt.contains("PermissionNeeded"), "{}", agent_run(&again).prompt);
+    story.ends_run(&again, failed_agent(FailReason::PermissionNeeded, None));
+    assert_eq!(failed(&story.end()), FailReason::PermissionNeeded);
+}
+
+#[test]
 fn a_paused_task_is_stopped_saved_and_goes_on_where_it_was() {
     let mut story = Story::at_work("ic");
     let agent = story.until("Agent");

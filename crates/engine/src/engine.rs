@@ -29,7 +29,7 @@ pub struct Ports<S, R, L, C> {
     /// How much may go on at once.
     pub limits: Limits,
     /// What the machine has left, asked for at each turn.
-    pub observe: fn() -> Observed,
+    pub observe: Box<dyn Fn() -> Observed + Send + Sync>,
     /// Told before and after everything that is stored or done, with what it is. Tests let the
     /// process die there; everybody else passes [`pass`].
     pub point: fn(&str, &str),

@@ -143,7 +143,7 @@ impl<A: Access> Launcher<A> {
         let child = if process::is_alive(folder) {
             None
         } else {
-            self.make_room(order, folder).await?;
+            self.make_room(name, order, folder).await?;
             let wanted = orders::build(&self.folder, task, order, &row.order, token)?;
             process::write_order(folder, &wanted)
                 .map_err(|e| Problem::io("writing the order", &e))?;
@@ -181,7 +181,7 @@ impl<A: Access> Launcher<A> {
 
     /// No agent begins before there is room to save what it does; a rescue may take that room.
     /// Waiting ends with a stop, with room, or as a failure that names the disk.
-    async fn make_room(&self, order: &RunOrder, folder: &Path) -> Result<(), Problem> {
+    async fn make_room(&self, task: &str, order: &RunOrder, folder: &Path) -> Result<(), Problem> {
         match &order.work {
             RunWork::Agent(_) => {}
             RunWork::Rescue { .. } => {
@@ -195,7 +195,9 @@ impl<A: Access> Launcher<A> {
             }
         }
         let began = std::time::Instant::now();
+        let mut waits = None;
         while !self.reserve.hold() {
+            waits.get_or_insert_with(|| self.reserve.wait(task));
             if folder.join(STOP_FILE).exists() || began.elapsed() > ROOM_WAIT {
                 return Err(Problem {
                     reason: FailReason::Disk,

@@ -1,28 +1,16 @@
 //! The machine: which boot this is, and what it has left, bytes on the disk of the state folder and
 //! memory.
 
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::path::Path;
 
 use midwatch_core::admit::Observed;
 use rustix::fs::statvfs;
 
-/// The state folder of this process; a server has one.
-static ROOT: OnceLock<PathBuf> = OnceLock::new();
-
-/// Says whose disk is looked at. The first one counts.
-pub(crate) fn watch(root: &Path) {
-    // A process with two servers, as in tests, looks at one disk only.
-    let _ = ROOT.set(root.to_owned());
-}
-
-/// What is left now. What cannot be read is not known, and limits nothing.
-pub fn observed() -> Observed {
+/// What is left now, on the disk of a state folder. What cannot be read is not known, and limits
+/// nothing.
+pub fn observed(root: &Path) -> Observed {
     let memory = std::fs::read_to_string("/proc/meminfo").ok();
-    Observed {
-        free_disk: ROOT.get().and_then(|root| free_disk(root)),
-        free_memory: memory.as_deref().and_then(available),
-    }
+    Observed { free_disk: free_disk(root), free_memory: memory.as_deref().and_then(available) }
 }
 
 /// The name of this boot. `runner` and `git` read it for themselves: what all three rooms may name
@@ -55,7 +43,7 @@ mod tests {
         let text = "MemTotal:       24567890 kB\nMemAvailable:   1024 kB\n";
         assert_eq!(available(text), Some(1 << 20));
         assert_eq!(available("MemFree: 5 kB\n"), None);
-        assert!(observed().free_memory.is_some());
+        assert!(observed(Path::new("/tmp")).free_memory.is_some());
         assert!(free_disk(Path::new("/tmp")).is_some_and(|free| free > 0));
         assert_eq!(free_disk(Path::new("/no such folder")), None);
     }

@@ -73,9 +73,10 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         settings: Settings,
     ) -> Result<(Arc<Self>, impl Future<Output = Fault> + Send), Fault> {
         let (tell, told) = mpsc::unbounded_channel();
-        crate::machine::watch(folder.root());
         let reserve = Arc::new(Reserve::new(folder.root(), settings.reserve_bytes));
         reserve.hold();
+        let (root, observe, kept) =
+            (folder.root().to_owned(), settings.observe, Arc::clone(&reserve));
         let runs = Launcher {
             reserve: Arc::clone(&reserve),
             folder: folder.clone(),
@@ -90,7 +91,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             lands,
             clock: SystemClock,
             limits: settings.limits,
-            observe: settings.observe,
+            observe: Box::new(move || kept.beside(observe(&root))),
             point: settings.point,
         };
         let engine = Engine::load(ports)?;

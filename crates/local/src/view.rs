@@ -305,6 +305,20 @@ pub fn placed(mut view: TaskView, folder: &StateFolder, waiting: Option<&Waiting
     view
 }
 
+/// Of a task whose agent was to begin, and there is no room to save what it would do.
+pub(crate) fn waits_for_disk(view: &mut TaskView) {
+    let (reason, detail) =
+        (HoldReason::DiskLow, "there is no room to save what the agent would do");
+    view.explain = format!("waits ({reason}): {detail}; {}", reason.hint());
+    view.waiting = Some(WaitingView {
+        reason: reason.as_str().to_owned(),
+        detail: detail.to_owned(),
+        position: None,
+        of: None,
+        until_ms: None,
+    });
+}
+
 /// The folder of the newest agent run that has one: its output, events and logs.
 pub fn transcript(runs: &[RunView]) -> Option<String> {
     let mut agents = runs.iter().rev().filter(|run| run.kind == AGENT);

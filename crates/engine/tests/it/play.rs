@@ -32,7 +32,7 @@ pub(crate) fn load(world: &World, slots: usize) -> Driven {
         lands: world.clone(),
         clock: world.clone(),
         limits: Limits::slots(slots),
-        observe: Observed::default,
+        observe: Box::new(Observed::default),
         point: pass,
     };
     Engine::load(ports).unwrap()

@@ -95,7 +95,11 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         let mut waiting = if asked { self.engine.waiting() } else { BTreeMap::new() };
         let placed = |view: TaskView| {
             let waits = queued(&view).and_then(|name| waiting.remove(&name));
-            view::placed(view, &self.folder, waits.as_ref())
+            let mut view = view::placed(view, &self.folder, waits.as_ref());
+            if view.result.task.as_deref().is_some_and(|task| self.reserve.is_waited_for(task)) {
+                view::waits_for_disk(&mut view);
+            }
+            view
         };
         views.into_iter().map(placed).collect()
     }

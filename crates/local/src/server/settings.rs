@@ -1,5 +1,6 @@
 //! What an operator, or a test, decides about a server.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use midwatch_core::admit::{Limits, Observed};
@@ -24,8 +25,8 @@ pub struct Settings {
     pub program: std::path::PathBuf,
     /// How much goes on at once.
     pub limits: Limits,
-    /// What the machine has left.
-    pub observe: fn() -> Observed,
+    /// What the machine has left, with the disk of a folder.
+    pub observe: fn(&Path) -> Observed,
     /// Told before and after everything that is stored or done; see the engine's ports.
     pub point: fn(&str, &str),
     /// What is kept of tasks that are over.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use midwatch_api::control::{Apply, Command as ControlCommand, PauseAll, Refusal, TaskView};
 use midwatch_api::kind::Kind;
+use midwatch_api::order::base::{MADE_FILE, made_text};
 use midwatch_api::view::Progress;
 use midwatch_core::admit::Limits;
 use midwatch_core::event::Event;
@@ -267,6 +268,70 @@ async fn on_a_full_disk_each_change_is_refused_and_the_switch_works() {
     delete_object(MANY - 1).unwrap();
     delete_task(MANY - 1).unwrap();
     with_key(9999).unwrap();
+    driven.abort();
+}
+
+/// A full disk of another kind: there is room for what a task needs, and none for what is kept
+/// beside it.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_room_on_the_disk_says_so() {
+    let Some(disk) = Disk::new(8) else { return };
+    let folder = StateFolder::new(disk.path().to_owned());
+    folder.make().unwrap();
+    let store = Arc::new(SqliteStore::open(&folder.database()).unwrap());
+    let filler = disk.path().join("filler");
+    std::fs::write(&filler, vec![b'x'; 5 << 20]).unwrap();
+    let start = |limits: Limits, reserve_bytes: u64| {
+        let mut settings = Settings::new("/bin/false".into());
+        (settings.reserve_bytes, settings.limits) = (reserve_bytes, limits);
+        let (folder, store) = (folder.clone(), Arc::clone(&store));
+        let lands = Lands::after_fetches();
+        let (server, driven) = Server::start(folder, store, Closed, lands, settings).unwrap();
+        (server, tokio::spawn(driven))
+    };
+    let asks = |name: &str| {
+        let mut submit = submit(name);
+        submit.order.pipeline = midwatch_api::pipeline::shipped("answer").unwrap().unwrap();
+        (submit.order.checks, submit.order.setup) = (vec![], None);
+        submit
+    };
+    let identity = order().repository.identity().to_owned();
+    let base = folder.base(&identity, &order().base);
+    std::fs::create_dir_all(base.join(".git")).unwrap();
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    std::fs::write(base.join(MADE_FILE), made_text(&boot, "t-checkout-1", 1, 7)).unwrap();
+
+    // It is not let in for room that is not its own.
+    let limits = Limits { task_disk: 1 << 20, ..Limits::slots(4) };
+    let (server, driven) = start(limits, 2 << 20);
+    server.submit(asks("queued")).unwrap();
+    let waits = |server: &Server<Closed, Lands>, name: &str| {
+        let view = server.get(name).unwrap();
+        (view.result.state.unwrap(), view.waiting.map(|waiting| waiting.reason))
+    };
+    assert_eq!(waits(&server, "queued"), ("Queued".into(), Some("DiskLow".into())));
+    driven.abort();
+    let _ = driven.await;
+
+    // Let in all the same, its agent does not begin, and that is said.
+    let (server, driven) = start(Limits::slots(4), 2 << 20);
+    let said = async {
+        while waits(&server, "queued").1.as_deref() != Some("DiskLow") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, said).await.unwrap();
+    let view = server.get("queued").unwrap();
+    assert_eq!(view.result.state.as_deref(), Some("Running"));
+    assert!(view.explain.contains("no room to save"), "{}", view.explain);
+    // The control: with room it begins.
+    std::fs::remove_file(filler).unwrap();
+    let begun = async {
+        while waits(&server, "queued").1.as_deref() == Some("DiskLow") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, begun).await.unwrap();
     driven.abort();
 }
 

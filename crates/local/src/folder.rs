@@ -180,9 +180,14 @@ impl StateFolder {
         self.root.join("runs").join(run)
     }
 
+    /// The HOMEs of a task, which are those of its follow-ups, too.
+    pub fn homes(&self, task: &str) -> PathBuf {
+        self.root.join("homes").join(task)
+    }
+
     /// A HOME that outlives runs.
     pub fn home(&self, task: &str, name: &str) -> PathBuf {
-        self.root.join("homes").join(task).join(name)
+        self.homes(task).join(name)
     }
 
     /// The sockets of a run's broker.

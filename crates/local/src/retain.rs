@@ -70,7 +70,7 @@ impl Policy {
 /// What tells a collector of the tasks that are not over. Asked again before something shared
 /// goes, because a task may have begun to use it.
 pub trait InUse {
-    /// Whether a base or layer is used.
+    /// Whether a base, a layer or a task's HOMEs are used.
     fn is_used(&self, path: &Path) -> bool;
     /// The sockets' folders of runs that are open.
     fn doors(&self) -> Vec<PathBuf>;

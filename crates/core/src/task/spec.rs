@@ -90,6 +90,12 @@ pub struct Follows {
 }
 
 impl TaskSpec {
+    /// The task that a chain of follow-ups began with: agents of the whole chain live in its HOMEs.
+    pub fn first_of_chain(&self) -> &TaskName {
+        let first = self.follows.as_ref().and_then(|follows| follows.chain.first());
+        first.unwrap_or(&self.name)
+    }
+
     /// How many agents there are, the first included.
     pub fn agents(&self) -> usize {
         self.fallbacks.len() + 1

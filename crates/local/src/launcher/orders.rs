@@ -226,7 +226,7 @@ fn agent_work(
     };
     Ok(Work::Agent {
         workspace: workspace(folder, task, &agent.start, agent.deps.as_deref(), identity),
-        home: folder.home(home_owner(task, wanted), &home),
+        home: folder.home(task.spec.first_of_chain().as_str(), &home),
         agent: Box::new(AgentWork {
             adapter: who.adapter.clone(),
             program: who.program.clone(),
@@ -261,12 +261,6 @@ fn network(egress: Egress, registries: &[String]) -> &'static str {
              the environment names."
         }
     }
-}
-
-/// Whose HOMEs a task's agents live in: a follow-up goes on in those of the first of its chain.
-fn home_owner<'a>(task: &'a Task, wanted: &'a TaskOrder) -> &'a str {
-    let first = wanted.follows.as_ref().and_then(|follows| follows.chain.first());
-    first.map_or(task.spec.name.as_str(), String::as_str)
 }
 
 /// The agent that a run was decided for.

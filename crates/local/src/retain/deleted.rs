@@ -90,7 +90,7 @@ fn has_folders(collector: &Collector<'_>, name: &str) -> bool {
     let root = collector.folder.root();
     let runs = folders_in(&root.join("runs"));
     let is_of_it = |runs: Vec<PathBuf>| runs.iter().any(|run| task_of(&last(run)) == Some(name));
-    root.join("homes").join(name).exists() || runs.map_or(true, is_of_it)
+    collector.folder.homes(name).exists() || runs.map_or(true, is_of_it)
 }
 
 /// What a deleted task left, or why that cannot be read.

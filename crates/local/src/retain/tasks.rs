@@ -87,7 +87,15 @@ pub(super) fn discard_saved(
     }
     let forget = |run: &Path| collector.store.forget_segments(&last(run));
     take_all(found, over, What::Runs, &runs, &forget)?;
-    take_all(found, over, What::Homes, &on_disk.homes, &|_| Ok(()))
+    let mut homes = Vec::new();
+    for (path, bytes) in on_disk.homes {
+        if collector.in_use.is_used(&path) {
+            found.keep_with_others(What::Homes, bytes, "a follow-up goes on in it");
+        } else {
+            homes.push((path, bytes));
+        }
+    }
+    take_all(found, over, What::Homes, &homes, &|_| Ok(()))
 }
 
 /// Asks before each folder whether the task is the same. `forget` takes the folder's rows along.

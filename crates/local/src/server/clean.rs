@@ -131,12 +131,13 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         }
     }
 
-    /// Bases and layers that an open task was given.
+    /// Bases, layers and HOMEs that an open task was given.
     pub(super) fn used(&self) -> BTreeSet<PathBuf> {
         let mut used = BTreeSet::new();
         for task in self.engine.open_tasks() {
             let identity = &task.spec.repository;
             used.insert(self.folder.base(identity, task.spec.base.as_str()));
+            used.insert(self.folder.homes(task.spec.first_of_chain().as_str()));
             used.extend(task.deps.values().map(|deps| self.folder.deps(&deps.layer)));
         }
         used

@@ -13,7 +13,7 @@ use super::Server;
 use super::files::KEPT;
 use super::refusal::{internal, refused, stored, unknown};
 use crate::access::Access;
-use crate::retain::{Trash, Unsaved, unsaved};
+use crate::retain::{InUse as _, Trash, Unsaved, unsaved};
 use crate::store::{Remains, TaskRow};
 
 impl<A: Access, L: ActOnLand> Server<A, L> {
@@ -135,7 +135,9 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
                 tracing::warn!(run = run.run, %error, "rows of a run's files are left");
             }
         }
-        remove(&trash, &self.folder.root().join("homes").join(name)) && gone
+        let homes = self.folder.homes(name);
+        // A follow-up goes on in them: they go with the first clean-up after its end.
+        !self.is_used(&homes) && remove(&trash, &homes) && gone
     }
 
     /// Refuses the name of a deleted task that left something: that is named by it.

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use midwatch_api::control::{Command, PauseAll};
 use midwatch_api::gc::{CollectOrder, Collection, What};
 use midwatch_local::folder::StateFolder;
 use midwatch_local::retain::SavedRef;
@@ -11,6 +12,7 @@ use midwatch_local::server::{Server, Settings};
 use midwatch_local::store::SqliteStore;
 use tokio::task::JoinHandle;
 
+use super::faults::ended;
 use super::retain::{Memory, gone, names};
 use super::world::{Closed, Home, Lands, V1, submit};
 
@@ -238,4 +240,30 @@ async fn where_more_was_left_than_is_named_nothing_goes_until_all_is_taken() {
     fs::remove_file(unnamed).unwrap();
     left.collect_as_told();
     assert!(!left.runs().contains(&RUN.to_owned()), "the control: nothing is in it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_home_of_a_deleted_task_stays_while_a_follow_up_goes_on_in_it() {
+    let left = Left::new(None);
+    let home = left.folder.home("failed", "implement-a");
+    fs::create_dir_all(&home).unwrap();
+    fs::write(home.join("chat"), "what was said").unwrap();
+    left.server.pause_all(&PauseAll { paused: true, by: "me".into() }).unwrap();
+    let mut on = submit("on");
+    let row = left.server.order("failed").unwrap();
+    on.order.repository = row.repository.clone();
+    on.order.base.clone_from(&row.base);
+    on.order.follows = serde_json::from_value(serde_json::json!({ "task": "failed" })).unwrap();
+    left.server.submit(on).unwrap();
+
+    left.collect_as_told();
+    assert!(home.join("chat").exists(), "a clean-up took it");
+    left.server.delete_task("failed", "me").unwrap();
+    left.collect_as_told();
+    assert!(home.join("chat").exists(), "its task's deletion took it");
+    // The control: nobody goes on in it.
+    left.server.command("on", Command::Cancel { by: "me".into() }).unwrap();
+    ended(&left.server, "on").await;
+    left.collect_as_told();
+    assert!(!home.exists());
 }

@@ -77,7 +77,7 @@ fn all(server: &Server<Closed, Lands>) -> Vec<TaskView> {
 }
 
 /// Waits until a task is over.
-async fn ended(server: &Arc<Server<Closed, Lands>>, task: &str) {
+pub(crate) async fn ended(server: &Arc<Server<Closed, Lands>>, task: &str) {
     told(server, task, |line| matches!(line, Line::Result(_))).await;
 }
 

@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+mod approval;
 mod kept;
 
+pub use approval::ApprovalLine;
 pub use kept::KeptWork;
 
 /// The version of every JSON line.
@@ -54,6 +56,9 @@ pub struct ResultLine {
     pub diffstat: Option<String>,
     /// What is allowed and worth knowing: soft paths, fewer tests, changed check definitions.
     pub notes: Vec<String>,
+    /// What people let through, oldest first.
+    #[serde(default)]
+    pub approvals: Vec<ApprovalLine>,
 }
 
 impl ResultLine {
@@ -79,6 +84,7 @@ impl ResultLine {
             usage: UsageLine::default(),
             diffstat: None,
             notes: vec![],
+            approvals: vec![],
         }
     }
 }
@@ -211,5 +217,42 @@ pub enum Progress {
     Saved {
         /// The ref.
         reference: String,
+    },
+    /// Somebody decided something.
+    Decided {
+        /// `Approved`, `Rejected`, `Answered`, `Messaged`, `Paused`, `Cancelled`.
+        decision: String,
+        /// Who.
+        by: String,
+        /// `Plan`, `Commit` or `Question`; null where it is about the whole task.
+        of: Option<String>,
+        /// The plan's digest, the commit's id, or the question's.
+        id: Option<String>,
+        /// The feedback, the choice, or the message.
+        text: Option<String>,
+    },
+    /// A step begins again after a failure.
+    Retry {
+        /// How often the step at hand has begun again.
+        number: u32,
+        /// Whether it counts against the task's attempts.
+        charged: bool,
+        /// Not before, milliseconds since 1970.
+        not_before_ms: i64,
+    },
+    /// One of the task's agents cannot work for now.
+    AgentUnavailable {
+        /// 0 is the first agent, then the fallbacks in their order.
+        agent: usize,
+        /// Its profile.
+        profile: String,
+        /// A `HoldReason`.
+        reason: String,
+        /// What was seen.
+        detail: String,
+        /// When it can be asked again, milliseconds since 1970; null: when somebody resumes it.
+        until_ms: Option<i64>,
+        /// The profile of the agent that takes over; null where none can.
+        next: Option<String>,
     },
 }

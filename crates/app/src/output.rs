@@ -8,6 +8,7 @@ use midwatch_api::view::ResultLine;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 
+pub(crate) mod approvals;
 pub(crate) mod ending;
 pub(crate) mod escape;
 pub(crate) mod kept;

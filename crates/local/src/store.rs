@@ -290,4 +290,4 @@ fn to_sql(seq: u64) -> i64 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

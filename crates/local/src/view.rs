@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use midwatch_api::control::{RunView, TaskView, WaitingView};
-use midwatch_api::view::{CheckLine, LINE_VERSION, ResultLine, UsageLine};
+use midwatch_api::view::{ApprovalLine, CheckLine, LINE_VERSION, ResultLine, UsageLine};
 use midwatch_core::admit::Waiting;
 use midwatch_core::event::{Action, Event, RunResult, RunWork};
 use midwatch_core::evidence::{CheckOutcome, CheckResult, Evidence, Exit};
 use midwatch_core::id::RunName;
+use midwatch_core::ports::Stored;
 use midwatch_core::reason::{FailReason, HoldReason};
 use midwatch_core::task::{Outcome, Spent, State, Task, Wake};
 use midwatch_core::time::Time;
@@ -48,6 +49,17 @@ pub fn follow_runs(runs: &mut Vec<RunSeen>, event: &Event) {
     }
 }
 
+/// Takes an event into the list of what people let through.
+pub fn follow_approvals(approvals: &mut Vec<ApprovalLine>, stored: &Stored) {
+    let (of, id, by) = match &stored.event {
+        Event::Approved { commit, by } => ("Commit", commit.as_str(), by),
+        Event::PlanApproved { plan, by } => ("Plan", plan.as_str(), by),
+        _ => return,
+    };
+    let (of, id, by) = (of.to_owned(), id.to_owned(), by.clone());
+    approvals.push(ApprovalLine { of, id, by, at_ms: stored.at.0 });
+}
+
 /// A pause between two attempts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BetweenAttempts {
@@ -77,7 +89,12 @@ pub fn follow_attempts(pause: &mut Option<BetweenAttempts>, before: &Task, event
 }
 
 /// How a task stands or ended. `transcript` is the folder of its newest agent run.
-pub fn result(task: &Task, row: &TaskRow, transcript: Option<String>) -> ResultLine {
+pub fn result(
+    task: &Task,
+    row: &TaskRow,
+    approvals: &[ApprovalLine],
+    transcript: Option<String>,
+) -> ResultLine {
     let (reason, detail, hint) = why(task);
     let verified = task.verified();
     let imported = task.imported.as_ref().map(midwatch_core::landing::Imported::facts);
@@ -103,6 +120,7 @@ pub fn result(task: &Task, row: &TaskRow, transcript: Option<String>) -> ResultL
         usage: usage(&task.spent),
         diffstat: imported.map(|facts| facts.diffstat.clone()),
         notes: notes(task),
+        approvals: approvals.to_vec(),
     }
 }
 
@@ -205,9 +223,6 @@ fn notes(task: &Task) -> Vec<String> {
     if let Some(read_back) = task.read_back.as_ref().filter(|_| task.spec.push) {
         notes.push(format!("{PUSHED}{}", read_back.target));
     }
-    if let Some((commit, by)) = &task.approved {
-        notes.push(format!("{} was approved by {by}", commit.short()));
-    }
     for result in task.base_evidence.results() {
         if !result.accepted_missing.is_empty() {
             notes.push(format!("sandbox layers missing: {}", result.accepted_missing.join(", ")));
@@ -223,6 +238,7 @@ pub fn folded(
     task: &Task,
     row: &TaskRow,
     runs: &[RunSeen],
+    approvals: &[ApprovalLine],
     pause: Option<&BetweenAttempts>,
 ) -> TaskView {
     let nowhere = StateFolder::new(PathBuf::new());
@@ -233,7 +249,7 @@ pub fn folded(
         folder: nowhere.run(seen.run.as_str()).to_string_lossy().into_owned(),
     });
     TaskView {
-        result: result(task, row, None),
+        result: result(task, row, approvals, None),
         goal: row.order.goal.clone(),
         agent: row.order.agent.profile.clone(),
         pipeline: row.order.pipeline.metadata.name.clone(),

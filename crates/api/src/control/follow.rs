@@ -65,7 +65,10 @@ impl FollowFrom {
             | Progress::Check { .. }
             | Progress::Imported { .. }
             | Progress::Repair { .. }
-            | Progress::Saved { .. } => {}
+            | Progress::Saved { .. }
+            | Progress::Decided { .. }
+            | Progress::Retry { .. }
+            | Progress::AgentUnavailable { .. } => {}
         }
     }
 }

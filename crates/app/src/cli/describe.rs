@@ -9,7 +9,7 @@ use super::Context;
 use super::delete::{target, task_of};
 use super::get::{ink, json, object, yaml};
 use crate::client::Client;
-use crate::output::{Format, Output, escape, kept};
+use crate::output::{Format, Output, approvals, escape, kept};
 use crate::problem::{Problem, exit};
 
 /// Shows all about one task: order, state, evidence, runs; or all of an object
@@ -73,6 +73,7 @@ fn describe(output: Output, name: &str, view: &TaskView, order: &TaskOrder) {
     for note in &result.notes {
         lines.push(("note", note.clone()));
     }
+    lines.extend(approved(result));
     lines.extend(kept(result));
     for check in &result.checks {
         let base = check.base_outcome.as_deref().unwrap_or("not compared");
@@ -93,6 +94,11 @@ pub(super) fn sentence(view: &TaskView) -> String {
     let until = until.and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
     let until = until.map(|at| format!("; it goes on at {at:.0}")).unwrap_or_default();
     format!("{}{until}", view.explain)
+}
+
+/// Who let what through. One row each, whatever somebody called themselves.
+pub(super) fn approved(result: &ResultLine) -> impl Iterator<Item = (&'static str, String)> {
+    approvals::sentences(result).into_iter().map(|said| ("approved", escape::line(&said)))
 }
 
 /// Work that is only in a workspace.

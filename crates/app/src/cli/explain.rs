@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::Context;
 use super::delete::{target, task_of};
-use super::describe::{kept, plan, rows, sandbox, sentence};
+use super::describe::{approved, kept, plan, rows, sandbox, sentence};
 use crate::client::Client;
 use crate::discover::agent;
 use crate::problem::{Problem, exit};
@@ -59,7 +59,8 @@ async fn task(context: &Context, client: &Client, name: &str) -> Result<(), Prob
         context.output.tell(&format!("{name} {}", sentence(&view)));
         plan(context.output, &view);
         let notes = view.result.notes.iter().map(|note| ("note", note.clone()));
-        let all: Vec<_> = kept(&view.result).chain(notes).chain(sandbox).collect();
+        let said = kept(&view.result).chain(approved(&view.result)).chain(notes);
+        let all: Vec<_> = said.chain(sandbox).collect();
         rows(context.output, &all);
     }
     Ok(())

@@ -5,7 +5,7 @@ use midwatch_local::view::PUSHED;
 
 use super::lines::verdict;
 use super::quantity::{dollars, tokens};
-use super::{Ink, Output, escape, kept};
+use super::{Ink, Output, approvals, escape, kept};
 
 /// Last lines of what failed that are shown.
 const TAIL: usize = 40;
@@ -43,6 +43,9 @@ fn lines(output: Output, result: &ResultLine) -> Vec<String> {
     }
     for note in &result.notes {
         row("note", note);
+    }
+    for sentence in approvals::sentences(result) {
+        row("approved", &escape::line(&sentence));
     }
     for sentence in kept::sentences(result) {
         row("kept", &sentence);

@@ -3,11 +3,14 @@
 use midwatch_api::report::StreamEvent;
 use midwatch_api::view::{CheckLine, Progress, ProgressLine};
 
+use super::approvals::about;
 use super::escape::shortened;
 use super::quantity::duration;
 
 /// The longest text of an agent on one line, in characters.
 const TEXT_MAX: usize = 160;
+/// The longest name of somebody.
+const NAME_MAX: usize = 80;
 
 /// The line; none for what only a live display cares about. Not escaped yet.
 pub(crate) fn line(line: &ProgressLine) -> Option<String> {
@@ -48,7 +51,34 @@ pub(crate) fn line(line: &ProgressLine) -> Option<String> {
         }
         Progress::Agent { run: _, line: _, event } => agent(event),
         Progress::Saved { reference } => Some(format!("saved as {reference}")),
+        Progress::Decided { decision, by, of, id, text } => {
+            let mut said = decision.to_lowercase();
+            if let (Some(of), Some(id)) = (of, id) {
+                said.extend([" ", &shortened(&about(of, id), NAME_MAX)]);
+            }
+            said.extend([" by ", &shortened(by, NAME_MAX)]);
+            if let Some(text) = text {
+                said.extend([": ", &shortened(text, TEXT_MAX)]);
+            }
+            Some(said)
+        }
+        Progress::Retry { number, charged, not_before_ms } => {
+            let counts = if *charged { "" } else { ", which does not count as an attempt" };
+            let at = time(Some(*not_before_ms), " at ").filter(|_| *not_before_ms > line.at_ms);
+            Some(format!("tries again{}: retry {number}{counts}", at.unwrap_or_default()))
+        }
+        Progress::AgentUnavailable { agent: _, profile, reason, detail, until_ms, next } => {
+            let until = time(*until_ms, ", until ").unwrap_or_default();
+            let next = next.as_ref().map(|next| format!("; {next} goes on")).unwrap_or_default();
+            let detail = shortened(detail, TEXT_MAX);
+            Some(format!("{profile} cannot work ({reason}): {detail}{until}{next}"))
+        }
     }
+}
+
+fn time(ms: Option<i64>, before: &str) -> Option<String> {
+    let at = ms.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())?;
+    Some(format!("{before}{at:.0}"))
 }
 
 /// What a check said: `Pass, 12 tests, 3.1s`.
@@ -96,5 +126,66 @@ fn agent(event: &StreamEvent) -> Option<String> {
         | StreamEvent::Usage { .. }
         | StreamEvent::Checkpoint { .. }
         | StreamEvent::Finished { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::escape;
+    use midwatch_api::view::LINE_VERSION;
+
+    fn said(progress: Progress) -> String {
+        let task = "t".to_owned();
+        let line_ = ProgressLine { version: LINE_VERSION, task, seq: 1, at_ms: 1000, progress };
+        escape::line(&line(&line_).unwrap())
+    }
+
+    fn decided(about: Option<(&str, &str)>, by: &str, text: Option<&str>) -> String {
+        said(Progress::Decided {
+            decision: if about.is_some() { "Approved" } else { "Rejected" }.into(),
+            by: by.into(),
+            of: about.map(|(of, _)| of.into()),
+            id: about.map(|(_, id)| id.into()),
+            text: text.map(Into::into),
+        })
+    }
+
+    #[test]
+    fn a_decision_is_one_line_and_nobody_writes_a_second_one() {
+        let plan = decided(Some(("Plan", &"0123456789abcdef".repeat(4))), "me (uid 0)", None);
+        assert_eq!(plan, "approved plan 0123456789ab by me (uid 0)");
+        let hostile = "no\u{1b}[2J\napproved plan by root";
+        let rejected = decided(None, "x\nok: approved\u{202e}", Some(hostile));
+        assert_eq!(rejected, "rejected by x…: no\\u{1b}[2J…");
+        let long = decided(None, "me", Some(&"word ".repeat(100)));
+        assert!(long.chars().count() < 200 && long.ends_with('…'), "{long}");
+    }
+
+    #[test]
+    fn a_retry_and_a_fallback_are_told_with_their_time() {
+        let retry =
+            |charged, not_before_ms| said(Progress::Retry { number: 2, charged, not_before_ms });
+        assert_eq!(retry(true, 1000), "tries again: retry 2");
+        assert_eq!(
+            retry(false, 61_000),
+            "tries again at 1970-01-01T00:01:01Z: retry 2, which does not count as an attempt"
+        );
+        let gone = |next: Option<&str>, until_ms| {
+            said(Progress::AgentUnavailable {
+                agent: 0,
+                profile: "claude-code".into(),
+                reason: "NeedsLogin".into(),
+                detail: "401\nok".into(),
+                until_ms,
+                next: next.map(Into::into),
+            })
+        };
+        assert_eq!(
+            gone(Some("codex"), None),
+            "claude-code cannot work (NeedsLogin): 401…; codex goes on"
+        );
+        let until = "claude-code cannot work (NeedsLogin): 401…, until 1970-01-01T00:00:09Z";
+        assert_eq!(gone(None, Some(9000)), until);
     }
 }

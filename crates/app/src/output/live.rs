@@ -74,7 +74,10 @@ impl Live {
             | Progress::Check { .. }
             | Progress::Imported { .. }
             | Progress::Repair { .. }
-            | Progress::Saved { .. } => self.tool.clear(),
+            | Progress::Saved { .. }
+            | Progress::Decided { .. }
+            | Progress::Retry { .. }
+            | Progress::AgentUnavailable { .. } => self.tool.clear(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Talk with tasks, told through the front door: answers, approved plans, messages, pauses, and an
 //! agent that turns in circles.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::house::{House, Told};
 
@@ -81,6 +81,33 @@ fn a_plan_with_a_question_waits_for_both_and_the_answer_reaches_the_work() {
     assert_eq!(stale.code, Some(2), "another plan: {}", stale.stderr);
     assert_eq!(house.midwatch(&repository, &["approve", "t"]).code, Some(0));
     house.midwatch(&repository, &["wait", "t"]).is_done();
+    approval_and_answer_are_told_afterwards(&house, &repository);
+}
+
+/// Who decided what about `t` can be read when it is over.
+fn approval_and_answer_are_told_afterwards(house: &House, repository: &Path) {
+    let told = house.midwatch(repository, &["logs", "-f", "t"]);
+    let decided = |decision: &str| {
+        let lines = told.of("decided");
+        lines.into_iter().find(|line| line["decision"] == decision).cloned().unwrap_or_default()
+    };
+    let answered = decided("Answered");
+    assert_eq!((&answered["id"], &answered["text"]), (&"store".into(), &"file".into()));
+    let (approved, given) = (decided("Approved"), &told.result["approvals"][0]);
+    for key in ["of", "id", "by"] {
+        assert_eq!(approved[key], given[key], "{}", told.result);
+    }
+    assert_eq!((&given["of"], &given["atMs"]), (&"Plan".into(), &approved["atMs"]));
+    assert!(given["by"].as_str().unwrap().contains("uid "), "{given}");
+    for words in [["describe", "t"], ["explain", "t"]] {
+        let mut shown = house.command(env!("CARGO_BIN_EXE_midwatch"), repository);
+        let shown = String::from_utf8(shown.args(words).output().unwrap().stdout).unwrap();
+        let row = format!("plan {} by ", &given["id"].as_str().unwrap()[..12]);
+        assert!(
+            shown.lines().any(|line| line.contains("approved") && line.contains(&row)),
+            "{shown}"
+        );
+    }
 }
 
 #[test]

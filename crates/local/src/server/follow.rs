@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use midwatch_api::control::{FollowFrom, Refusal};
-use midwatch_api::view::{LINE_VERSION, Progress, ProgressLine, ResultLine};
+use midwatch_api::view::{ApprovalLine, LINE_VERSION, Progress, ProgressLine, ResultLine};
 use midwatch_core::event::{Action, Event, RunWork};
 use midwatch_core::id::RunName;
 use midwatch_core::ports::{ActOnLand, Stored};
@@ -47,6 +47,7 @@ struct Watcher {
     start: Option<(RunName, Box<ProgressLine>)>,
     /// The runs that go on at this place of the log, and how far each was heard.
     runs: Vec<(RunName, Tail)>,
+    approvals: Vec<ApprovalLine>,
     lines: mpsc::Sender<Line>,
 }
 
@@ -61,7 +62,8 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         let spec = row.order.to_spec(&row.name).map_err(refused)?;
         let (lines, receiver) = mpsc::channel(LINES_AHEAD);
         let task = Task::new(spec);
-        let watcher = Watcher { row, task, seq: 0, from, start: None, runs: vec![], lines };
+        let (start, runs, approvals) = (None, vec![], vec![]);
+        let watcher = Watcher { row, task, seq: 0, from, start, runs, approvals, lines };
         let server = Arc::clone(self);
         tokio::spawn(async move {
             if let Err(error) = server.watch(watcher).await {
@@ -89,7 +91,8 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             }
             if matches!(watcher.task.state, State::Ended(_) | State::Held(_)) {
                 let transcript = self.get(&watcher.row.name)?.result.transcript;
-                let mut result = view::result(&watcher.task, &watcher.row, transcript);
+                let Watcher { task, row, approvals, .. } = &watcher;
+                let mut result = view::result(task, row, approvals, transcript);
                 view::place(&mut result, &self.folder);
                 self.note_files(&watcher.row, &mut result);
                 // The client may be gone.
@@ -117,6 +120,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         let events = self.store.events(&watcher.row.name, watcher.seq);
         for stored in events.map_err(|e| internal(&e))? {
             watcher.task.apply(&stored.event).map_err(|e| internal(&e))?;
+            view::follow_approvals(&mut watcher.approvals, &stored);
             // All that a run has said comes before its end.
             if let Event::RunEnded { run, .. } = &stored.event
                 && !watcher.hear_out(run, stored.seq, stored.at).await
@@ -139,7 +143,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
 
 impl Watcher {
     async fn tell(&mut self, stored: &Stored) -> bool {
-        let Some(progress) = view::progress(&self.task, &stored.event) else {
+        let Some(progress) = view::progress(&self.task, &stored.event, stored.at) else {
             return true;
         };
         if let Event::Intended(Action::Run(order)) = &stored.event

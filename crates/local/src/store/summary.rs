@@ -2,7 +2,7 @@
 //! transaction. It can always be made anew: the events are the truth.
 
 use midwatch_api::control::TaskView;
-use midwatch_api::view::ResultLine;
+use midwatch_api::view::{ApprovalLine, ResultLine};
 use midwatch_core::ports::Stored;
 use midwatch_core::reason::FailReason;
 use midwatch_core::task::Task;
@@ -14,7 +14,7 @@ use crate::view::{self, BetweenAttempts, RunSeen};
 
 /// Counts changes of what a stored view holds: raise it with every change of [`view::folded`]
 /// that is to be seen in tasks that are over.
-const SHAPE: u32 = 3;
+const SHAPE: u32 = 4;
 
 /// The state of a task whose rows cannot be read. No task of the domain is ever in it.
 pub(super) const DAMAGED: &str = "Damaged";
@@ -26,6 +26,7 @@ pub(super) struct Folded {
     pub(super) task: Task,
     pub(super) seq: u64,
     runs: Vec<RunSeen>,
+    approvals: Vec<ApprovalLine>,
     pause: Option<BetweenAttempts>,
     /// When it changed last.
     changed: Time,
@@ -36,7 +37,8 @@ impl Folded {
     pub(super) fn new(row: TaskRow) -> Result<Self, StoreError> {
         let spec = row.order.to_spec(&row.name).map_err(|e| row_error(&row.name, 0, &e))?;
         let changed = row.submitted;
-        Ok(Self { row, task: Task::new(spec), seq: 0, runs: vec![], pause: None, changed })
+        let (task, runs, approvals) = (Task::new(spec), vec![], vec![]);
+        Ok(Self { row, task, seq: 0, runs, approvals, pause: None, changed })
     }
 
     /// Takes the next event in.
@@ -48,6 +50,7 @@ impl Folded {
             illegal,
         })?;
         view::follow_runs(&mut self.runs, &stored.event);
+        view::follow_approvals(&mut self.approvals, stored);
         self.seq = stored.seq;
         self.changed = stored.at;
         if self.task.state.is_terminal() && self.row.ended.is_none() {
@@ -57,7 +60,7 @@ impl Folded {
     }
 
     pub(super) fn view(&self) -> TaskView {
-        view::folded(&self.task, &self.row, &self.runs, self.pause.as_ref())
+        view::folded(&self.task, &self.row, &self.runs, &self.approvals, self.pause.as_ref())
     }
 }
 

@@ -6,7 +6,7 @@ use midwatch_api::task::{AgentRef, CheckoutRef, CredentialRef, Egress, Repositor
 use midwatch_core::event::EndKind;
 use midwatch_core::reason::FailReason;
 
-fn order() -> TaskOrder {
+pub(crate) fn order() -> TaskOrder {
     let pipeline: Object<PipelineSpec> = shipped("quick").unwrap().unwrap();
     TaskOrder {
         goal: "make it green".into(),

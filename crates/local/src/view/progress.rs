@@ -5,17 +5,19 @@ use midwatch_core::agent::AgentOutcome;
 use midwatch_core::event::{Action, EndKind, Event, RunResult};
 use midwatch_core::evidence::{Exit, NotItsOwn};
 use midwatch_core::id::{Epoch, RunName};
-use midwatch_core::reason::FailReason;
+use midwatch_core::reason::{FailReason, HoldReason};
 use midwatch_core::task::{Task, Wake};
+use midwatch_core::time::Time;
 
 use super::{check_line, kind};
 
-/// What an event means to a person; none for what only the engine cares about.
-pub fn progress(task: &Task, event: &Event) -> Option<Progress> {
+/// What an event means to a person; none for what only the engine cares about. `task` has taken it
+/// in, and `at` is when it was stored.
+pub fn progress(task: &Task, event: &Event, at: Time) -> Option<Progress> {
     match event {
-        Event::Admitted | Event::Released | Event::Resumed { .. } => {
-            Some(state(if matches!(event, Event::Admitted) { "Running" } else { "Queued" }))
-        }
+        Event::Admitted => Some(state("Running", None)),
+        Event::Released => Some(state("Queued", None)),
+        Event::Resumed { by } => Some(state("Queued", Some(format!("resumed by {by}")))),
         Event::Intended(Action::Run(order)) => {
             let (kind, command) = kind(&order.work);
             Some(Progress::RunStarted {
@@ -47,12 +49,36 @@ pub fn progress(task: &Task, event: &Event) -> Option<Progress> {
             state: "Held".into(),
             reason: Some(hold.reason.as_str().into()),
             detail: Some(hold.detail.clone()),
-            until_ms: match hold.until {
-                Wake::At(at) => Some(at.0),
-                Wake::On(_) => None,
-            },
+            until_ms: milliseconds(hold.until),
         }),
         Event::Ended(kind) => Some(ended(kind)),
+        Event::Retried { charged, at } => Some(Progress::Retry {
+            number: task.attempts.saturating_add(task.free_retries),
+            charged: *charged,
+            not_before_ms: at.0,
+        }),
+        Event::AgentUnavailable { agent, reason, detail, until } => {
+            Some(unavailable(task, at, *agent, *reason, detail, *until))
+        }
+        // What another task has met. It is told of the first agent that it stops.
+        Event::CredentialLearnt { credential, reason, until, detail, pauses: _ } => {
+            let mut agents = 0..task.spec.agents();
+            let agent = agents.find(|agent| task.spec.credential_of(*agent) == Some(credential))?;
+            Some(unavailable(task, at, agent, *reason, detail, *until))
+        }
+        Event::Approved { commit, by } => {
+            Some(decided("Approved", by, Some(("Commit", commit.as_str())), None))
+        }
+        Event::PlanApproved { plan, by } => {
+            Some(decided("Approved", by, Some(("Plan", plan)), None))
+        }
+        Event::Rejected { feedback, by } => Some(decided("Rejected", by, None, Some(feedback))),
+        Event::QuestionAnswered { question, choice, by } => {
+            Some(decided("Answered", by, Some(("Question", question)), Some(choice)))
+        }
+        Event::Messaged { text, by } => Some(decided("Messaged", by, None, Some(text))),
+        Event::PauseRequested { by } => Some(decided("Paused", by, None, None)),
+        Event::CancelRequested { by } => Some(decided("Cancelled", by, None, None)),
         Event::Rescued { reference: None, .. }
         | Event::Intended(Action::Land(_))
         | Event::SessionKnown { .. }
@@ -64,23 +90,48 @@ pub fn progress(task: &Task, event: &Event) -> Option<Progress> {
         | Event::LandFailed { .. }
         | Event::StopSent { .. }
         | Event::Advanced(_)
-        | Event::Retried { .. }
         | Event::EndingChosen(_)
-        | Event::CancelRequested { .. }
-        | Event::Approved { .. }
-        | Event::Rejected { .. }
-        | Event::AgentUnavailable { .. }
-        | Event::CredentialLearnt { .. }
-        | Event::ModelAnswered { .. }
-        | Event::PauseRequested { .. }
-        | Event::PlanApproved { .. }
-        | Event::QuestionAnswered { .. }
-        | Event::Messaged { .. } => None,
+        | Event::ModelAnswered { .. } => None,
     }
 }
 
-fn state(name: &str) -> Progress {
-    Progress::State { state: name.into(), reason: None, detail: None, until_ms: None }
+fn state(name: &str, detail: Option<String>) -> Progress {
+    Progress::State { state: name.into(), reason: None, detail, until_ms: None }
+}
+
+const fn milliseconds(until: Wake) -> Option<i64> {
+    match until {
+        Wake::At(at) => Some(at.0),
+        Wake::On(_) => None,
+    }
+}
+
+fn decided(decision: &str, by: &str, about: Option<(&str, &str)>, text: Option<&str>) -> Progress {
+    Progress::Decided {
+        decision: decision.into(),
+        by: by.into(),
+        of: about.map(|(of, _)| of.into()),
+        id: about.map(|(_, id)| id.into()),
+        text: text.filter(|text| !text.is_empty()).map(Into::into),
+    }
+}
+
+fn unavailable(
+    task: &Task,
+    at: Time,
+    agent: usize,
+    reason: HoldReason,
+    detail: &str,
+    until: Wake,
+) -> Progress {
+    Progress::AgentUnavailable {
+        agent,
+        profile: task.spec.profile_of(agent).into(),
+        reason: reason.as_str().into(),
+        detail: detail.into(),
+        until_ms: milliseconds(until),
+        next: task.agent_at(at).ok().map(|next| task.spec.profile_of(next).into()),
+    }
 }
 
 fn ended(kind: &EndKind) -> Progress {
@@ -129,3 +180,6 @@ fn run_ended(task: &Task, run: &RunName, epoch: Epoch, result: &RunResult) -> Pr
     let stopped = !ok && detail.is_none();
     Progress::RunEnded { run: run.as_str().into(), ok, stopped, kept, detail }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,25 @@
+//! What people let through, and what else they decided, in sentences. Not escaped.
+
+use midwatch_api::view::{ApprovalLine, ResultLine};
+
+/// Digits of a plan's digest or a commit's id that are shown.
+const DIGITS: usize = 12;
+
+/// A sentence for each approval.
+pub(crate) fn sentences(result: &ResultLine) -> Vec<String> {
+    result.approvals.iter().map(sentence).collect()
+}
+
+fn sentence(approval: &ApprovalLine) -> String {
+    let ApprovalLine { of, id, by, at_ms } = approval;
+    let at = jiff::Timestamp::from_millisecond(*at_ms).ok();
+    let at = at.map(|at| format!(" at {at:.0}")).unwrap_or_default();
+    format!("{} by {by}{at}", about(of, id))
+}
+
+/// `plan 0123456789ab`.
+pub(super) fn about(of: &str, id: &str) -> String {
+    // What a question is called is short already, and no number.
+    let shown = if of == "Question" { id } else { id.get(..DIGITS).unwrap_or(id) };
+    format!("{} {shown}", of.to_lowercase())
+}

@@ -124,8 +124,21 @@ pub struct TaskView {
     /// The plan that waits for an approval; null where none does.
     #[serde(default)]
     pub plan: Option<String>,
+    /// What waits for an approval; null where nothing does.
+    #[serde(default)]
+    pub to_approve: Option<ToApprove>,
     /// Runs so far, newest last.
     pub runs: Vec<RunView>,
+}
+
+/// What somebody would approve now. An approval that names something else is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ToApprove {
+    /// `Plan` or `Commit`.
+    pub of: String,
+    /// The plan's digest, or the commit's id.
+    pub id: String,
 }
 
 /// One run.

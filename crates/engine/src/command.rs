@@ -1,7 +1,7 @@
 //! What people decide about a task, as events.
 
 use midwatch_core::event::Event;
-use midwatch_core::id::{CommitId, TaskName};
+use midwatch_core::id::TaskName;
 use midwatch_core::plan::Asked;
 use midwatch_core::ports::{ActOnLand, ActOnRun, Clock, Store};
 use midwatch_core::reason::HoldReason;
@@ -14,7 +14,8 @@ use crate::engine::{Engine, EngineError};
 pub enum Decided {
     /// Stop, save, end.
     Cancel,
-    /// Let a commit or a plan through; none means what is at hand.
+    /// Let a commit or a plan through. One that names neither is refused: between the look and the
+    /// word, what is at hand may have become another.
     Approve(Option<Seen>),
     /// Do not; empty feedback ends the task.
     Reject(String),
@@ -36,14 +37,57 @@ pub enum Decided {
 /// What somebody looked at before they said yes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {
-    /// A commit.
-    Commit(CommitId),
+    /// A commit, by its id, or the first digits of it.
+    Commit(String),
     /// A plan, by its digest, or the first digits of it.
     Plan(String),
 }
 
-/// The fewest digits that name a plan.
-const PLAN_DIGITS: usize = 8;
+/// The fewest digits that name a plan or a commit. Only the one at hand can be meant, so they need
+/// not tell it from many.
+pub const SEEN_DIGITS: usize = 7;
+/// Digits that are shown of one.
+pub const SHOWN_DIGITS: usize = 12;
+
+impl Seen {
+    /// What waits for an approval, while a task is at it.
+    pub fn at_hand(task: &Task) -> Self {
+        match task.plan_at_hand() {
+            Some(plan) => Self::Plan(plan),
+            None => Self::Commit(task.head().as_str().to_owned()),
+        }
+    }
+
+    /// The field of a command that holds it.
+    pub const fn field(&self) -> &'static str {
+        match self {
+            Self::Commit(_) => "commit",
+            Self::Plan(_) => "plan",
+        }
+    }
+
+    /// Its digits, as many as were given.
+    pub fn digits(&self) -> &str {
+        match self {
+            Self::Commit(digits) | Self::Plan(digits) => digits,
+        }
+    }
+
+    /// Whether somebody who names this means that one.
+    fn means(&self, whole: &Self) -> bool {
+        let digits = self.digits();
+        let fits = digits.len() >= SEEN_DIGITS && whole.digits().starts_with(digits);
+        fits && self.field() == whole.field()
+    }
+}
+
+/// In few words, as it is named to `midwatch approve`.
+impl std::fmt::Display for Seen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let digits = self.digits();
+        write!(f, "{} {}", self.field(), digits.get(..SHOWN_DIGITS).unwrap_or(digits))
+    }
+}
 
 /// Why a decision was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -59,12 +103,15 @@ pub enum CommandError<E: std::error::Error> {
         /// The verb, as a participle.
         verb: &'static str,
     },
-    /// The approval saw another commit.
-    #[error("the task is at commit {0} now; look at it, then approve that")]
-    AnotherCommit(CommitId),
-    /// The approval saw another plan.
-    #[error("the task's plan is {0} now; look at it, then approve that")]
-    AnotherPlan(String),
+    /// The approval names nothing.
+    #[error("{} is missing: an approval names what was looked at; {at_hand} waits for one", .at_hand.field())]
+    Unnamed {
+        /// What waits.
+        at_hand: Seen,
+    },
+    /// The approval saw something else.
+    #[error("it is {0} that waits for an approval now; look at it, then approve that")]
+    Another(Seen),
     /// Questions come before an approval.
     #[error("the plan asks, and nobody has answered: {0}")]
     OpenQuestions(String),
@@ -140,28 +187,30 @@ fn approval<E: std::error::Error>(
     seen: Option<Seen>,
     by: String,
 ) -> Result<Event, CommandError<E>> {
-    let Some(plan) = task.plan_at_hand() else {
-        let head = task.head().clone();
-        return match seen {
-            Some(Seen::Commit(commit)) if commit != head => Err(CommandError::AnotherCommit(head)),
-            Some(Seen::Plan(_)) => Err(CommandError::AnotherCommit(head)),
-            Some(Seen::Commit(_)) | None => Ok(Event::Approved { commit: head, by }),
-        };
-    };
-    let fits = match &seen {
-        None => true,
-        Some(Seen::Plan(digits)) => digits.len() >= PLAN_DIGITS && plan.starts_with(digits),
-        Some(Seen::Commit(_)) => false,
-    };
-    if !fits {
-        return Err(CommandError::AnotherPlan(plan[..12].to_owned()));
+    if !waits_for_approval(task) {
+        return Err(CommandError::NotNow { state: task.state.as_str(), verb: "approved" });
     }
+    let at_hand = Seen::at_hand(task);
+    let Some(seen) = seen else {
+        return Err(CommandError::Unnamed { at_hand });
+    };
+    if !seen.means(&at_hand) {
+        return Err(CommandError::Another(at_hand));
+    }
+    let plan = match at_hand {
+        Seen::Commit(_) => return Ok(Event::Approved { commit: task.head().clone(), by }),
+        Seen::Plan(plan) => plan,
+    };
     let open: Vec<String> = task.open_questions().map(Asked::line).collect();
     if open.is_empty() {
         Ok(Event::PlanApproved { plan, by })
     } else {
         Err(CommandError::OpenQuestions(open.join("; ")))
     }
+}
+
+fn waits_for_approval(task: &Task) -> bool {
+    matches!(&task.state, State::Held(hold) if hold.reason == HoldReason::Approval)
 }
 
 fn fits<E: std::error::Error>(

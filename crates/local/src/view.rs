@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use midwatch_api::control::{RunView, TaskView, WaitingView};
+use midwatch_api::control::{RunView, TaskView, ToApprove, WaitingView};
 use midwatch_api::view::{ApprovalLine, CheckLine, LINE_VERSION, ResultLine, UsageLine};
 use midwatch_core::admit::Waiting;
 use midwatch_core::event::{Action, Event, RunResult, RunWork};
@@ -12,6 +12,7 @@ use midwatch_core::ports::Stored;
 use midwatch_core::reason::{FailReason, HoldReason};
 use midwatch_core::task::{Outcome, Spent, State, Task, Wake};
 use midwatch_core::time::Time;
+use midwatch_engine::Seen;
 
 use crate::folder::StateFolder;
 use crate::store::TaskRow;
@@ -20,6 +21,7 @@ mod held;
 mod kept;
 mod progress;
 
+pub(crate) use held::{approve, look};
 pub use kept::place;
 pub use progress::progress;
 
@@ -142,7 +144,7 @@ fn why(task: &Task) -> (Option<String>, Option<String>, Option<String>) {
         State::Held(hold) => (
             text(hold.reason.as_str()),
             Some(held::detail(task, hold)),
-            text(held::hint(task, hold)),
+            Some(held::hint(task, hold)),
         ),
         State::Ended(Outcome::Failed { reason, detail }) => {
             (text(reason.as_str()), Some(kept::why(task, detail)), Some(next(task, *reason)))
@@ -260,6 +262,7 @@ pub fn folded(
         waiting: waiting(task, pause),
         needs_login: (0..task.spec.agents()).filter(|agent| task.needs_login(*agent)).collect(),
         plan: waiting_plan(task),
+        to_approve: to_approve(task),
         runs: runs.collect(),
     }
 }
@@ -292,6 +295,21 @@ fn waiting_plan(task: &Task) -> Option<String> {
     match &task.state {
         State::Held(hold) if hold.reason == HoldReason::Approval && task.imported.is_none() => {
             task.plan.clone()
+        }
+        State::Queued | State::Running(_) | State::Held(_) | State::Ended(_) => None,
+    }
+}
+
+/// What an approval would be of.
+fn to_approve(task: &Task) -> Option<ToApprove> {
+    match &task.state {
+        State::Held(hold) if hold.reason == HoldReason::Approval => {
+            let at_hand = Seen::at_hand(task);
+            let of = match at_hand {
+                Seen::Plan(_) => "Plan",
+                Seen::Commit(_) => "Commit",
+            };
+            Some(ToApprove { of: of.into(), id: at_hand.digits().into() })
         }
         State::Queued | State::Running(_) | State::Held(_) | State::Ended(_) => None,
     }

@@ -16,11 +16,13 @@ pub enum Command {
         /// Who.
         by: String,
     },
-    /// Let the commit or the plan through.
+    /// Let the commit or the plan through. One of both has to be named, as `toApprove` of the task
+    /// names it: an approval of something else is refused, and so is one that names nothing.
     Approve {
-        /// The commit that was looked at; none: the one at hand.
+        /// The commit that was looked at, by 7 digits of its id at least.
+        #[serde(default)]
         commit: Option<String>,
-        /// The plan that was looked at, by 8 digits of its digest at least; none: the one at hand.
+        /// The plan that was looked at, by 7 digits of its digest at least.
         #[serde(default)]
         plan: Option<String>,
         /// Who.

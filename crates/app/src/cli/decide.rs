@@ -1,6 +1,6 @@
 //! What people decide about a task: approve, reject, resume, cancel.
 
-use midwatch_api::control::{Command, PauseAll, Submit};
+use midwatch_api::control::{Command, PauseAll, Submit, ToApprove};
 use midwatch_api::task::TaskOrder;
 
 use super::pause::switch_all;
@@ -8,25 +8,28 @@ use super::{Context, beside, retry};
 use crate::client::Client;
 use crate::discover::server_login;
 use crate::environment::Environment;
-use crate::output::Ink;
+use crate::output::{Ink, approvals};
 use crate::problem::{Problem, exit};
 
-/// Lets a held change through
+/// Lets a held plan or change through
 ///
-/// The approval is bound to the commit that you looked at: when the task has moved on, it is
-/// refused.
+/// The approval is of one plan or one commit, and is refused when another has taken its place. Name
+/// the one that you looked at, as `midwatch explain` does; without a name it is the one that waits
+/// when you ask, which is told. An approval that names nothing is refused by the server.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  midwatch diff fix-login\n  midwatch approve fix-login")]
+#[command(
+    after_help = "Examples:\n  midwatch explain fix-login\n  midwatch approve fix-login --plan 0123456789ab\n  midwatch approve fix-login"
+)]
 pub(super) struct Approve {
     /// The task
     #[arg(value_name = "TASK")]
     pub(super) name: String,
 
-    /// The full id of the commit that you looked at; without it, the one at hand
+    /// The commit that you looked at, by the first digits of its id, 7 at least
     #[arg(long, value_name = "COMMIT")]
     commit: Option<String>,
 
-    /// The first digits of the plan that you looked at, 8 at least; without it, the one at hand
+    /// The plan that you looked at, by the first digits of its digest, 7 at least
     #[arg(long, value_name = "DIGEST", conflicts_with = "commit")]
     plan: Option<String>,
 }
@@ -78,9 +81,15 @@ pub(super) struct Cancel {
 
 impl Approve {
     pub(super) async fn carry_out(self, context: &Context) -> Result<u8, Problem> {
+        let (commit, plan) = match (self.commit, self.plan) {
+            (None, None) => at_hand(context, &self.name).await?,
+            named => named,
+        };
+        let said = |of: &str, id: &Option<String>| id.as_deref().map(|id| approvals::about(of, id));
+        let what = said("Plan", &plan).or_else(|| said("Commit", &commit)).unwrap_or_default();
         let by = whoever(&context.environment);
-        let command = Command::Approve { commit: self.commit, plan: self.plan, by };
-        hand_over(context, &self.name, &command, "approved").await
+        let command = Command::Approve { commit, plan, by };
+        hand_over(context, &self.name, &command, &format!("approved: {what}")).await
     }
 }
 
@@ -125,6 +134,21 @@ impl Cancel {
         }
         Ok(code)
     }
+}
+
+/// The commit or plan that waits for an approval now, which is told before it is approved. Nothing
+/// where nothing waits: the server says how the task stands.
+async fn at_hand(
+    context: &Context,
+    name: &str,
+) -> Result<(Option<String>, Option<String>), Problem> {
+    let Some(ToApprove { of, id }) = Client::new(&context.environment).get(name).await?.to_approve
+    else {
+        return Ok((None, None));
+    };
+    let what = format!("{} {id}", of.to_lowercase());
+    context.output.say_marked(Ink::Notable, "approves:", &what);
+    Ok(if of == "Plan" { (None, Some(id)) } else { (Some(id), None) })
 }
 
 /// Who decides, as far as this machine knows.

@@ -52,7 +52,8 @@ async fn task(context: &Context, client: &Client, name: &str) -> Result<(), Prob
         let lines: Vec<String> = sandbox.iter().map(|(k, v)| format!("{k}: {v}")).collect();
         context.output.json(&serde_json::json!({
             "type": "explain", "version": LINE_VERSION, "task": name, "seq": 0,
-            "explain": view.explain, "waiting": view.waiting, "plan": view.plan, "sandbox": lines,
+            "explain": view.explain, "waiting": view.waiting, "plan": view.plan,
+            "toApprove": view.to_approve, "sandbox": lines,
         }));
         context.output.json(&view.result);
     } else {

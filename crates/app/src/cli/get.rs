@@ -257,7 +257,7 @@ pub(super) fn json(output: Output, task: &TaskView) {
         "type": "task", "version": LINE_VERSION, "task": task.result.task, "seq": 0,
         "state": task.result.state, "goal": task.goal, "agent": task.agent,
         "pipeline": task.pipeline, "repository": task.repository, "explain": task.explain,
-        "waiting": task.waiting, "plan": task.plan,
+        "waiting": task.waiting, "plan": task.plan, "toApprove": task.to_approve,
         "submittedMs": task.submitted_ms, "endedMs": task.ended_ms, "runs": task.runs,
         "result": task.result,
     }));

@@ -12,7 +12,7 @@ use crate::problem::{Problem, exit};
 /// Hands over a verified change that waits for approval
 ///
 /// The same as `approve`, but only for a commit whose checks passed here: without evidence nothing
-/// is published. It is bound to the commit that you looked at.
+/// is published. It is of one commit, and refused when another has taken its place.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  midwatch diff fix-login\n  midwatch publish fix-login\n\nExit codes: 0 it is being handed over, or was already; 2 it cannot be."
@@ -22,7 +22,8 @@ pub(super) struct Publish {
     #[arg(value_name = "TASK")]
     pub(super) name: String,
 
-    /// The full id of the commit that you looked at; without it, the one at hand
+    /// The commit that you looked at, by the first digits of its id, 7 at least; without it, the one
+    /// that waits when you ask
     #[arg(long, value_name = "COMMIT")]
     commit: Option<String>,
 }

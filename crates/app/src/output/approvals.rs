@@ -18,7 +18,7 @@ fn sentence(approval: &ApprovalLine) -> String {
 }
 
 /// `plan 0123456789ab`.
-pub(super) fn about(of: &str, id: &str) -> String {
+pub(crate) fn about(of: &str, id: &str) -> String {
     // What a question is called is short already, and no number.
     let shown = if of == "Question" { id } else { id.get(..DIGITS).unwrap_or(id) };
     format!("{} {shown}", of.to_lowercase())

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up should stop at that line")]
 
 mod agents;
+mod approve;
 mod bad_inputs;
 mod canary;
 mod checks;

@@ -61,9 +61,16 @@ fn commands_at_the_wrong_time_are_refused() {
             assert!(matches!(command(early), Err(CommandError::NotNow { state: "Queued", .. })));
         }
         assert!(turns(&engine, &world).await);
-        let another = command(Decided::Approve(Some(Seen::Commit(commit(9)))));
-        assert!(matches!(another, Err(CommandError::AnotherCommit(now)) if now == commit(1)));
-        assert!(command(Decided::Approve(Some(Seen::Commit(commit(1))))).is_ok());
+        let here = commit(1);
+        let seen = |digits: &str| Some(Seen::Commit(digits.to_owned()));
+        let unnamed = command(Decided::Approve(None));
+        assert!(matches!(unnamed, Err(CommandError::Unnamed { at_hand }) if at_hand.digits() == here.as_str()));
+        let plan = Some(Seen::Plan(here.as_str().to_owned()));
+        for another in [seen(commit(9).as_str()), seen(&here.as_str()[..6]), seen(""), plan] {
+            let told = command(Decided::Approve(another));
+            assert!(matches!(told, Err(CommandError::Another(now)) if now.digits() == here.as_str()));
+        }
+        assert!(command(Decided::Approve(seen(&here.as_str()[..7]))).is_ok());
         assert!(turns(&engine, &world).await);
         assert!(matches!(command(Decided::Cancel), Err(CommandError::NotOpen)));
         assert_eq!(engine.open(), 0);

@@ -2,14 +2,16 @@
 
 use midwatch_api::control::{Command, Refusal};
 use midwatch_api::task::Spoken;
-use midwatch_core::id::{CommitId, TaskName};
+use midwatch_core::id::TaskName;
+use midwatch_core::input::InvalidInput;
 use midwatch_core::ports::ActOnLand;
-use midwatch_engine::{CommandError, Decided, EngineError, Seen};
+use midwatch_engine::{CommandError, Decided, EngineError, SEEN_DIGITS, Seen};
 
 use super::Server;
 use super::refusal::{internal, refused, stored};
 use crate::access::Access;
 use crate::launcher::process;
+use crate::view;
 
 impl<A: Access, L: ActOnLand> Server<A, L> {
     /// Takes a decision of somebody.
@@ -20,9 +22,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         let (decided, by) = match command {
             Command::Cancel { by } => (Decided::Cancel, by),
             Command::Approve { commit, plan, by } => {
-                let commit = commit.map(|commit| CommitId::parse(&commit)).transpose();
-                let seen = commit.map_err(refused)?.map(Seen::Commit);
-                (Decided::Approve(seen.or(plan.map(Seen::Plan))), by)
+                (Decided::Approve(seen(commit, plan).map_err(refused)?), by)
             }
             Command::Reject { feedback, by } => (Decided::Reject(feedback), by),
             Command::Resume { by, secret, fallback_secrets } => {
@@ -41,9 +41,16 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         };
         self.engine.command(&name, decided, &by).map_err(|error| match &error {
             CommandError::NotOpen => self.over(&name, verb),
+            CommandError::Unnamed { at_hand } | CommandError::Another(at_hand) => Refusal {
+                message: error.to_string(),
+                hint: Some(format!(
+                    "{}, then `{}`",
+                    view::look(&name, at_hand),
+                    view::approve(&name, at_hand)
+                )),
+                exit: 2,
+            },
             CommandError::NotNow { .. }
-            | CommandError::AnotherCommit(_)
-            | CommandError::AnotherPlan(_)
             | CommandError::OpenQuestions(_)
             | CommandError::NoSuchAnswer(_) => Refusal {
                 message: error.to_string(),
@@ -93,6 +100,27 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         }
         if left.is_empty() { Ok(killed) } else { Err(internal(&left.join("; "))) }
     }
+}
+
+/// What an approval names: digits of one of both.
+fn seen(commit: Option<String>, plan: Option<String>) -> Result<Option<Seen>, InvalidInput> {
+    let seen = match (commit, plan) {
+        (None, None) => return Ok(None),
+        (Some(digits), None) => Seen::Commit(digits),
+        (None, Some(digits)) => Seen::Plan(digits),
+        (Some(_), Some(plan)) => {
+            let rule = "stands beside a commit";
+            return Err(InvalidInput::new("plan", &plan, rule, "name the one that you looked at"));
+        }
+    };
+    let digits = seen.digits();
+    let is_hex = |digit: u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
+    if digits.len() >= SEEN_DIGITS && digits.bytes().all(is_hex) {
+        return Ok(Some(seen));
+    }
+    let rule = format!("is not {SEEN_DIGITS} or more of the digits 0 to 9 and a to f");
+    let fix = "`midwatch explain` names what waits for an approval";
+    Err(InvalidInput::new(seen.field(), digits, &rule, fix))
 }
 
 /// What a command would have done, as a participle.

@@ -210,6 +210,7 @@ pub(super) fn unreadable(
         waiting: None,
         needs_login: vec![],
         plan: None,
+        to_approve: None,
         runs: vec![],
     }
 }

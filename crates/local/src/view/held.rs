@@ -1,14 +1,10 @@
 //! Why a held task waits. A hold is stored once; what people said meanwhile is told with it.
 
+use midwatch_core::id::TaskName;
 use midwatch_core::plan::Asked;
 use midwatch_core::reason::HoldReason;
 use midwatch_core::task::{Hold, Task};
-
-/// Digits of a plan's digest that are shown: enough to name it to `midwatch approve`.
-const DIGITS: usize = 12;
-/// What to do about questions that an approval waits for.
-const ANSWER_FIRST: &str =
-    "answer each question with `midwatch answer`, then `midwatch approve` or `midwatch reject`";
+use midwatch_engine::{SHOWN_DIGITS as DIGITS, Seen};
 
 /// What the task waits for now, in a sentence.
 pub(super) fn detail(task: &Task, hold: &Hold) -> String {
@@ -31,10 +27,35 @@ pub(super) fn detail(task: &Task, hold: &Hold) -> String {
     format!("{waits}; answered: {}", answered.join("; "))
 }
 
-/// What can be done about it.
-pub(super) fn hint(task: &Task, hold: &Hold) -> &'static str {
-    let asks = hold.reason == HoldReason::Approval && task.plan_at_hand().is_some();
-    if asks && task.open_questions().next().is_some() { ANSWER_FIRST } else { hold.reason.hint() }
+/// What can be done about it. What is approved is named in the command: a plan that took its place
+/// meanwhile is not approved by it.
+pub(super) fn hint(task: &Task, hold: &Hold) -> String {
+    if hold.reason != HoldReason::Approval {
+        return hold.reason.hint().to_owned();
+    }
+    let (name, at_hand) = (&task.spec.name, Seen::at_hand(task));
+    let asks = task.plan_at_hand().is_some() && task.open_questions().next().is_some();
+    let first = if asks {
+        format!("answer each question with `midwatch answer {name}`")
+    } else {
+        look(name, &at_hand)
+    };
+    let no = format!("`midwatch reject {name} --feedback TEXT`");
+    format!("{first}, then `{}` or {no}", approve(name, &at_hand))
+}
+
+/// How to look at what waits for an approval.
+pub(crate) fn look(name: &TaskName, at_hand: &Seen) -> String {
+    match at_hand {
+        Seen::Plan(_) => format!("read it with `midwatch describe {name}`"),
+        Seen::Commit(_) => format!("look at it with `midwatch diff {name}`"),
+    }
+}
+
+/// The command that approves exactly this.
+pub(crate) fn approve(name: &TaskName, at_hand: &Seen) -> String {
+    // Field and digits, as the flag takes them.
+    format!("midwatch approve {name} --{at_hand}")
 }
 
 /// Whether people are asked something while a task is held so.

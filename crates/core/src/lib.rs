@@ -30,3 +30,4 @@ pub mod supervise;
 pub mod task;
 pub mod test_output;
 pub mod time;
+mod words;

@@ -4,7 +4,7 @@
 use crate::input::InvalidInput;
 
 /// The words of a template, written `{{goal}}`.
-pub const WORDS: [&str; 6] = ["goal", "plan", "evidence", "review", "base", "round"];
+pub const WORDS: [&str; 7] = ["goal", "plan", "evidence", "review", "base", "round", "questions"];
 
 /// What the words stand for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -21,6 +21,8 @@ pub struct Values {
     pub base: String,
     /// Counted from 1: how often the step has begun.
     pub round: u32,
+    /// What becomes of a question of the agent's, by the profile's choice, or empty.
+    pub questions: String,
 }
 
 /// Checks that a template uses only known words.
@@ -74,6 +76,7 @@ fn value(word: &str, values: &Values) -> Result<String, InvalidInput> {
         "review" => values.review.clone(),
         "base" => values.base.clone(),
         "round" => values.round.to_string(),
+        "questions" => values.questions.clone(),
         _ => return Err(fault(word, "is no word of a template")),
     })
 }

@@ -131,6 +131,8 @@ pub struct Task {
     pub setup_failure: Option<String>,
     /// The agent says that no change is needed.
     pub no_change: Option<String>,
+    /// The end of what the agent said last, in one line.
+    pub last_words: String,
     /// A checkpoint that was not saved yet.
     pub checkpoint: Option<(RunName, Epoch, u32)>,
     /// The newest checkpoint that was saved or given up, by epoch.
@@ -222,6 +224,7 @@ impl Task {
             failure: None,
             setup_failure: None,
             no_change: None,
+            last_words: String::new(),
             checkpoint: None,
             checkpoints_saved: BTreeMap::new(),
             sessions,

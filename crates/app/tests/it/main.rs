@@ -3,6 +3,7 @@
 
 mod agents;
 mod approve;
+mod asks;
 mod bad_inputs;
 mod canary;
 mod checks;

@@ -6,9 +6,12 @@ use crate::plan::{Asked, Questions};
 use crate::reason::{FailReason, SessionRule};
 use crate::task::{Ending, Interrupted, Task};
 use crate::time::Time;
+use crate::words;
 
 /// The longest end of an agent's last message that the next one is told, in bytes.
 const LAST_WORDS: usize = 2_000;
+/// The id of a question that an agent asked in its last message.
+const SAID: &str = "question";
 
 impl Task {
     pub(super) fn agent_ended(
@@ -59,6 +62,7 @@ impl Task {
         match run.role {
             Role::Plan => self.planned(agent),
             Role::Implement => {
+                self.last_words = words::last(&agent.text);
                 self.questions = Asked::all(questions(agent));
                 if self.questions.is_empty() || self.spec.questions == Questions::Proceed {
                     self.to_import = Some((order.run.clone(), order.epoch, run.onto.clone()));
@@ -167,8 +171,17 @@ impl Task {
             self.interrupted =
                 Some(Interrupted { finding: detail.clone(), last_words: String::new() });
             self.fail(Some(FailReason::AgentFailed), detail, None);
+        } else if self.spec.questions == Questions::Ask && words::asks(&self.last_words) {
+            // In its own words, not in the typed ones: somebody answers all the same.
+            let (id, text) = (SAID.to_owned(), self.last_words.clone());
+            let question = Question { id, text, choices: vec![] };
+            self.questions = Asked::all(std::iter::once(&question));
         } else {
-            let detail = "the agent ended and the repository is as it was".to_owned();
+            let said = match self.last_words.as_str() {
+                "" => String::new(),
+                words => format!("; it said last: {words}"),
+            };
+            let detail = format!("the agent ended and the repository is as it was{said}");
             self.fail(Some(FailReason::EmptyDiff), detail, None);
         }
     }

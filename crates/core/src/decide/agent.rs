@@ -12,6 +12,9 @@ use crate::time::Time;
 use super::stage::{deps, for_the_prompt, run};
 use super::{Decision, fail};
 
+/// What an agent is told of questions where nobody answers them.
+const NOBODY_ANSWERS: &str = "Nobody answers questions: decide yourself.";
+
 pub(super) fn start_agent(
     task: &Task,
     step: &Step,
@@ -40,6 +43,11 @@ pub(super) fn start_agent(
         },
         base: task.spec.base.as_str().to_owned(),
         round: task.rounds.get(name).copied().unwrap_or(0) + 1,
+        questions: match task.spec.questions {
+            Questions::Proceed => NOBODY_ANSWERS.to_owned(),
+            // How to ask is said beside the prompt, to every agent alike.
+            Questions::Ask => String::new(),
+        },
     };
     let resume = match role {
         Role::Implement | Role::Plan | Role::Answer if task.spec.resumes_of(agent) => {

@@ -1,6 +1,6 @@
 //! Stories of talk: plans with questions, answers, messages, follow-ups.
 
-use midwatch_core::event::{Artifact, Event, Role, RunResult};
+use midwatch_core::event::{Action, Artifact, Event, LandAction, Role, RunResult};
 use midwatch_core::pipeline::MAX_REPLANS;
 use midwatch_core::plan::Questions;
 use midwatch_core::reason::{FailReason, HoldReason};
@@ -100,22 +100,55 @@ fn a_message_stands_for_an_answer() {
     assert!(matches!(story.end(), Outcome::Done(_)));
 }
 
+/// An agent's run that ended with these words and left nothing.
+fn leaves_words(story: &mut Story, said: &str) {
+    let agent = story.until("Agent");
+    let RunResult::Agent(mut result) = completed(vec![]) else { unreachable!() };
+    result.text = said.to_owned();
+    story.ends_run(&agent, RunResult::Agent(result));
+    let Action::Land(LandAction::Import { epoch, .. }) = story.until("Import") else {
+        unreachable!()
+    };
+    story.take(Event::NothingToImport { epoch });
+}
+
+#[test]
+fn who_asks_in_prose_and_changes_nothing_is_answered() {
+    let mut story = Story::new(asking("ic"));
+    leaves_words(&mut story, "I looked around.\n\nShould it go into a file or a **table?**\n");
+    assert_eq!(story.held(), Some(HoldReason::Question));
+    let State::Held(hold) = &story.task.state else { unreachable!() };
+    assert!(hold.detail.contains("question: I looked around. Should it"), "{}", hold.detail);
+    story.take(answer("question", "a table"));
+    let again = story.until("Agent");
+    let prompt = &agent_run(&again).prompt;
+    assert!(prompt.contains("a **table?**\n  a table"), "{prompt}");
+    assert!(!prompt.contains("Nobody answers"), "{prompt}");
+    assert!(matches!(story.end(), Outcome::Done(_)));
+}
+
+#[test]
+fn who_changes_nothing_and_does_not_ask_has_failed_with_its_words() {
+    let asks = "Which one? Tell me.";
+    for (spec, said) in [(spec("ic"), "Which one?"), (asking("ic"), asks), (asking("ic"), "")] {
+        let mut story = Story::new(spec);
+        leaves_words(&mut story, said);
+        let outcome = story.end();
+        assert_eq!(failed(&outcome), FailReason::EmptyDiff, "{said}");
+        let Outcome::Failed { detail, .. } = outcome else { unreachable!() };
+        let told = detail.strip_prefix("the agent ended and the repository is as it was").unwrap();
+        let wanted =
+            if said.is_empty() { String::new() } else { format!("; it said last: {said}") };
+        assert_eq!(told, wanted);
+    }
+}
+
 #[test]
 fn who_is_told_that_nobody_answers_decides_or_is_asked_again() {
     let mut story = Story::of("ic");
     let agent = story.until("Agent");
     story.ends_run(&agent, completed(vec![question("q")]));
-    let Event::NothingToImport { epoch } = ({
-        let import = story.until("Import");
-        let midwatch_core::event::Action::Land(midwatch_core::event::LandAction::Import {
-            epoch,
-            ..
-        }) = import
-        else {
-            unreachable!()
-        };
-        Event::NothingToImport { epoch }
-    }) else {
+    let Action::Land(LandAction::Import { epoch, .. }) = story.until("Import") else {
         unreachable!()
     };
     story.take(Event::NothingToImport { epoch });

@@ -209,6 +209,9 @@ pub struct BundleClaim {
     /// Paths that are in no commit, because they are too big or git does not take them.
     #[serde(default)]
     pub left_out: Vec<String>,
+    /// Where commits are that the bundle does not hold: branches, the stash, what HEAD once was.
+    #[serde(default)]
+    pub beside: Vec<String>,
     /// What kept the work from being committed or bundled.
     pub error: Option<String>,
 }

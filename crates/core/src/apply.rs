@@ -109,6 +109,7 @@ impl Task {
             Event::Rescued { epoch, reference, snapshot } => {
                 self.close(&format!("rescue-{epoch}"));
                 self.unsaved = None;
+                self.beside_saved(*epoch, reference.as_deref());
                 // A run that left nothing does not undo what an earlier one saved.
                 if snapshot.is_some() {
                     self.resume_from.clone_from(snapshot);

@@ -14,6 +14,11 @@ pub fn saved_import(task: &TaskName, epoch: Epoch) -> String {
     format!("refs/midwatch/rescue/{task}/{epoch}/imported")
 }
 
+/// Below this are the refs of what was rescued from a run.
+pub fn saved_rescue(task: &TaskName, epoch: Epoch) -> String {
+    format!("refs/midwatch/rescue/{task}/{epoch}/")
+}
+
 /// What import and gates found out about a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImportFacts {

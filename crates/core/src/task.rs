@@ -16,7 +16,7 @@ mod trouble;
 
 pub use spec::{Fallback, Follows, TaskSpec};
 pub use state::{Hold, Outcome, State, StateName, Wake, WakeEvent};
-pub use trouble::{Ending, Failure, Interrupted, Kept, Unavailable, Unsaved};
+pub use trouble::{Beside, Ending, Failure, Interrupted, Kept, Unavailable, Unsaved};
 
 /// Where the work stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,6 +117,8 @@ pub struct Task {
     pub unsaved: Option<Unsaved>,
     /// What could not be saved, by the agent's run whose workspace holds it.
     pub kept: BTreeMap<RunName, Kept>,
+    /// Commits that no import brings, by the run that left them.
+    pub beside: BTreeMap<Epoch, Beside>,
     /// What is to happen after saving.
     pub ending: Option<Ending>,
     /// The base is checked out.
@@ -217,6 +219,7 @@ impl Task {
             resume_from,
             unsaved: None,
             kept: BTreeMap::new(),
+            beside: BTreeMap::new(),
             ending: None,
             base_ready: false,
             step_done: false,

@@ -41,7 +41,7 @@ pub fn removable(before: &Task, event: &Event) -> Removable {
     match event {
         Event::Imported { epoch, .. }
         | Event::NothingToImport { epoch }
-        | Event::Rescued { epoch, .. } => match run_of(before, *epoch) {
+        | Event::Rescued { epoch, .. } => match run_of(before, event, *epoch) {
             // What no commit holds stays until somebody has it.
             Some(run) if !before.kept.contains_key(&run) => Removable::Workspace(run),
             Some(_) | None => Removable::Nothing,
@@ -68,11 +68,18 @@ pub fn removable(before: &Task, event: &Event) -> Removable {
     }
 }
 
-/// The agent's run of an epoch whose import or rescue is open.
-fn run_of(task: &Task, epoch: Epoch) -> Option<RunName> {
+/// The agent's run of an epoch that has nothing left to give after the event: neither an import
+/// nor a rescue of it is due any more.
+fn run_of(task: &Task, event: &Event, epoch: Epoch) -> Option<RunName> {
     let importing = task.to_import.as_ref().filter(|(_, of, _)| *of == epoch);
+    let importing = importing.map(|(run, _, _)| run.clone());
     let saving = task.unsaved.as_ref().filter(|unsaved| unsaved.epoch == epoch);
-    importing.map(|(run, _, _)| run.clone()).or_else(|| saving.map(|unsaved| unsaved.run.clone()))
+    let saving = saving.map(|unsaved| unsaved.run.clone());
+    let (done, due) = match event {
+        Event::Rescued { .. } => (saving, importing),
+        _ => (importing, saving),
+    };
+    done.filter(|_| due.is_none())
 }
 
 /// Removes what may go. What cannot be removed is left and said; it is tried again by `gc`.

@@ -165,6 +165,10 @@ fn why(task: &Task) -> (Option<String>, Option<String>, Option<String>) {
 /// What can be done about a failure. Of saved work only where there is some.
 fn next(task: &Task, reason: FailReason) -> String {
     let saved = task.rescue_ref.as_ref().map_or("", |_| "; the work so far is saved");
+    if reason == FailReason::EmptyDiff && task.beside.values().any(|it| it.saved.is_some()) {
+        let name = &task.spec.name;
+        return format!("look at what it left with `midwatch open {name}`{saved}");
+    }
     format!("{}{saved}", reason.facts().hint)
 }
 
@@ -225,6 +229,7 @@ fn notes(task: &Task) -> Vec<String> {
     if let Some(read_back) = task.read_back.as_ref().filter(|_| task.spec.push) {
         notes.push(format!("{PUSHED}{}", read_back.target));
     }
+    notes.extend(task.beside.values().filter_map(kept::beside));
     for result in task.base_evidence.results() {
         if !result.accepted_missing.is_empty() {
             notes.push(format!("sandbox layers missing: {}", result.accepted_missing.join(", ")));

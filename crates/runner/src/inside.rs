@@ -20,6 +20,7 @@ use midwatch_api::order::inside as seen;
 use crate::inside_order::{INSIDE_CODE, InsideOrder, Job};
 
 mod agent_job;
+mod beside;
 mod bounded;
 mod bundle;
 mod checkout;

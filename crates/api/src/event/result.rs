@@ -110,6 +110,8 @@ pub(super) struct AgentResultDef {
     artifacts: Vec<Artifact>,
     #[serde(default, with = "text::left_out")]
     left_out: Vec<LeftOut>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    beside: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -100,6 +100,7 @@ fn every_shape_is_read_back() {
             }),
         ],
         left_out: vec![LeftOut { path: "core".into(), bytes: 9 }],
+        beside: vec!["feature".into()],
     };
     for result in [
         RunResult::BaseReady,

@@ -66,6 +66,7 @@ impl Task {
                 self.questions = Asked::all(questions(agent));
                 if self.questions.is_empty() || self.spec.questions == Questions::Proceed {
                     self.to_import = Some((order.run.clone(), order.epoch, run.onto.clone()));
+                    self.keep_beside(order, &agent.beside);
                 } else {
                     self.keep_unsaved(order, &order.work);
                 }
@@ -159,7 +160,8 @@ impl Task {
     }
 
     pub(super) fn nothing_new(&mut self) {
-        self.to_import = None;
+        let epoch = self.to_import.take().map(|(_, epoch, _)| epoch);
+        let beside = epoch.and_then(|epoch| self.beside.get(&epoch));
         self.resume_from = None;
         if self.imported.is_some() {
             // A repair that changed nothing: the same commit is judged again, and a repair is spent.
@@ -181,7 +183,15 @@ impl Task {
                 "" => String::new(),
                 words => format!("; it said last: {words}"),
             };
-            let detail = format!("the agent ended and the repository is as it was{said}");
+            let detail = match beside {
+                None => format!("the agent ended and the repository is as it was{said}"),
+                // Which of them is meant to be the work is not for us to guess.
+                Some(beside) => format!(
+                    "the agent ended with nothing new on the branch that it was given; \
+                     it left commits elsewhere ({}){said}",
+                    beside.names.join(", ")
+                ),
+            };
             self.fail(Some(FailReason::EmptyDiff), detail, None);
         }
     }

@@ -20,12 +20,12 @@ impl Task {
         let start = self.spec.follows.as_ref().and_then(|follows| follows.start.as_ref());
         // What the task before has left is nothing new.
         let empty = empty || (self.imported.is_none() && start == Some(imported.commit()));
-        self.to_import = None;
         self.resume_from = None;
         if empty {
             self.imported = None;
             self.nothing_new();
         } else {
+            self.to_import = None;
             self.imported = Some(imported);
             self.step_done = true;
         }

@@ -2,10 +2,11 @@
 
 use crate::event::{LeftOut, Role, RunOrder, RunResult, RunWork};
 use crate::evidence::Evidence;
-use crate::id::RunName;
+use crate::id::{Epoch, RunName};
+use crate::landing::saved_rescue;
 use crate::pipeline::MAX_ATTEMPTS;
 use crate::reason::{FailReason, RetryRule};
-use crate::task::{Deps, Kept, Task, Unsaved};
+use crate::task::{Beside, Deps, Kept, Task, Unsaved};
 
 impl Task {
     pub(super) fn run_ended(&mut self, order: &RunOrder, result: &RunResult, stopped: bool) {
@@ -110,6 +111,27 @@ impl Task {
             self.kept.remove(run);
         } else {
             self.kept.insert(run.clone(), Kept::Files(left_out.to_vec()));
+        }
+    }
+
+    /// Commits that its import does not bring are saved before it, because its workspace goes.
+    pub(super) fn keep_beside(&mut self, order: &RunOrder, names: &[String]) {
+        if !names.is_empty() {
+            let beside = Beside { names: names.to_vec(), saved: None };
+            self.beside.insert(order.epoch, beside);
+            self.keep_unsaved(order, &order.work);
+        }
+    }
+
+    /// Where a rescue has put them: below its refs, or in a file that git did not take.
+    pub(super) fn beside_saved(&mut self, epoch: Epoch, reference: Option<&str>) {
+        let place = saved_rescue(&self.spec.name, epoch);
+        if let (Some(beside), Some(reference)) = (self.beside.get_mut(&epoch), reference) {
+            beside.saved = if reference.starts_with(&place) {
+                Some(place)
+            } else {
+                Some(reference.to_owned()).filter(|file| !file.starts_with("refs/"))
+            };
         }
     }
 

@@ -69,6 +69,8 @@ pub struct AgentResult {
     pub artifacts: Vec<Artifact>,
     /// What its commits do not hold.
     pub left_out: Vec<LeftOut>,
+    /// Where commits are that its work does not hold, in words for people: branches, the stash.
+    pub beside: Vec<String>,
 }
 
 /// What a run came to.

@@ -21,6 +21,15 @@ pub struct Unsaved {
     pub no_room: bool,
 }
 
+/// Commits that an agent's run left where its work does not reach: no import brings them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beside {
+    /// Where in its repository, in words for people: branches, the stash.
+    pub names: Vec<String>,
+    /// Where they are saved: below which refs, or in which file.
+    pub saved: Option<String>,
+}
+
 impl Unsaved {
     /// What an agent's run left, before anything was tried.
     pub(crate) const fn of(run: RunName, epoch: Epoch) -> Self {

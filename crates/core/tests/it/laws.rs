@@ -26,6 +26,8 @@ pub(crate) struct Laws {
     last_epoch: u32,
     /// Ended runs of the implementing agent, and whether saving was tried at least.
     owed: BTreeMap<Epoch, bool>,
+    /// Those of them that left commits which no import brings.
+    beside: BTreeSet<Epoch>,
     /// The newest implementing agent said that no change is needed.
     said_no_change: bool,
     /// The newest import brought nothing.
@@ -89,16 +91,18 @@ impl Laws {
             Event::Intended(action) => self.intended(before, action),
             Event::RunEnded { epoch, result, .. } => self.run_ended(before, *epoch, result, after),
             Event::Imported { epoch, facts } => {
-                self.owed.remove(epoch);
+                self.imported(*epoch);
                 self.nothing_imported = facts.empty || facts.commit == after.spec.base;
                 Ok(())
             }
             Event::NothingToImport { epoch } => {
-                self.owed.remove(epoch);
+                self.imported(*epoch);
                 self.nothing_imported = true;
                 Ok(())
             }
             Event::Rescued { epoch, .. } => {
+                // A rescue holds everything, an import what is on the branch.
+                self.beside.remove(epoch);
                 self.owed.remove(epoch);
                 Ok(())
             }
@@ -156,6 +160,12 @@ impl Laws {
                 let free = after.attempts <= before.attempts;
                 keep(Law::LimitsAreFree, free && after.free_retries == before.free_retries, event)
             }
+        }
+    }
+
+    fn imported(&mut self, epoch: Epoch) {
+        if !self.beside.contains(&epoch) {
+            self.owed.remove(&epoch);
         }
     }
 
@@ -292,6 +302,9 @@ impl Laws {
             Role::Answer => {}
             Role::Implement => {
                 self.owed.insert(epoch, false);
+                if ended.is_some_and(|agent| !agent.beside.is_empty()) {
+                    self.beside.insert(epoch);
+                }
                 self.said_no_change =
                     ended.is_some_and(|a| says(a, |it| matches!(it, Artifact::NoChange(_))));
             }

@@ -1,5 +1,6 @@
 //! Stories: one task, one thing that goes wrong, and what becomes of it.
 
+use midwatch_core::agent::AgentOutcome;
 use midwatch_core::event::{Action, Artifact, Event, LandAction, LeftOut, RunResult, RunWork};
 use midwatch_core::evidence::Exit;
 use midwatch_core::id::Epoch;
@@ -8,7 +9,7 @@ use midwatch_core::reason::{FailReason, HoldReason};
 use midwatch_core::task::{Hold, Kept, Outcome, State, Wake};
 
 use crate::story::{Story, agent_run, completed, failed, verdict, work};
-use crate::world::{check_result, commit};
+use crate::world::{agent_result, check_result, commit};
 
 #[test]
 fn the_plain_ways_end_done() {
@@ -260,6 +261,54 @@ fn a_refused_import_after_repairs_is_saved_and_named() {
     story.fails(&import, FailReason::SecretFound);
     story.until("SaveRescue");
     assert_eq!(failed(&story.end()), FailReason::SecretFound);
+}
+
+/// A branch of the agent's own is on no branch of ours, whatever an import brings.
+#[test]
+fn commits_that_no_import_brings_are_saved_before_it_and_named() {
+    let ended = || {
+        let mut result = agent_result(AgentOutcome::Completed, vec![]);
+        result.beside = vec!["feature".to_owned()];
+        RunResult::Agent(Box::new(result))
+    };
+    let begun = || {
+        let mut story = Story::at_work("ic");
+        let agent = story.until("Agent");
+        story.ends_run(&agent, ended());
+        assert!(story.open("Rescue").is_some() && story.open("Import").is_none());
+        story
+    };
+    let saved = |story: &Story| story.task.beside.values().next().unwrap().saved.clone();
+    let mut story = begun();
+    story.until("Import");
+    let place = saved(&story).unwrap();
+    assert!(place.starts_with("refs/midwatch/rescue/t/") && place.ends_with('/'), "{place}");
+    assert!(matches!(story.end(), Outcome::Done(_)));
+
+    let mut story = begun();
+    let Action::Land(LandAction::Import { epoch, .. }) = story.until("Import") else {
+        unreachable!()
+    };
+    story.take(Event::NothingToImport { epoch });
+    let Outcome::Failed { reason: FailReason::EmptyDiff, detail } = story.end() else {
+        panic!("{:?}", story.task.state)
+    };
+    assert!(detail.contains("elsewhere (feature)"), "{detail}");
+    assert!(story.task.rescue_ref.is_some());
+
+    // What could not be saved keeps its workspace, though the import goes well.
+    let mut story = begun();
+    let rescue = story.until("Rescue");
+    story.fails(&rescue, FailReason::InvalidInput);
+    assert!(matches!(story.end(), Outcome::Done(_)));
+    assert_eq!(story.task.kept.values().collect::<Vec<_>>(), [&Kept::All]);
+    assert_eq!(saved(&story), None);
+
+    // The control: nothing was left elsewhere.
+    let mut story = Story::at_work("ic");
+    let agent = story.until("Agent");
+    story.ends_run(&agent, completed(vec![]));
+    assert!(story.open("Rescue").is_none() && story.open("Import").is_some());
 }
 
 #[test]

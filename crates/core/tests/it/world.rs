@@ -267,6 +267,9 @@ impl World {
         if self.fault(choose, 6) {
             result.artifacts.extend(["q", "r", "q"].map(question));
         }
+        if self.fault(choose, 6) {
+            result.beside = vec!["feature".to_owned()];
+        }
         let silent = self.fault(choose, 8);
         if run.role == Role::Answer && !silent {
             "forty-two".clone_into(&mut result.text);
@@ -331,7 +334,7 @@ pub(crate) fn question(id: &str) -> Artifact {
 fn rescued(epoch: Epoch, found: u32) -> Event {
     Event::Rescued {
         epoch,
-        reference: (found > 0).then(|| format!("refs/midwatch/rescue/t/{epoch}")),
+        reference: (found > 0).then(|| format!("refs/midwatch/rescue/t/{epoch}/snapshot")),
         snapshot: (found > 1).then(|| commit(1_000_000 + epoch.0)),
     }
 }
@@ -357,5 +360,6 @@ pub(crate) fn agent_result(outcome: AgentOutcome, artifacts: Vec<Artifact>) -> A
         text: String::new(),
         artifacts,
         left_out: vec![],
+        beside: vec![],
     }
 }

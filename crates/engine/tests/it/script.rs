@@ -92,6 +92,7 @@ fn agent(outcome: AgentOutcome, artifacts: Vec<Artifact>) -> RunResult {
         text: String::new(),
         artifacts,
         left_out: vec![],
+        beside: vec![],
     }))
 }
 

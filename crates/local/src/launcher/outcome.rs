@@ -56,6 +56,7 @@ pub(super) fn lost(order: &RunOrder, began: Began) -> RunResult {
             text: String::new(),
             artifacts: vec![],
             left_out: vec![],
+            beside: vec![],
         })),
         RunWork::Checkout { .. }
         | RunWork::Setup { .. }
@@ -164,6 +165,7 @@ fn agent(role: Role, report: &Report) -> AgentResult {
         text: said.map(|agent| agent.final_text.clone()).unwrap_or_default(),
         artifacts: said.map(|agent| artifacts(role, agent)).unwrap_or_default(),
         left_out: left_out(report),
+        beside: report.claim.as_ref().map(|claim| claim.beside.clone()).unwrap_or_default(),
     }
 }
 

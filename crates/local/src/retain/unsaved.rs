@@ -1,6 +1,6 @@
 //! Work that exists nowhere but in a run's folder, from the events of its task.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -57,6 +57,8 @@ pub(crate) fn unsaved(events: &[Stored]) -> BTreeMap<String, Unsaved> {
     let mut open: BTreeMap<Epoch, String> = BTreeMap::new();
     let mut rescues: BTreeMap<&str, &str> = BTreeMap::new();
     let mut left: BTreeMap<String, Unsaved> = BTreeMap::new();
+    // Runs with commits that no import brings: only a rescue saves them.
+    let mut beside: BTreeSet<Epoch> = BTreeSet::new();
     for stored in events {
         match &stored.event {
             Event::Intended(Action::Run(order)) => match &order.work {
@@ -71,9 +73,14 @@ pub(crate) fn unsaved(events: &[Stored]) -> BTreeMap<String, Unsaved> {
                 | RunWork::Setup { .. }
                 | RunWork::Check { .. } => {}
             },
-            Event::RunEnded { run, result, .. } => {
+            Event::RunEnded { run, epoch, result } => {
                 let (run, files) = match result {
-                    RunResult::Agent(agent) => (run.as_str(), &agent.left_out),
+                    RunResult::Agent(agent) => {
+                        if !agent.beside.is_empty() {
+                            beside.insert(*epoch);
+                        }
+                        (run.as_str(), &agent.left_out)
+                    }
                     RunResult::Bundled { left_out } => match rescues.get(run.as_str()) {
                         Some(of) => (*of, left_out),
                         None => continue,
@@ -91,9 +98,12 @@ pub(crate) fn unsaved(events: &[Stored]) -> BTreeMap<String, Unsaved> {
                     left.insert(run.to_owned(), Unsaved::Files(paths.collect()));
                 }
             }
+            Event::Imported { epoch, .. } | Event::NothingToImport { epoch }
+                if beside.contains(epoch) => {}
             Event::Imported { epoch, .. }
             | Event::NothingToImport { epoch }
             | Event::Rescued { epoch, .. } => {
+                beside.remove(epoch);
                 open.remove(epoch);
             }
             _ => {}

@@ -2,7 +2,7 @@
 
 use midwatch_api::report::LeftOut;
 use midwatch_api::view::{KeptWork, ResultLine};
-use midwatch_core::task::{Kept, Task};
+use midwatch_core::task::{Beside, Kept, Task};
 
 use crate::folder::StateFolder;
 use crate::retain::{LAYERS, holds};
@@ -36,6 +36,12 @@ pub fn place(result: &mut ResultLine, folder: &StateFolder) {
         work.folder = place.to_string_lossy().into_owned();
         place.is_dir() && !(named && work.files.is_empty())
     });
+}
+
+/// Commits of an agent's that are on no branch of the task, and where they are.
+pub(super) fn beside(beside: &Beside) -> Option<String> {
+    let (names, place) = (beside.names.join(", "), beside.saved.as_ref()?);
+    Some(format!("commits that are not on the branch ({names}) are saved under {place}"))
 }
 
 /// Why a task failed, with what that left unsaved.

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use midwatch_api::report::{BUNDLE_FILE, BundleClaim};
 
+use super::beside;
 use super::bundle::{self, WORK_REF};
 use super::checkpoint::{Checkpoints, Plan};
 use super::commit::{self, Head, Start};
@@ -151,6 +152,7 @@ fn save(
     let dir = places.out.join(SIDE);
     let mut side = Side::make(&dir, &places.workspace, &foreign, &start.base, exclude)?;
     let work = commit::save(&mut side, &foreign, start)?;
+    let beside = beside::names(&side, &foreign, start, work.head.as_ref().map(Head::id));
     list_ignored(&side, Some(began), &places.out);
     leave::phase(&places.out, Phase::Bundle);
     if let Some(head) = &work.head {
@@ -162,6 +164,7 @@ fn save(
         set_aside: work.set_aside,
         notes: work.notes,
         left_out: work.left_out,
+        beside,
         error: None,
     })
 }
@@ -200,6 +203,7 @@ fn failed(error: &GitError) -> BundleClaim {
         set_aside: Vec::new(),
         notes: Vec::new(),
         left_out: Vec::new(),
+        beside: Vec::new(),
         error: Some(error.to_string()),
     }
 }

@@ -1,8 +1,11 @@
 //! Makes one commit range of whatever is in the workspace when the agent has ended: its own
 //! commits where they can be used, and what it left uncommitted on top.
 
+use std::collections::BTreeSet;
+
 use midwatch_git::import::LEFTOVERS;
 
+use super::beside;
 use super::foreign::Foreign;
 use super::git::{Git, GitError};
 use super::history;
@@ -21,6 +24,8 @@ pub(super) struct Start {
     pub(super) tree: Option<String>,
     /// Tracked files that ignore rules would hide, NUL-separated.
     ignored_tracked: Vec<u8>,
+    /// Every commit that its `.git` names.
+    pub(super) known: BTreeSet<String>,
 }
 
 impl Start {
@@ -31,6 +36,7 @@ impl Start {
             base: base.to_owned(),
             tree: git.line(["rev-parse", "--verify", "-q", &format!("{base}^{{tree}}")]).ok(),
             ignored_tracked: git.call(args).output().unwrap_or_default(),
+            known: beside::ids(&Foreign::at(git.tree())),
         }
     }
 

@@ -70,6 +70,7 @@ pub(super) fn rescue(
         set_aside: work.set_aside,
         notes: work.notes,
         left_out: work.left_out,
+        beside: Vec::new(),
         error: None,
     })
 }

@@ -133,7 +133,7 @@ fn claim(out: &Path) -> Option<BundleClaim> {
 }
 
 fn escaped(claim: BundleClaim) -> BundleClaim {
-    let BundleClaim { head, set_aside, notes, left_out, error } = claim;
+    let BundleClaim { head, set_aside, notes, left_out, beside, error } = claim;
     let line = |text: &str| escape::line(text.as_bytes(), NAME_CHARACTERS);
     let lines = |texts: &[String]| texts.iter().take(NAMES).map(|text| line(text)).collect();
     BundleClaim {
@@ -141,6 +141,7 @@ fn escaped(claim: BundleClaim) -> BundleClaim {
         set_aside: lines(&set_aside),
         notes: lines(&notes),
         left_out: lines(&left_out),
+        beside: lines(&beside),
         error: error.as_deref().map(line),
     }
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails by a panic")]
 
+mod beside;
 mod checkout;
 mod checkpoint;
 mod commit;

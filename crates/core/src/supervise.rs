@@ -21,7 +21,7 @@ const REFUSALS: u32 = 5;
 const OPEN_CALLS: usize = 64;
 /// What CLIs answer in the place of a tool's result when nobody is there to allow the call, each
 /// in the words of the version that they were seen in. aider has no tools.
-const REFUSED: [&str; 16] = [
+const REFUSED: [&str; 17] = [
     // Claude Code 2.1.197, the last two where its settings say no.
     "requested permissions to",
     "haven't granted",
@@ -39,7 +39,8 @@ const REFUSED: [&str; 16] = [
     // gemini-cli 0.61.0.
     "Tool execution denied by policy",
     "\" denied by policy.",
-    // qwen-code 0.15.10, the last one for an agent of its agent's.
+    // qwen-code 0.15.10: by a rule, for want of one, and for an agent of its agent's.
+    "is denied by permission rules",
     "but that permission was declined",
     "cannot prompt for confirmation",
     "requires permission, but background agents",
@@ -297,6 +298,7 @@ mod tests {
             "The user has specified a rule which prevents you from using this specific tool call.",
             "Tool execution denied by policy.",
             r#"Tool execution for "Shell" denied by policy."#,
+            r#"Tool "run_shell_command" is denied by permission rules."#,
             r#"Qwen Code requires permission to use "write_file", but that permission was declined."#,
         ] {
             assert!(refused(text), "{text}");

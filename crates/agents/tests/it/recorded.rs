@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use midwatch_agents::{Ending, Line, Lines, Stream, adapter};
 use midwatch_core::agent::{AgentKind, AgentOrder, AgentOutcome, CredentialKind, Session, Usage};
+use midwatch_core::reason::FailReason;
+use midwatch_core::supervise::{Bounds, Supervisor};
 use midwatch_testkit::agent_clis::Cli;
 use serde_json::Value;
 
@@ -93,6 +95,28 @@ fn each_recording_gives_its_events_and_its_reason() {
             let malformed = text.lines().any(|line| line == "Malformed");
             assert!(!malformed, "{} {}: a line was not understood", cli.as_str(), row.name);
         }
+    }
+}
+
+/// Each CLI's own words for a call that nobody allows.
+#[test]
+fn refused_calls_are_known_by_what_each_cli_answers() {
+    let finding = |cli: Cli, name: &str| {
+        let bytes = std::fs::read(folder(cli).join(format!("{name}.jsonl"))).unwrap();
+        let mut watch = Supervisor::new(Bounds { loop_rounds: 0, no_change_seconds: 0 });
+        // Claude Code's has two calls only.
+        let found = (0..3).find_map(|_| {
+            let mut stream = stream(cli);
+            let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+            let events: Vec<_> = lines.flat_map(|line| stream.line(line)).collect();
+            events.iter().find_map(|event| watch.event(event))
+        });
+        found.map(|found| found.reason)
+    };
+    for cli in [Cli::ClaudeCode, Cli::OpenCode, Cli::GeminiCli, Cli::QwenCode] {
+        let reason = Some(FailReason::PermissionNeeded);
+        assert_eq!(finding(cli, "tools-denied"), reason, "{}", cli.as_str());
+        assert_eq!(finding(cli, "success"), None, "{}", cli.as_str());
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use midwatch_core::agent::{AgentOutcome, CredentialKind, Session, Usage};
+use midwatch_core::agent::{AgentCommand, AgentOutcome, CredentialKind, Session, Usage};
 use midwatch_core::reason::FailReason;
 use midwatch_testkit::agent_clis::Cli;
 use midwatch_testkit::model_server::{Failure, ModelServer, RefusedPort};
@@ -60,6 +60,8 @@ enum Trial {
     TempReadOnly,
     /// The model answers with an edit of what is not there, over and over.
     Unapplied,
+    /// What the adapter writes for the CLI is changed so that it denies what is called.
+    NotAllowed,
     /// These rules in the settings of the home deny what is called.
     Denied(&'static str),
 }
@@ -215,6 +217,12 @@ impl Row {
                 let server = server.script(Script::saying(NOT_THERE)).start().unwrap();
                 Ok(place.run(&place.order(&server.url(), "Write a note."), limit))
             }
+            Trial::NotAllowed => {
+                let script = (0..5).fold(Script::saying("All done."), |it, _| it.shell("cat x"));
+                let server = server.script(script).start().unwrap();
+                place.without = Some(deny_cat);
+                Ok(place.run(&place.order(&server.url(), "Read x."), limit))
+            }
             Trial::Denied(rules) => {
                 let server = server.start().unwrap();
                 let settings = format!(r#"{{"permissions":{{"deny":[{rules}]}}}}"#);
@@ -223,6 +231,22 @@ impl Row {
                 Ok(place.run(&place.order(&server.url(), "Write a note."), limit))
             }
         }
+    }
+}
+
+/// Denies one command, in the settings of whichever CLI this is: the tool itself stays on offer.
+fn deny_cat(command: &mut AgentCommand) {
+    for (path, text) in &mut command.files {
+        if path.ends_with(".midwatch/qwen.json") {
+            *text = text.replace(r#""deny":[]"#, r#""deny":["run_shell_command(cat *)"]"#);
+        } else if path.ends_with("policies/midwatch.toml") {
+            text.push_str("\n[[rule]]\ntoolName = \"run_shell_command\"\ncommandPrefix = \"cat\"\ndecision = \"deny\"\npriority = 950\n");
+        }
+    }
+    // Of its rules the last one that fits holds.
+    let (before, bash) = (r#""*":"allow","#, r#""bash":{"*":"allow","cat *":"deny"},"#);
+    for text in command.env.values_mut().chain(command.files.values_mut()) {
+        *text = text.replace(before, &format!("{before}{bash}"));
     }
 }
 

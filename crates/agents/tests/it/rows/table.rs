@@ -18,7 +18,11 @@ pub(crate) fn rows(cli: Cli) -> Vec<Row> {
     match cli {
         Cli::ClaudeCode => rows.extend(of_claude()),
         Cli::Aider => rows.extend(of_aider()),
-        Cli::Codex | Cli::OpenCode | Cli::GeminiCli | Cli::QwenCode => {}
+        // It goes on, and ends well: that nothing came of it is seen by the supervision.
+        Cli::OpenCode | Cli::GeminiCli => rows.push(denied(Completed)),
+        Cli::QwenCode => rows.push(denied(Failed(AgentFailed))),
+        // No rule of its own holds where its sandbox and its questions are switched off.
+        Cli::Codex => {}
     }
     let differs = differs(cli);
     for (name, expected) in &differs {
@@ -167,6 +171,10 @@ fn of_all() -> Vec<Row> {
         ),
         row("home-read-only", "HOME cannot be written", Trial::HomeReadOnly, Failed(AgentFailed)),
     ]
+}
+
+fn denied(expected: Expected) -> Row {
+    row("tools-denied", "its settings deny every call", Trial::NotAllowed, expected)
 }
 
 /// What it ends with 0 all the same.

@@ -179,8 +179,9 @@ fn agent_outcome(report: &Report, said: Option<&AgentReport>) -> AgentOutcome {
     match (&report.ending, said) {
         (Ending::Exited { .. }, Some(agent)) => {
             if let Some(refused) = &agent.outputs_refused {
-                let detail = format!("the agent's typed outputs were refused: {refused}");
-                return fail(FailReason::InvalidInput, detail, None);
+                // A line too much is no reason to throw work away: it is asked to write them anew.
+                let detail = format!("its typed outputs were refused as a whole: {refused}");
+                return fail(FailReason::AgentFailed, detail, None);
             }
             if agent.completed {
                 // What could not be committed is no empty change: it is saved by a rescue.

@@ -1,4 +1,4 @@
-//! Checks that say another thing each time, and checks that never end.
+//! Checks that say another thing each time, checks that never end, and agents that are careless.
 
 use rustix::process::Signal;
 
@@ -85,4 +85,25 @@ fn a_check_that_hangs_is_ended_and_counts_as_not_run() {
     // The control: the same check without the file ends by itself, on the base and at the end.
     let base = story.of("check").into_iter().find(|line| line["onBase"] == true).unwrap();
     assert_eq!(base["outcome"], "Pass");
+}
+
+#[test]
+fn an_agent_whose_outputs_break_a_rule_is_told_and_writes_them_anew() {
+    let ground = Ground::new();
+    let _server = ground.serve(&[]);
+    let goal = "do: write made.txt x\ndo@implement/1: run echo all done >> $MIDWATCH_OUTPUTS";
+    ground.begin("t", goal, "", &[]);
+    ground.wait("t").is_done();
+    let events = ground.events("t");
+    let failed: Vec<_> = events.iter().filter(|stored| stored.event.name() == "Retried").collect();
+    assert_eq!(failed.len(), 1, "it was asked once more");
+
+    // The control: who breaks it again and again fails, and its work is saved.
+    let goal = "do: write made.txt x\ndo: run echo all done >> $MIDWATCH_OUTPUTS";
+    ground.begin("u", goal, "", &[]);
+    let told = ground.wait("u");
+    told.is("Failed", Some("AgentFailed"), 3);
+    let detail = told.result["detail"].as_str().unwrap();
+    assert!(detail.contains("line 1") && detail.contains("refused"), "{detail}");
+    assert!(told.result["rescueRef"].is_string(), "{}", told.result);
 }

@@ -3,14 +3,16 @@
 
 use midwatch_api::control::Refusal;
 use midwatch_api::task::{FollowsRef, TaskOrder};
+use midwatch_core::event::{Action, Event, Role, RunWork};
 use midwatch_core::input::InvalidInput;
 use midwatch_core::landing::Imported;
-use midwatch_core::ports::ActOnLand;
+use midwatch_core::ports::{ActOnLand, Stored};
 use midwatch_core::task::{State, Task};
 
 use super::Server;
 use super::refusal::{internal, refused};
 use crate::access::Access;
+use crate::retain::{Unsaved, unsaved};
 
 impl<A: Access, L: ActOnLand> Server<A, L> {
     /// An order with what the server knows of the task that it goes on from. The same order gives
@@ -28,6 +30,14 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
                 &row.name,
                 &format!("is not over: it is {}", task.state.as_str()),
                 "say it to the task itself",
+            )));
+        }
+        if let Some(why) = self.unsaved_at_last(&events) {
+            return Err(refused(InvalidInput::new(
+                "follows",
+                &row.name,
+                &format!("has work that a follow-up would not have: {why}"),
+                "take what you need from there and remove that folder; then it goes on without",
             )));
         }
         let same = order.repository == row.order.repository && order.base == row.order.base;
@@ -59,5 +69,24 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             chain,
         }));
         Ok(order)
+    }
+
+    /// Why the work of the last agent is nowhere but in its workspace, where it is.
+    fn unsaved_at_last(&self, events: &[Stored]) -> Option<String> {
+        let last = events.iter().rev().find_map(|stored| match &stored.event {
+            Event::Intended(Action::Run(order)) => match &order.work {
+                RunWork::Agent(agent) if agent.role == Role::Implement => Some(order.run.as_str()),
+                RunWork::Agent(_)
+                | RunWork::Checkout { .. }
+                | RunWork::Setup { .. }
+                | RunWork::Check { .. }
+                | RunWork::Rescue { .. } => None,
+            },
+            _ => None,
+        })?;
+        match unsaved(events).get(last)? {
+            Unsaved::All => Unsaved::All.still_in(&self.folder.run(last)),
+            Unsaved::Files(_) => None,
+        }
     }
 }

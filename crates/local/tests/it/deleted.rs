@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use midwatch_api::control::{Command, PauseAll};
+use midwatch_api::control::{Command, PauseAll, Submit};
 use midwatch_api::gc::{CollectOrder, Collection, What};
 use midwatch_local::folder::StateFolder;
 use midwatch_local::retain::SavedRef;
@@ -71,6 +71,15 @@ impl Left {
     pub(crate) fn collect(&self, dry_run: bool) -> Collection {
         let order = CollectOrder { dry_run, age_seconds: Some(0), cap_bytes: None };
         self.server.collect(&order).unwrap()
+    }
+
+    /// A task that goes on from the failed one.
+    fn follow_up(&self, name: &str) -> Submit {
+        let before = self.server.order("failed").unwrap();
+        let mut on = submit(name);
+        (on.order.repository, on.order.base) = (before.repository, before.base);
+        on.order.follows = serde_json::from_value(serde_json::json!({ "task": "failed" })).unwrap();
+        on
     }
 
     /// What goes, which has to be what a dry run said.
@@ -249,12 +258,7 @@ async fn the_home_of_a_deleted_task_stays_while_a_follow_up_goes_on_in_it() {
     fs::create_dir_all(&home).unwrap();
     fs::write(home.join("chat"), "what was said").unwrap();
     left.server.pause_all(&PauseAll { paused: true, by: "me".into() }).unwrap();
-    let mut on = submit("on");
-    let row = left.server.order("failed").unwrap();
-    on.order.repository = row.repository.clone();
-    on.order.base.clone_from(&row.base);
-    on.order.follows = serde_json::from_value(serde_json::json!({ "task": "failed" })).unwrap();
-    left.server.submit(on).unwrap();
+    left.server.submit(left.follow_up("on")).unwrap();
 
     left.collect_as_told();
     assert!(home.join("chat").exists(), "a clean-up took it");
@@ -266,4 +270,22 @@ async fn the_home_of_a_deleted_task_stays_while_a_follow_up_goes_on_in_it() {
     ended(&left.server, "on").await;
     left.collect_as_told();
     assert!(!home.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_goes_on_from_a_task_whose_work_is_only_in_its_workspace() {
+    let home = Home::of(V1);
+    // As if no rescue had come through.
+    let sql = "DELETE FROM event WHERE task = 'failed' AND event LIKE '%\"Rescued\"%'";
+    home.plain().execute(sql, []).unwrap();
+    let left = Left::beside(home, None);
+    let upper = left.folder.run(RUN).join("upper");
+    fs::create_dir_all(&upper).unwrap();
+    fs::write(upper.join("early"), "yes").unwrap();
+    let refusal = left.server.submit(left.follow_up("on")).unwrap_err();
+    assert!(refusal.message.contains("would not have"), "{refusal:?}");
+    assert!(refusal.message.contains(RUN), "it says where: {refusal:?}");
+    // The control: what it would not have is taken away.
+    fs::remove_dir_all(left.folder.run(RUN)).unwrap();
+    left.server.submit(left.follow_up("on")).unwrap();
 }

@@ -7,9 +7,9 @@ use midwatch_core::id::{BranchName, TaskName};
 use midwatch_core::input::InvalidInput;
 use serde::{Deserialize, Serialize};
 
-use crate::duration;
 use crate::repository::CheckSpec;
 use crate::task::{Egress, Spoken};
+use crate::{duration, paths};
 
 /// The highest priority, and with a minus the lowest. Ten minutes of waiting count as one.
 const PRIORITY_MAX: i32 = 1000;
@@ -110,16 +110,14 @@ pub fn check(spec: &AgentTaskSpec) -> Result<(), InvalidInput> {
             TaskName::parse(name).map_err(|error| error.of(&format!("spec.{field}")))?;
         }
     }
-    for (field, text) in [("base", &spec.base), ("model", &spec.model)] {
-        let Some(text) = text else { continue };
-        let fits = !text.is_empty()
-            && text.len() <= NAME_MAX
-            && !text.starts_with('-')
-            && text.chars().all(|c| c.is_ascii_graphic());
-        if !fits {
-            let rule = "is no name: visible ASCII letters, no '-' in front, at most 250";
-            return bad(field, text, rule, "for example main, or sonnet");
-        }
+    if let Some(base) = &spec.base
+        && !is_name(base)
+    {
+        let rule = "is no name: visible ASCII letters, no '-' in front, at most 250";
+        return bad("base", base, rule, "for example main");
+    }
+    if let Some(model) = &spec.model {
+        check_model("spec.model", model)?;
     }
     if let Some(branch) = &spec.branch {
         BranchName::parse(branch).map_err(|error| error.of("spec.branch"))?;
@@ -131,10 +129,7 @@ pub fn check(spec: &AgentTaskSpec) -> Result<(), InvalidInput> {
     if spec.no_check && spec.push {
         return bad("push", "true", "cannot stand beside noCheck", "only verified work is pushed");
     }
-    if spec.priority.abs() > PRIORITY_MAX {
-        let value = spec.priority.to_string();
-        return bad("priority", &value, "is not -1000 to 1000", "give a number in the range");
-    }
+    check_priority("spec.priority", spec.priority)?;
     spec.wall_seconds().map(drop)
 }
 
@@ -151,20 +146,33 @@ fn check_target(target: &RepositoryTarget) -> Result<(), InvalidInput> {
         TaskName::parse(name).map_err(|error| error.of("spec.repository.name"))?;
     }
     if let Some(path) = path {
-        check_path("spec.repository.path", path)?;
+        paths::absolute("spec.repository.path", path, "/home/me/project")?;
     }
     Ok(())
 }
 
-/// A checkout's path: absolute, and fit to be shown.
-pub(crate) fn check_path(field: &str, path: &std::path::Path) -> Result<(), InvalidInput> {
-    let text = path.to_string_lossy();
-    let up = path.components().any(|part| part == std::path::Component::ParentDir);
-    if !path.is_absolute() || up || text.contains(char::is_control) {
-        let rule = "is no absolute path without '..' and control characters";
-        return Err(InvalidInput::new(field, &text, rule, "for example /home/me/project"));
+/// A name that no program takes for a flag.
+fn is_name(text: &str) -> bool {
+    let fits = !text.is_empty() && text.len() <= NAME_MAX && !text.starts_with('-');
+    fits && text.chars().all(|c| c.is_ascii_graphic())
+}
+
+/// The rule of a model's name.
+pub fn check_model(field: &str, model: &str) -> Result<(), InvalidInput> {
+    if is_name(model) {
+        return Ok(());
     }
-    Ok(())
+    let rule = "is no name of a model: visible ASCII letters, no '-' in front, at most 250";
+    Err(InvalidInput::new(field, model, rule, "for example sonnet"))
+}
+
+/// The rule of priorities: waiting counts for something, whatever anybody gives.
+pub(crate) fn check_priority(field: &str, priority: i32) -> Result<(), InvalidInput> {
+    if (-PRIORITY_MAX..=PRIORITY_MAX).contains(&priority) {
+        return Ok(());
+    }
+    let fix = "give a number in the range";
+    Err(InvalidInput::new(field, &priority.to_string(), "is not -1000 to 1000", fix))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod decide;
 mod follow;
 mod list;
 mod waiting;
+mod who;
 mod work;
 
 pub use apply::{Applied, AppliedObject, Apply, ApplyTask, Change, ObjectView};
@@ -160,6 +161,7 @@ pub struct RunView {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct DeleteTaskQuery {
     /// Who asks.
+    #[serde(deserialize_with = "who::one_line")]
     pub by: String,
 }
 

@@ -55,7 +55,7 @@ pub fn check(spec: &AgentRepositorySpec) -> Result<(), InvalidInput> {
             let rule = "and spec.path: exactly one of them is needed";
             return Err(InvalidInput::new("spec.url", "", rule, "say where the repository is"));
         }
-        (None, Some(path)) => crate::agent_task::check_path("spec.path", path)?,
+        (None, Some(path)) => crate::paths::absolute("spec.path", path, "/home/me/project")?,
         (Some(_), None) => {}
     }
     if let Some(base) = base
@@ -72,19 +72,28 @@ pub(crate) fn check_commands(
     setup: Option<&str>,
     checks: &[CheckSpec],
 ) -> Result<(), InvalidInput> {
-    let bad = |field: &str, rule: &str, fix: &str| Err(InvalidInput::new(field, "", rule, fix));
-    // An empty setup says that there is none.
-    if setup.is_some_and(|command| command.contains('\0')) {
-        return bad("spec.setup", "holds a NUL", "remove it");
+    if let Some(command) = setup {
+        check_setup("spec.setup", command)?;
     }
     for (number, CheckSpec { run }) in checks.iter().enumerate() {
-        let field = format!("spec.checks[{number}].run");
-        if run.trim().is_empty() {
-            return bad(&field, "is empty", "give a command, or leave the check away");
-        }
-        if run.contains('\0') {
-            return bad(&field, "holds a NUL", "remove it");
-        }
+        check_command(&format!("spec.checks[{number}].run"), run)?;
+    }
+    Ok(())
+}
+
+/// A command that judges.
+pub fn check_command(field: &str, command: &str) -> Result<(), InvalidInput> {
+    if command.trim().is_empty() {
+        let fix = "give a command such as \"npm test\", or leave the check away";
+        return Err(InvalidInput::new(field, "", "is empty", fix));
+    }
+    check_setup(field, command)
+}
+
+/// A command, or nothing: an empty setup says that there is none.
+pub(crate) fn check_setup(field: &str, command: &str) -> Result<(), InvalidInput> {
+    if command.contains('\0') {
+        return Err(InvalidInput::new(field, "", "holds a NUL", "remove it"));
     }
     Ok(())
 }

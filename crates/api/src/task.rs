@@ -16,6 +16,7 @@ use crate::object::Object;
 use crate::order::{CustomAgent, Limits, Toolchain};
 use crate::pipeline::PipelineSpec;
 
+mod rules;
 mod talk;
 mod workers;
 
@@ -197,9 +198,8 @@ pub enum Egress {
 }
 
 impl TaskOrder {
-    /// Refuses what no step would use. Only for an order that is new: one that was taken stays
-    /// what it is.
-    pub fn uses_all(&self) -> Result<(), InvalidInput> {
+    /// Refuses what no step would use.
+    fn uses_all(&self) -> Result<(), InvalidInput> {
         let said = Said {
             checks: &self.checks,
             setup: self.setup.as_ref().map(|setup| setup.command.as_str()),

@@ -10,6 +10,7 @@
 use midwatch_api::control::Submit;
 use midwatch_api::object::Object;
 use midwatch_api::pipeline::PipelineSpec;
+use midwatch_api::repository::check_command;
 use midwatch_api::task::{AgentRef, Egress, TaskOrder};
 use midwatch_core::id::{BranchName, TaskName};
 use midwatch_core::pipeline::{Pipeline, Said, SaidIn};
@@ -312,6 +313,7 @@ pub(crate) fn order(environment: &Environment, wanted: &Wanted) -> Result<Discov
         };
         // The server does the same; here nothing is created yet, and no server started.
         let base = repository.provisional().unwrap_or_else(|| order.base.clone());
+        order.check_new()?;
         let spec = TaskOrder { base, ..order.clone() }.to_spec(wanted.name.as_str())?;
         let taken = repository.check_branch(&spec.branch, &mut findings)?;
         let proxy = proxy.map(|found| found.secret);
@@ -342,14 +344,7 @@ fn usage(wanted: &Wanted) -> Result<(), Problem> {
         BranchName::parse(branch).map_err(|error| error.of("--branch"))?;
     }
     for check in &wanted.checks {
-        if check.trim().is_empty() || check.contains('\0') {
-            return Err(Problem::usage(
-                "--check",
-                check,
-                "is no command",
-                "give one, such as \"npm test\"",
-            ));
-        }
+        check_command("--check", check)?;
     }
     Ok(())
 }

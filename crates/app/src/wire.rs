@@ -9,6 +9,7 @@ mod found;
 mod heard;
 mod layers;
 mod log;
+pub(crate) mod machine;
 mod places;
 pub(crate) mod proxy;
 mod records;

@@ -2,6 +2,7 @@
 //! uncommitted. Nothing is created but, when asked for, a snapshot in the mirror.
 
 mod remote;
+mod told;
 
 use std::path::{Path, PathBuf};
 
@@ -17,6 +18,7 @@ use midwatch_git::{Git, Mirror};
 
 pub use midwatch_git::inspect::{Change, DirtyFile};
 pub use remote::{Remote, ask};
+pub use told::{Told, confirm};
 
 /// Why a repository cannot be worked with.
 #[derive(Debug, thiserror::Error)]

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::who::one_line;
+
 /// A decision of somebody about a held task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(
@@ -14,6 +16,7 @@ pub enum Command {
     /// Stop, save, end.
     Cancel {
         /// Who.
+        #[serde(deserialize_with = "one_line")]
         by: String,
     },
     /// Let the commit or the plan through. One of both has to be named, as `toApprove` of the task
@@ -26,6 +29,7 @@ pub enum Command {
         #[serde(default)]
         plan: Option<String>,
         /// Who.
+        #[serde(deserialize_with = "one_line")]
         by: String,
     },
     /// Do not.
@@ -33,11 +37,13 @@ pub enum Command {
         /// What to do instead; empty ends the task.
         feedback: String,
         /// Who.
+        #[serde(deserialize_with = "one_line")]
         by: String,
     },
     /// Go on now.
     Resume {
         /// Who.
+        #[serde(deserialize_with = "one_line")]
         by: String,
         /// A key in the place of the one that was rejected; goes where that one is kept.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,6 +56,7 @@ pub enum Command {
     /// Stop agents, save, and wait.
     Pause {
         /// Who.
+        #[serde(deserialize_with = "one_line")]
         by: String,
     },
     /// Answer a question of the agent's.
@@ -59,6 +66,7 @@ pub enum Command {
         /// One of its choices, or text where it has none.
         choice: String,
         /// Who.
+        #[serde(deserialize_with = "one_line")]
         by: String,
     },
     /// Say something to the agent of a task that is not over.
@@ -66,6 +74,7 @@ pub enum Command {
         /// What.
         text: String,
         /// Who.
+        #[serde(deserialize_with = "one_line")]
         by: String,
     },
 }
@@ -77,6 +86,7 @@ pub struct PauseAll {
     /// Stop; false lets everything go on.
     pub paused: bool,
     /// Who.
+    #[serde(deserialize_with = "one_line")]
     pub by: String,
 }
 

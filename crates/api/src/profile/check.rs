@@ -1,6 +1,6 @@
 //! The rules of a profile that need no machine.
 
-use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use midwatch_core as core;
 
@@ -9,6 +9,7 @@ use core::input::InvalidInput;
 
 use super::{LimitsSpec, ProfileSpec, ToolchainSpec};
 use crate::order::{CustomAgent, PromptBy};
+use crate::{paths, variables};
 
 /// The longest standing instructions, in bytes.
 const INSTRUCTIONS_MAX: usize = 64 << 10;
@@ -26,20 +27,7 @@ pub(crate) fn check(spec: &ProfileSpec) -> Result<(), InvalidInput> {
         let known = AgentKind::ALL.map(AgentKind::as_str).join(", ");
         return bad("agent", agent, "is unknown", &format!("known: {known}"));
     }
-    let custom = spec.adapter() == AgentKind::Custom;
-    match &spec.custom {
-        None if custom => {
-            return bad("custom", "", "is required for a custom agent", "give custom.argv");
-        }
-        Some(_) if !custom => {
-            return bad("custom", "", "is only for agent: custom", "leave it away");
-        }
-        Some(declared) => {
-            check_custom(declared)?;
-            check_env("spec.custom.env", &declared.env)?;
-        }
-        None => {}
-    }
+    check_custom("spec", spec.adapter() == AgentKind::Custom, spec.custom.as_ref())?;
     if let Some(credential) = &spec.credential {
         let kind = &credential.kind;
         if CredentialKind::parse(kind).is_none() {
@@ -61,23 +49,9 @@ pub(crate) fn check(spec: &ProfileSpec) -> Result<(), InvalidInput> {
     }
     for (number, chain) in spec.toolchains.iter().enumerate() {
         let ToolchainSpec { name, folder, path, env } = chain;
-        let field = |rest: &str| format!("spec.toolchains[{number}].{rest}");
-        let inner = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
-        if name.is_empty() || name.starts_with('.') || !name.bytes().all(inner) {
-            let fix = "use letters, digits, '.', '_', '-'";
-            return Err(InvalidInput::new(&field("name"), name, "is no plain name", fix));
-        }
-        crate::agent_task::check_path(&field("folder"), folder)?;
-        for part in path {
-            let text = part.to_string_lossy();
-            let up = part.components().any(|part| part == std::path::Component::ParentDir);
-            if part.is_absolute() || up || text.contains(char::is_control) {
-                let rule = "leaves the toolchain's folder";
-                let fix = "give a path below it, such as bin";
-                return Err(InvalidInput::new(&field("path"), &text, rule, fix));
-            }
-        }
-        check_env(&field("env"), env)?;
+        let field = format!("spec.toolchains[{number}]");
+        check_toolchain(&field, name, folder, path)?;
+        variables::check(&format!("{field}.env"), env)?;
     }
     if spec.fallback.len() > FALLBACKS {
         let (count, rule) = (spec.fallback.len().to_string(), "is more than 5");
@@ -86,49 +60,51 @@ pub(crate) fn check(spec: &ProfileSpec) -> Result<(), InvalidInput> {
     if spec.fallback.iter().any(|one| one.profile.is_none() && one.model.is_none()) {
         return bad("fallback", "", "names neither profile nor model", "give one of the two");
     }
-    check_limits(&spec.limits)
+    check_limits("spec.limits", &spec.limits)
 }
 
-/// How variables begin that are ours to set, or that make programs run others.
-const RESERVED: [&str; 4] = ["LD_", "DYLD_", "GIT_", "MIDWATCH_"];
-/// The same, whole.
-const RESERVED_NAMES: [&str; 8] =
-    ["BASH_ENV", "ENV", "HOME", "IFS", "SHELLOPTS", "PROMPT_COMMAND", "http_proxy", "https_proxy"];
-/// How keys begin that people have.
-const KEYS: [&str; 7] = ["sk-", "ghp_", "gho_", "github_pat_", "glpat-", "AKIA", "xoxb-"];
-
-/// Names that a process can have, that are not reserved, and no key in a value.
-fn check_env(field: &str, env: &BTreeMap<String, String>) -> Result<(), InvalidInput> {
-    let inner = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
-    for (name, value) in env {
-        let begins = name.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
-        if !begins || !name.bytes().all(inner) {
-            let rule = "is no name of a variable";
-            let fix = "use letters, digits and '_', a letter in front";
-            return Err(InvalidInput::new(field, name, rule, fix));
-        }
-        let reserved = RESERVED.iter().any(|prefix| name.starts_with(prefix));
-        if reserved || RESERVED_NAMES.contains(&name.as_str()) {
-            let rule = "is reserved: it is ours to set, or makes programs run others";
-            return Err(InvalidInput::new(field, name, rule, "leave it away"));
-        }
-        let named = format!("{field}.{name}");
-        if KEYS.iter().any(|key| value.trim_start().starts_with(key)) {
-            let rule = "looks like a key, and the sandbox holds none";
-            let fix = "name the variable that holds it in spec.credential.variable";
-            return Err(InvalidInput::unshown(&named, rule, fix));
-        }
-        if value.contains('\0') {
-            return Err(InvalidInput::unshown(&named, "holds a NUL", "remove it"));
-        }
+/// A folder that can be shown under a plain name, and folders below it.
+pub(crate) fn check_toolchain(
+    field: &str,
+    name: &str,
+    folder: &Path,
+    path: &[PathBuf],
+) -> Result<(), InvalidInput> {
+    let inner = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    if name.is_empty() || name.starts_with('.') || !name.bytes().all(inner) {
+        let fix = "use letters, digits, '.', '_', '-'";
+        return Err(InvalidInput::new(&format!("{field}.name"), name, "is no plain name", fix));
+    }
+    paths::absolute(&format!("{field}.folder"), folder, "/opt/toolchain")?;
+    for part in path {
+        paths::below(&format!("{field}.path"), part, "the toolchain's folder", "bin")?;
     }
     Ok(())
 }
 
+/// Declared exactly where the agent is a custom one.
+pub(crate) fn check_custom(
+    field: &str,
+    is_custom: bool,
+    declared: Option<&CustomAgent>,
+) -> Result<(), InvalidInput> {
+    let bad =
+        |rule: &str, fix: &str| Err(InvalidInput::new(&format!("{field}.custom"), "", rule, fix));
+    match declared {
+        None if is_custom => bad("is required for a custom agent", "give custom.argv"),
+        Some(_) if !is_custom => bad("is only for agent: custom", "leave it away"),
+        Some(declared) => {
+            check_declared(&format!("{field}.custom.argv"), declared)?;
+            variables::check(&format!("{field}.custom.env"), &declared.env)
+        }
+        None => Ok(()),
+    }
+}
+
 /// A command that can be started, and a prompt that has its place in it.
-fn check_custom(declared: &CustomAgent) -> Result<(), InvalidInput> {
+fn check_declared(field: &str, declared: &CustomAgent) -> Result<(), InvalidInput> {
     // Somebody may have put a key into it: the words are not repeated.
-    let bad = |rule: &str, fix: &str| Err(InvalidInput::unshown("spec.custom.argv", rule, fix));
+    let bad = |rule: &str, fix: &str| Err(InvalidInput::unshown(field, rule, fix));
     match declared.argv.first() {
         None => return bad("is empty", "give the command"),
         Some(first) if first.is_empty() => {
@@ -160,7 +136,8 @@ fn is_variable(name: &str) -> bool {
     name.bytes().all(inner) && !name.starts_with(|c: char| c.is_ascii_digit()) && !name.is_empty()
 }
 
-fn check_limits(limits: &LimitsSpec) -> Result<(), InvalidInput> {
+/// Ranges; what is left out has its default.
+pub(crate) fn check_limits(field: &str, limits: &LimitsSpec) -> Result<(), InvalidInput> {
     let LimitsSpec {
         wall_seconds,
         idle_seconds,
@@ -183,12 +160,12 @@ fn check_limits(limits: &LimitsSpec) -> Result<(), InvalidInput> {
         ("maxTurns", max_turns.map(u64::from), 1, 10_000),
         ("maxCostCents", max_cost_cents.map(u64::from), 1, 1 << 24),
     ];
-    for (field, value, least, most) in ranges {
+    for (name, value, least, most) in ranges {
         if let Some(value) = value
             && !(least..=most).contains(&value)
         {
             let rule = format!("is not {least} to {most}");
-            let field = format!("spec.limits.{field}");
+            let field = format!("{field}.{name}");
             let fix = "give a number in the range";
             return Err(InvalidInput::new(&field, &value.to_string(), &rule, fix));
         }

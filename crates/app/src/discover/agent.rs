@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use midwatch_api::agent_task::check_model;
 use midwatch_api::object::MAX_FILE_BYTES;
 use midwatch_api::profile::{ProfileSpec, read};
 use midwatch_broker::{Registries, Upstream};
@@ -211,14 +212,8 @@ pub(super) fn model(chosen: &Chosen, flag: Option<&str>) -> Result<Option<String
         }
         return Ok(None);
     };
-    let fits = !model.is_empty()
-        && model.len() <= 200
-        && !model.starts_with('-')
-        && model.chars().all(|c| c.is_ascii_graphic());
-    if fits {
-        return Ok(Some(model.to_owned()));
-    }
-    Err(Problem::usage("--model", model, "is no name of a model", "for example sonnet"))
+    check_model("--model", model)?;
+    Ok(Some(model.to_owned()))
 }
 
 #[cfg(test)]

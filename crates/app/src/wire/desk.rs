@@ -10,20 +10,20 @@ use midwatch_api::control::{
     API_NUMBER, Applied, Apply, Asked, Command, Deleted, FollowFrom, ObjectView, Refusal,
     ServerInfo, Submit, Submitted, TaskPage, TaskView,
 };
-use midwatch_api::kind::Kind;
+use midwatch_api::kind::{AnyObject, Kind};
 use midwatch_api::task::{CredentialRef, TaskOrder};
 use midwatch_core::id::{CommitId, TaskName};
 use midwatch_local::folder::StateFolder;
 use midwatch_local::server::{Line as LocalLine, Server};
 use midwatch_publish::view::View;
-use midwatch_publish::{Git, Publisher};
+use midwatch_publish::{Git, Publisher, UrlRules};
 use midwatch_web::{CLOSING, Desk, Line, Lines, Opened, Patch, PatchForm};
 use tokio::sync::{Mutex, RwLock, RwLockReadGuard, mpsc, watch};
 
 use super::doors::Doors;
 use super::found::Found;
 use super::places::StoredPlaces;
-use super::{layers, remote_order, room};
+use super::{layers, machine, remote_order, room};
 use crate::problem::{Problem, exit};
 
 /// The local server with this binary's rooms.
@@ -52,6 +52,11 @@ pub(super) struct LocalDesk {
 
 pub(super) fn refusal(exit: u8, message: impl Into<String>) -> Refusal {
     Refusal { message: message.into(), hint: None, exit }
+}
+
+fn told(problem: Problem) -> Refusal {
+    let Problem { message, hint, exit, reason: _ } = problem;
+    Refusal { message, hint, exit }
 }
 
 pub(super) fn internal(error: impl std::fmt::Display) -> Refusal {
@@ -93,9 +98,16 @@ impl LocalDesk {
     }
 
     /// Everything that a task needs of this machine, before it is stored.
-    async fn check_machine(&self, order: &TaskOrder, has_secret: bool) -> Result<(), Refusal> {
+    async fn check_machine(&self, submit: &Submit, name: Option<&str>) -> Result<(), Refusal> {
+        let (order, has_secret) = (&submit.order, submit.secret.is_some());
         if let Some(fault) = &self.git_fault {
             return Err(refusal(exit::CANNOT, fault.clone()));
+        }
+        // A task that is there stays what it is, wherever its checkout is by now.
+        if name.is_none_or(|name| self.server.order(name).is_err()) {
+            let (git, folder, order) = (self.git.clone(), self.folder.clone(), order.clone());
+            let job = tokio::task::spawn_blocking(move || machine::check(&git, &folder, &order));
+            job.await.map_err(internal)?.map_err(told)?;
         }
         if let CredentialRef::Stored { id, .. } = &order.agent.credential
             && !has_secret
@@ -121,10 +133,7 @@ impl LocalDesk {
             submit.order = remote_order::settled(&folder, &git, &submit, known)?;
             Ok(submit)
         });
-        job.await.map_err(internal)?.map_err(|problem: Problem| {
-            let Problem { message, hint, exit, reason: _ } = problem;
-            Refusal { message, hint, exit }
-        })
+        job.await.map_err(internal)?.map_err(told)
     }
 
     /// The task's repository and the commit that stands for its work: the newest that passed the
@@ -167,7 +176,7 @@ impl Desk for LocalDesk {
     async fn submit(&self, submit: Submit) -> Result<Submitted, Refusal> {
         self.touch().await;
         let _open = self.open_still().await?;
-        self.check_machine(&submit.order, submit.secret.is_some()).await?;
+        self.check_machine(&submit, submit.name.as_deref()).await?;
         let submit = self.settle(submit).await?;
         self.server.submit(submit)
     }
@@ -267,9 +276,20 @@ impl Desk for LocalDesk {
     async fn apply(&self, mut apply: Apply) -> Result<Applied, Refusal> {
         self.touch().await;
         let _open = self.open_still().await?;
+        let objects = apply.objects.iter().chain(apply.tasks.iter().map(|task| &task.object));
+        for object in objects {
+            // Whether a repository may be at a private address is asked when a task is for it.
+            let rules = UrlRules { private_addresses: true, plain_http: false };
+            // One that cannot be read is told of where it is stored.
+            let Ok(read) = AnyObject::try_from(object.clone()) else { continue };
+            machine::check_hosts(&read, rules).map_err(|error| {
+                let text = format!("{} {}: {error}", read.kind(), read.name());
+                refusal(exit::USAGE, text)
+            })?;
+        }
         for task in &mut apply.tasks {
             let Some(submit) = task.submit.take() else { continue };
-            self.check_machine(&submit.order, submit.secret.is_some()).await?;
+            self.check_machine(&submit, Some(&task.object.metadata.name)).await?;
             let submit = Submit { name: Some(task.object.metadata.name.clone()), ..submit };
             task.submit = Some(self.settle(submit).await?);
         }

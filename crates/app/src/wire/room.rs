@@ -16,7 +16,14 @@ pub(super) fn check(folder: &Path, task: &str) -> Result<(), Refusal> {
         let message = format!("{} {why}", shown(&folder.to_string_lossy()));
         Refusal { hint: Some(hint), ..refusal(exit::USAGE, message) }
     };
-    if !folder.is_absolute() || folder.symlink_metadata().is_ok() {
+    if !folder.is_absolute() {
+        let hint = format!("say it from the root: /home/me/{task}");
+        return Err(refused(
+            "is no absolute path, and a server has a folder of its own".into(),
+            hint,
+        ));
+    }
+    if folder.symlink_metadata().is_ok() {
         return Err(refused("is there already".into(), "give another folder".into()));
     }
     attempt(folder).map_err(|error| {

@@ -21,6 +21,7 @@ mod morning;
 mod network;
 mod night;
 mod objects;
+mod orders;
 mod phone;
 mod remotes;
 mod talk;

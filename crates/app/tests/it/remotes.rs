@@ -1,8 +1,6 @@
 //! Servers: a branch that is pushed to one with the user's own login, and a repository that is
 //! nowhere else.
 
-use std::io::{Read as _, Write as _};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use midwatch_testkit::forge::{Forge, Manner};
@@ -66,23 +64,6 @@ impl Place {
     /// Files of the state folder that hold the password.
     fn leaks(&self) -> Vec<PathBuf> {
         holding(&self.house.state(), PASSWORD)
-    }
-
-    /// One request on the control socket; status and body.
-    fn ask(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
-        let mut socket = UnixStream::connect(self.house.state().join("server.sock")).unwrap();
-        let body = if body.is_null() { String::new() } else { body.to_string() };
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: midwatch\r\ncontent-type: application/json\r\n\
-             content-length: {}\r\nconnection: close\r\n\r\n",
-            body.len()
-        );
-        socket.write_all(format!("{head}{body}").as_bytes()).unwrap();
-        let mut said = String::new();
-        socket.read_to_string(&mut said).unwrap();
-        let (head, body) = said.split_once("\r\n\r\n").unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, serde_json::from_str(body).unwrap_or_else(|_| panic!("{said}")))
     }
 }
 
@@ -209,7 +190,7 @@ fn a_repository_that_is_a_url_is_fetched_checked_and_pushed_to() {
     let place = Place { house: place.house.with("MIDWATCH_IDLE_SECONDS", "60"), ..place };
     // What a client finds on this machine is taken from an order for the checkout.
     place.push(&["--name", "here"]).is_done();
-    let (status, order) = place.ask("GET", "/v1/tasks/here/order", &Value::Null);
+    let (status, order) = place.house.ask("GET", "/v1/tasks/here/order", &Value::Null);
     assert_eq!(status, 200, "{order}");
     let login = json!({"user": "user", "password": PASSWORD});
     let remote = |url: &str, base: &str, branch: &str| {
@@ -222,7 +203,7 @@ fn a_repository_that_is_a_url_is_fetched_checked_and_pushed_to() {
     };
     let submit = |name: &str, order: &Value| {
         let submit = json!({"name": name, "order": order, "secret": null, "login": login});
-        place.ask("POST", "/v1/tasks", &submit)
+        place.house.ask("POST", "/v1/tasks", &submit)
     };
     let url = place.forge.url("o.git");
     let (mut tried, mut unclear) = (0, Vec::new());
@@ -238,7 +219,7 @@ fn a_repository_that_is_a_url_is_fetched_checked_and_pushed_to() {
     }
     assert!(unclear.is_empty(), "{}", unclear.join("\n"));
     tell(&format!("bad orders for a URL: tried {tried}, clear errors {tried}"));
-    let (status, told) = place.ask("GET", "/v1/tasks/there", &Value::Null);
+    let (status, told) = place.house.ask("GET", "/v1/tasks/there", &Value::Null);
     assert!(status >= 400, "nothing was made: {told}");
     // An address that is not public needs a word for it.
     let mut closed = remote(&url, "", "b");

@@ -119,7 +119,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             plan.kept.extend(order.kept_ids().map(ToOwned::to_owned));
             order
         };
-        order.uses_all().map_err(|error| of(&object, error))?;
+        order.check_new().map_err(|error| of(&object, error))?;
         let spec = order.to_spec(&name).map_err(|error| of(&object, error))?;
         let same =
             |other: &&TaskSpec| other.repository == spec.repository && other.branch == spec.branch;

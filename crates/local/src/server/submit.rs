@@ -40,7 +40,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
                 return attach(&row, &order);
             }
         }
-        order.uses_all().map_err(refused)?;
+        order.check_new().map_err(refused)?;
         for name in names(asked, &order) {
             // Every rule is checked before anything is stored.
             let spec = order.to_spec(&name).map_err(refused)?;

@@ -13,7 +13,6 @@ use midwatch_api::repository::{AgentRepositorySpec, CheckSpec};
 use midwatch_core::id::TaskName;
 use midwatch_core::input::InvalidInput;
 use midwatch_core::pipeline::{Pipeline, Said, SaidIn};
-use midwatch_publish::RepositoryUrl;
 
 use super::super::applied;
 use super::{Context, among};
@@ -23,6 +22,7 @@ use crate::discover::source::url_rules;
 use crate::discover::{DEFAULT_PIPELINE, Given, Wanted, pipeline as pipelines};
 use crate::environment::Environment;
 use crate::problem::Problem;
+use crate::wire::machine::check_hosts;
 
 /// A task, ready to be looked for on this machine; nothing where it is stored already.
 pub(super) struct Resolved {
@@ -30,27 +30,14 @@ pub(super) struct Resolved {
     pub(super) wanted: Option<Wanted>,
 }
 
-/// Rules of URLs and hosts, which only the rooms that use them know.
+/// Rules of URLs and hosts.
 pub(super) fn hosts(
     environment: &Environment,
     documents: &[Document],
 ) -> Result<Vec<Fault>, Problem> {
-    let url = |field: &str, url: &Option<String>| -> Result<Result<(), InvalidInput>, Problem> {
-        let Some(url) = url else { return Ok(Ok(())) };
-        let parsed = RepositoryUrl::parse(url, url_rules(environment)?);
-        Ok(parsed.map(drop).map_err(|error| error.of(field)))
-    };
-    let mut faults = Vec::new();
-    for document in documents {
-        let checked = match &document.object {
-            AnyObject::Task(task) => url("spec.repository.url", &task.spec.repository.url)?,
-            AnyObject::Repository(repository) => url("spec.url", &repository.spec.url)?,
-            AnyObject::Profile(profile) => agent::check_hosts(&profile.spec),
-            AnyObject::Pipeline(_) => Ok(()),
-        };
-        faults.extend(checked.err().map(|what| document.fault(what)));
-    }
-    Ok(faults)
+    let rules = url_rules(environment)?;
+    let checked = documents.iter().map(|document| (document, check_hosts(&document.object, rules)));
+    Ok(checked.filter_map(|(document, told)| Some(document.fault(told.err()?))).collect())
 }
 
 /// Every task of the documents, in their order.

@@ -148,7 +148,7 @@ pub(super) fn limits_and_modes(place: &Place) -> Vec<Row> {
             &["--include-dirty", "--base", "HEAD"],
             &["--include-dirty", "--base", "HEAD"],
         ),
-        place.flag(32, &["--check", " "], &["--check", "is no command", "npm test"]),
+        place.flag(32, &["--check", " "], &["--check", "is empty", "npm test"]),
         place.flag(
             65,
             &["--pipeline", "answer", "--check", "make"],

@@ -32,7 +32,7 @@ fn a_server_behind_a_companys_proxy_is_asked_fetched_from_and_pushed_to() {
     assert!(!pushed.stdout.contains(WORD) && !pushed.stderr.contains(WORD));
 
     // The same server as a URL, of which there is no checkout.
-    let (status, mut order) = place.ask("GET", "/v1/tasks/here/order", &Value::Null);
+    let (status, mut order) = place.house.ask("GET", "/v1/tasks/here/order", &Value::Null);
     assert_eq!(status, 200, "{order}");
     order["repository"] = json!({ "url": format!("{origin}/o.git") });
     order["base"] = "".into();
@@ -43,7 +43,7 @@ fn a_server_behind_a_companys_proxy_is_asked_fetched_from_and_pushed_to() {
         let login = json!({"user": "user", "password": PASSWORD});
         let submit = json!({"name": "there", "order": order, "secret": null, "login": login,
                             "proxy": text.to_string()});
-        place.ask("POST", "/v1/tasks", &submit)
+        place.house.ask("POST", "/v1/tasks", &submit)
     };
     // The controls: without the proxy, and where a name that is not known here is not handed on.
     let before = place.forge.seen().len();

@@ -236,3 +236,38 @@ fn a_repository_that_is_a_url_is_fetched_checked_and_pushed_to() {
     assert_eq!(done.result["commit"].as_str(), Some(commit.as_str()));
     assert_eq!(open_control(&place, &place.repository, "there"), "x\nmore\n");
 }
+
+#[test]
+fn a_url_in_a_file_is_applied_and_done() {
+    let place = Place::new(PASSWORD);
+    let agent = place.house.folder("agent").join("scripted-agent");
+    let head = "apiVersion: midwatch.dev/v1alpha1\n";
+    let file = |checks: &str| {
+        let text = format!(
+            "{head}kind: AgentProfile\nmetadata: {{name: scripted}}\n\
+             spec: {{agent: custom, program: {}, custom: {{argv: [scripted-agent]}}, egress: none}}\n\
+             ---\n{head}kind: AgentTask\nmetadata: {{name: there}}\nspec:\n\
+             \x20 goal: \"do: append README more\"\n  repository: {{url: {}}}\n\
+             \x20 pipeline: quick\n  agent: scripted\n  branch: fix/file\n{checks}",
+            agent.display(),
+            place.forge.url("o.git")
+        );
+        let path = place.house.home().join("there.yaml");
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    // Of no checkout: the home is none.
+    let home = place.house.home();
+    let apply = |path: &Path| place.house.midwatch(&home, &["apply", "-f", path.to_str().unwrap()]);
+    let told = apply(&file(""));
+    assert_eq!(told.code, Some(2), "{}", told.stderr);
+    assert!(told.stderr.contains("spec.checks"), "{}", told.stderr);
+    let applied = apply(&file("  checks: [{run: test -e README}]\n"));
+    assert_eq!(applied.code, Some(0), "{}", applied.stderr);
+    let done = place.house.midwatch(&home, &["wait", "there"]);
+    done.is_done();
+    let commit = place.house.git(&place.bare(), &["rev-parse", "fix/file"]);
+    assert_eq!(done.result["commit"].as_str(), Some(commit.as_str()));
+    assert_eq!(place.house.git(&place.bare(), &["show", "fix/file:README"]), "x\nmore");
+    assert!(!applied.stdout.contains(PASSWORD) && !done.stdout.contains(PASSWORD));
+}

@@ -53,6 +53,44 @@ fn refused(told: &Told, words: &[&str]) {
     }
 }
 
+/// What the runs of a step were told, in their order.
+fn prompts(house: &House, step: &str) -> Vec<String> {
+    let begin = format!("t-{step}-");
+    let mut runs: Vec<(u64, PathBuf)> = std::fs::read_dir(house.state().join("runs"))
+        .unwrap()
+        .flatten()
+        .filter_map(|run| {
+            let epoch = run.file_name().to_str()?.strip_prefix(&begin)?.parse().ok()?;
+            Some((epoch, run.path()))
+        })
+        .collect();
+    runs.sort();
+    let order = |folder: &Path| -> Value {
+        serde_json::from_slice(&std::fs::read(folder.join("order.json")).unwrap()).unwrap()
+    };
+    runs.iter().map(|(_, folder)| order(folder).to_string()).collect()
+}
+
+#[test]
+fn what_somebody_said_of_a_plan_reaches_the_next_one_and_the_old_one_is_not_approved() {
+    const SAID: &str = "keep the old table";
+    let (house, repository) = held();
+    let first = digest(&house, &repository);
+    reject(&house, &repository, SAID);
+    let told = prompts(&house, "plan");
+    let [before, after] = told.as_slice() else { panic!("{told:?}") };
+    assert!(!before.contains(SAID) && after.contains(SAID), "{after}");
+    assert!(after.contains("The plan that you made before:") && after.contains("the first plan"));
+    let stale = house.midwatch(&repository, &["approve", "t", "--plan", &first]);
+    refused(&stale, &["waits for an approval now"]);
+    let told = house.midwatch(&repository, &["approve", "t"]);
+    assert_eq!(told.code, Some(0), "{}", told.stderr);
+    house.midwatch(&repository, &["wait", "t"]).is_done();
+    let told = prompts(&house, "implement");
+    assert!(told[0].contains("made for it:\\nthe second plan"), "{}", told[0]);
+    assert_eq!(house.git(&repository, &["show", "midwatch/t:b.txt"]), "x");
+}
+
 /// One exchange on a socket, whole.
 fn exchange(socket: &Path, request: &[u8]) -> Vec<u8> {
     let mut stream = UnixStream::connect(socket).unwrap();

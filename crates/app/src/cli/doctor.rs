@@ -10,9 +10,11 @@ use crate::discover::registries;
 use crate::environment::Environment;
 use crate::output::Ink;
 use crate::problem::{Problem, exit};
+use agents::Call;
 
 mod agents;
 mod cache;
+mod head;
 mod login;
 mod night;
 mod own;
@@ -24,7 +26,9 @@ const DISK_FLOOR: u64 = 2 << 30;
 /// Checks this machine before you leave: sandbox, agents, logins, disk, git
 ///
 /// Each login is tried by a tiny real call, which costs about a thousandth of a cent; the answer
-/// counts for an hour. Exit code 6 when something that every run needs is missing.
+/// counts for an hour, but not with --night. Exit code 6 when something that every run needs is
+/// missing, when the login of the agent that tasks use by default is rejected, or when anything that
+/// the agents of --profile need is not there.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  midwatch doctor\n  midwatch doctor --offline\n  midwatch doctor --night --tasks 50"
@@ -38,6 +42,10 @@ pub(super) struct Doctor {
     /// you, and the checks of this repository, run on HEAD in the sandbox
     #[arg(long)]
     night: bool,
+
+    /// The profile that tasks are going to use: its agent and those that it falls back on decide
+    #[arg(long, value_name = "NAME|FILE")]
+    profile: Option<String>,
 
     /// How many tasks are going to run this night [default: those that are open, at least one]
     #[arg(long, value_name = "COUNT", requires = "night", value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -95,14 +103,20 @@ impl Doctor {
             }
         };
         rows.push(beside(git).await?);
-        rows.extend(agents::rows(environment, &folder, usable && !self.offline).await);
+        let call = match (usable && !self.offline, self.night) {
+            (false, _) => Call::No,
+            (true, false) => Call::Recent,
+            (true, true) => Call::Anew,
+        };
+        let mut seen = agents::look(environment, &folder, call, self.profile.as_deref()).await?;
+        rows.append(&mut seen.rows);
         let asked = environment.clone();
         rows.push(beside(move || network(&asked)).await?);
         if self.night && usable {
             // Checks need nobody to work as.
-            let stands = |row: &Row| row.health != Health::Missing || row.name == "agent";
+            let stands = |row: &Row| row.health != Health::Missing || is_of_agents(&row.name);
             let ready = rows.iter().all(stands);
-            rows.extend(night::rows(context, &folder, self.tasks, ready).await?);
+            rows.extend(night::rows(context, &folder, self.tasks, ready, &seen).await?);
         }
         for row in &rows {
             show(context, row);
@@ -113,17 +127,27 @@ impl Doctor {
             if context.output.is_json() {
                 context.output.json(&Problem::nothing());
             } else {
-                context.output.tell_painted(&context.output.paint(Ink::Good, "ready"));
+                let (ink, word) = match seen.limits.as_slice() {
+                    [] => (Ink::Good, "ready"),
+                    _ => (Ink::Notable, "ready, as far as limits allow: see the notes above"),
+                };
+                context.output.tell_painted(&context.output.paint(ink, word));
             }
             return Ok(exit::FINE);
         }
         let (message, hint) = (format!("missing: {}", names.join(", ")), "see the rows above");
-        Err(match names[..] {
-            // Everything is there but somebody to work as.
-            ["agent"] => Problem::login(message, hint),
-            _ => Problem::sandbox(message, hint),
+        // Everything is there but somebody to work as.
+        Err(if names.iter().all(|name| is_of_agents(name)) {
+            Problem::login(message, hint)
+        } else {
+            Problem::sandbox(message, hint)
         })
     }
+}
+
+/// Whether a row is of somebody to work as.
+fn is_of_agents(name: &str) -> bool {
+    name == "agent" || name.ends_with(" login")
 }
 
 fn show(context: &Context, row: &Row) {

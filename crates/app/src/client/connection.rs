@@ -105,13 +105,14 @@ async fn whole(response: Response<Incoming>) -> Result<Bytes, Failure> {
     Ok(collected.to_bytes())
 }
 
-/// One exchange with a gateway, which is no server of ours: status and body, at most 1 MiB of it.
+/// One exchange with a gateway, which is no server of ours: status, head and body, at most 1 MiB of
+/// it.
 pub(crate) async fn exchange(
     socket: &Path,
     path: &str,
     headers: &[(&str, SecretString)],
     body: &serde_json::Value,
-) -> Result<(u16, String), String> {
+) -> Result<(u16, http::HeaderMap, String), String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
     let stream = connect(socket).await.map_err(|error| text(&error))?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
@@ -131,10 +132,11 @@ pub(crate) async fn exchange(
     let exchange = async {
         let response = sender.send_request(request).await.map_err(|error| text(&error))?;
         let status = response.status().as_u16();
+        let head = response.headers().clone();
         let body = http_body_util::Limited::new(response.into_body(), 1 << 20);
         // Whatever was read before a cut says enough.
         let body = body.collect().await.map(http_body_util::Collected::to_bytes);
-        Ok((status, String::from_utf8_lossy(&body.unwrap_or_default()).into_owned()))
+        Ok((status, head, String::from_utf8_lossy(&body.unwrap_or_default()).into_owned()))
     };
     let answered = tokio::time::timeout(EXCHANGE_WAIT, exchange).await;
     answered.unwrap_or_else(|_| Err("no answer in time".into()))

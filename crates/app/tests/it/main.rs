@@ -10,6 +10,7 @@ mod checks;
 mod contract;
 mod crash;
 mod deps;
+mod doctor;
 mod faults;
 mod follow;
 mod get;

@@ -16,29 +16,106 @@ use crate::problem::Problem;
 /// How long a CLI may take to say its version: a large binary on a cold disk.
 const VERSION_WAIT: Duration = Duration::from_secs(20);
 
-/// One row per agent and login. One agent that can work is needed.
-pub(super) async fn rows(environment: &Environment, folder: &StateFolder, call: bool) -> Vec<Row> {
-    let mut rows = Vec::new();
+/// How logins are tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Call {
+    /// Not at all.
+    No,
+    /// Unless they worked within the last hour.
+    Recent,
+    /// In any case: before a night it counts what is used up now, and what time it is.
+    Anew,
+}
+
+/// What agents and logins told.
+#[derive(Default)]
+pub(super) struct Seen {
+    /// One per agent and login.
+    pub(super) rows: Vec<Row>,
+    /// Limits that were met or come near, a sentence each.
+    pub(super) limits: Vec<String>,
+    /// How many seconds the clock of a provider is ahead of ours.
+    pub(super) ahead: Option<i64>,
+}
+
+/// One row per agent and login. One agent that can work is needed; where tasks name no other, the
+/// login of the first one must not be rejected. With a profile, all that it uses have to work.
+pub(super) async fn look(
+    environment: &Environment,
+    folder: &StateFolder,
+    call: Call,
+    profile: Option<&str>,
+) -> Result<Seen, Problem> {
+    let deciding = match profile {
+        Some(name) => used_by(environment, name).await?,
+        None => vec![],
+    };
+    let mut seen = Seen::default();
     let mut works = false;
+    let default = AgentKind::ClaudeCode.as_str();
     for name in AgentKind::built_in().map(AgentKind::as_str) {
         let chosen = match agent::choose(environment, Some(name), None) {
             Ok(chosen) => chosen,
             Err(problem) => {
-                rows.push(Row::new(name, Health::Optional, problem.message));
+                seen.rows.push(Row::new(name, Health::Optional, problem.message));
                 continue;
             }
         };
+        if deciding.iter().any(|other| other.name == chosen.name) {
+            continue;
+        }
         let here = installed(environment, &chosen).await;
-        let login = logged_in(environment, folder, &chosen, call).await;
+        let (mut login, rejected) = logged_in(environment, folder, &chosen, call, &mut seen).await;
         works |= here.health == Health::Good && login.health != Health::Optional;
-        rows.extend([here, login]);
+        if rejected && here.health == Health::Good && name == default && deciding.is_empty() {
+            login.health = Health::Missing;
+        }
+        seen.rows.extend([here, login]);
     }
     let own = own::rows(environment).await;
     works |= own.iter().any(|row| row.health == Health::Good);
-    rows.extend(own);
-    if !works {
+    let decides = |row: &Row| deciding.iter().any(|chosen| chosen.name == row.name);
+    seen.rows.extend(own.into_iter().filter(|row| !decides(row)));
+    for chosen in &deciding {
+        let rows = needed(environment, folder, chosen, call, &mut seen).await;
+        seen.rows.extend(rows);
+    }
+    if !works && deciding.is_empty() {
         let row = Row::new("agent", Health::Missing, "no agent is installed and logged in");
-        rows.push(row.with("install one and log in, or declare one of your own in a profile"));
+        seen.rows.push(row.with("install one and log in, or declare one of your own in a profile"));
+    }
+    Ok(seen)
+}
+
+/// A profile and those that it falls back on.
+async fn used_by(environment: &Environment, name: &str) -> Result<Vec<Chosen>, Problem> {
+    let applied = own::applied(environment).await;
+    let find = |name: &str| match applied.iter().find(|chosen| chosen.name == name) {
+        Some(chosen) => Ok(chosen.clone()),
+        None => agent::choose(environment, None, Some(name)),
+    };
+    let first = find(name)?;
+    let others = first.spec.fallback.iter().filter_map(|other| other.profile.as_deref());
+    let others: Vec<Chosen> = others.map(find).collect::<Result<_, _>>()?;
+    Ok([vec![first], others].concat())
+}
+
+/// The rows of an agent that is going to be used: what it lacks is missing.
+async fn needed(
+    environment: &Environment,
+    folder: &StateFolder,
+    chosen: &Chosen,
+    call: Call,
+    seen: &mut Seen,
+) -> Vec<Row> {
+    let mut rows = if chosen.kind() == AgentKind::Custom {
+        vec![own::row(environment, chosen)]
+    } else {
+        let here = installed(environment, chosen).await;
+        vec![here, logged_in(environment, folder, chosen, call, seen).await.0]
+    };
+    for row in rows.iter_mut().filter(|row| row.health == Health::Optional) {
+        row.health = Health::Missing;
     }
     rows
 }
@@ -78,39 +155,58 @@ async fn installed(environment: &Environment, chosen: &Chosen) -> Row {
     }
 }
 
+/// The row of a login, and whether the provider rejects it.
 async fn logged_in(
     environment: &Environment,
     folder: &StateFolder,
     chosen: &Chosen,
-    call: bool,
-) -> Row {
+    call: Call,
+    seen: &mut Seen,
+) -> (Row, bool) {
     let name = format!("{} login", chosen.name);
+    let lacks = |problem: Problem| {
+        let row = Row::new(&name, Health::Optional, problem.message);
+        (row.with(problem.hint.unwrap_or_default()), false)
+    };
     let found = match credential::find(environment, chosen) {
         Ok(found) => found,
-        Err(problem) => {
-            let row = Row::new(&name, Health::Optional, problem.message);
-            return row.with(problem.hint.unwrap_or_default());
-        }
+        Err(problem) => return lacks(problem),
     };
     let what = format!("{} from {}", found.kind.as_str(), found.from);
-    if !call {
-        return Row::new(&name, Health::Notable, format!("{what}, not tried"));
-    }
+    let anew = match call {
+        Call::No => return (Row::new(&name, Health::Notable, format!("{what}, not tried")), false),
+        Call::Recent => false,
+        Call::Anew => true,
+    };
     let network = match network(environment) {
         Ok(network) => network,
-        Err(problem) => {
-            let row = Row::new(&name, Health::Optional, problem.message);
-            return row.with(problem.hint.unwrap_or_default());
-        }
+        Err(problem) => return lacks(problem),
     };
-    match login::try_it(folder, &found, network).await {
-        Answer::Works { note } => Row::new(&name, Health::Good, format!("{what}: {note}")),
+    let (answer, head) = login::try_it(folder, &found, network, anew).await;
+    // The worst of all clocks that were seen: one of them is wrong, and it may be ours.
+    seen.ahead = [seen.ahead, head.ahead].into_iter().flatten().max_by_key(|ahead| ahead.abs());
+    match answer {
+        Answer::Works { note } => {
+            let nearly = head.nearly();
+            let health = if nearly.is_some() { Health::Notable } else { Health::Good };
+            seen.limits.extend(nearly.map(|nearly| format!("{name} {nearly}")));
+            (Row::new(&name, health, format!("{what}: {note}{}", head.used())), false)
+        }
+        Answer::Limited { why } => {
+            let until = head.until();
+            seen.limits.push(format!("{name} is limited {until}"));
+            let used = head.used();
+            let row =
+                Row::new(&name, Health::Notable, format!("{what} is limited {until}{used}: {why}"));
+            (row.with("tasks wait for the reset, and go on by themselves"), false)
+        }
         Answer::Rejected { why } => {
             let row = Row::new(&name, Health::Optional, format!("{what} is rejected: {why}"));
-            row.with("log in again, or set another key")
+            (row.with("log in again, or set another key"), true)
         }
         Answer::Unclear { why } => {
-            Row::new(&name, Health::Notable, format!("{what} could not be tried: {why}"))
+            let text = format!("{what} could not be tried: {why}");
+            (Row::new(&name, Health::Notable, text), false)
         }
     }
 }

@@ -14,6 +14,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
 use super::cache;
+use super::head::Head;
 use crate::client::exchange;
 use crate::discover::credential::Login;
 use crate::wire::credential::{upstream, wire_api};
@@ -28,6 +29,11 @@ pub(super) enum Answer {
     Works {
         /// What else is worth knowing.
         note: String,
+    },
+    /// It answers to this login, and nothing more until a reset.
+    Limited {
+        /// What it said.
+        why: String,
     },
     /// It does not.
     Rejected {
@@ -50,23 +56,33 @@ pub(super) struct Network {
     pub(super) proxy: Option<OperatorProxy>,
 }
 
-/// Tries it, unless it worked within the last hour.
-pub(super) async fn try_it(folder: &StateFolder, login: &Login, network: Network) -> Answer {
-    if let Some(minutes) = cache::recent(folder, login) {
-        return Answer::Works { note: format!("answered {minutes} minutes ago") };
+/// Tries it; unless `anew`, what worked within the last hour is not tried again.
+pub(super) async fn try_it(
+    folder: &StateFolder,
+    login: &Login,
+    network: Network,
+    anew: bool,
+) -> (Answer, Head) {
+    if let Some(minutes) = cache::recent(folder, login).filter(|_| !anew) {
+        let note = format!("answered {minutes} minutes ago");
+        return (Answer::Works { note }, Head::default());
     }
     let socket_dir = folder.door(&format!("{RUN}-{}", std::process::id()));
     let answer = call(login, network, &socket_dir).await;
     // Left behind it does no harm.
     let _ = std::fs::remove_dir_all(&socket_dir);
-    let answer = answer.unwrap_or_else(|why| Answer::Unclear { why });
+    let (answer, head) = answer.unwrap_or_else(|why| (Answer::Unclear { why }, Head::default()));
     if matches!(answer, Answer::Works { .. }) {
         cache::remember(folder, login);
     }
-    answer
+    (answer, head)
 }
 
-async fn call(login: &Login, network: Network, socket_dir: &Path) -> Result<Answer, String> {
+async fn call(
+    login: &Login,
+    network: Network,
+    socket_dir: &Path,
+) -> Result<(Answer, Head), String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
     let mut key = [0; 32];
     let filled = rustix::rand::getrandom(&mut key, rustix::rand::GetRandomFlags::empty());
@@ -93,8 +109,8 @@ async fn call(login: &Login, network: Network, socket_dir: &Path) -> Result<Answ
     let gateway = socket_dir.join("gateway.sock");
     let answered = exchange(&gateway, path, &headers, &body).await;
     broker.close(RUN).await;
-    let (status, body) = answered?;
-    Ok(judge(status, &body))
+    let (status, head, body) = answered?;
+    Ok((judge(status, &body), Head::of(&head, &body)))
 }
 
 fn source(login: &Login) -> Result<CredentialSource, String> {
@@ -170,7 +186,7 @@ fn judge(status: u16, body: &str) -> Answer {
         401 | 403 => Answer::Rejected { why: said },
         // In the words of Google's.
         400 if said.contains("API key not valid") => Answer::Rejected { why: said },
-        429 => Answer::Works { note: format!("it is let in, but limited now: {said}") },
+        429 => Answer::Limited { why: said },
         400 | 404 => Answer::Works { note: format!("it is let in: {said}") },
         _ => Answer::Unclear { why: said },
     }
@@ -185,7 +201,7 @@ mod tests {
         let error = |message: &str| json!({"error": {"message": message}}).to_string();
         assert!(matches!(judge(200, "{}"), Answer::Works { .. }));
         assert_eq!(judge(401, &error("bad key")), Answer::Rejected { why: "bad key".into() });
-        assert!(matches!(judge(429, &error("slow")), Answer::Works { .. }));
+        assert_eq!(judge(429, &error("slow")), Answer::Limited { why: "slow".into() });
         assert_eq!(judge(502, "<html>"), Answer::Unclear { why: "status 502".into() });
     }
 }

@@ -17,6 +17,7 @@ use super::super::beside;
 use super::super::decide::whoever;
 use super::super::run::suffix;
 use super::super::serve::limits;
+use super::agents::Seen;
 use super::{Context, Health, Row};
 use crate::client::Client;
 use crate::discover::agent::Chosen;
@@ -28,6 +29,10 @@ use crate::problem::{Problem, exit};
 const WRITTEN: u64 = 1_767_225_600;
 /// How far the newest file of ours may be ahead of the clock before the clock is doubted.
 const AHEAD: Duration = Duration::from_mins(5);
+/// Seconds between our clock and a provider's that are worth knowing, its answer's way included.
+const OFF: i64 = 60;
+/// Seconds between them with which a reset is missed.
+const FAR: i64 = 5 * 60;
 /// Where systemd says that the clock was set by the network.
 const SYNCHRONISED: &str = "/run/systemd/timesync/synchronized";
 
@@ -37,11 +42,12 @@ pub(super) async fn rows(
     folder: &StateFolder,
     tasks: Option<u32>,
     ready: bool,
+    seen: &Seen,
 ) -> Result<Vec<Row>, Problem> {
     let client = Client::new(&context.environment);
-    let waiting = waiting(&client).await?;
+    let waiting = waiting(&client, &seen.limits).await?;
     let tasks = tasks.unwrap_or(waiting.open).max(1);
-    let mut rows = vec![room(folder, tasks)?, clock(folder)];
+    let mut rows = vec![room(folder, tasks)?, clock(folder, seen.ahead)];
     rows.extend(waiting.rows);
     if ready {
         rows.extend(checks(context, &client).await?);
@@ -74,8 +80,9 @@ fn room(folder: &StateFolder, tasks: u32) -> Result<Row, Problem> {
     })
 }
 
-/// A clock that is neither before this program nor before its own files.
-fn clock(folder: &StateFolder) -> Row {
+/// A clock that is neither before this program nor before its own files, nor far from the clock of a
+/// provider that has just answered.
+fn clock(folder: &StateFolder, ahead: Option<i64>) -> Row {
     let now = SystemTime::now();
     let seconds = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     if seconds < WRITTEN {
@@ -93,6 +100,18 @@ fn clock(folder: &StateFolder) -> Row {
         return Row::new("clock", Health::Notable, text)
             .with("set it, or wait until it has passed");
     }
+    if let Some(ahead) = ahead {
+        let side = if ahead > 0 { "behind" } else { "ahead of" };
+        let text = format!("{} s {side} the clock of a provider", ahead.abs());
+        let health = match ahead.abs() {
+            0..=OFF => Health::Good,
+            ..=FAR => Health::Notable,
+            _ => Health::Missing,
+        };
+        let row = Row::new("clock", health, text);
+        let remedy = "set it: limits are held until a time that it must reach";
+        return if health == Health::Good { row } else { row.with(remedy) };
+    }
     if std::path::Path::new(SYNCHRONISED).exists() {
         return Row::new("clock", Health::Good, "set by the network");
     }
@@ -105,15 +124,14 @@ struct Waiting {
 }
 
 /// What is open, and what of it nobody will go on with this night.
-async fn waiting(client: &Client) -> Result<Waiting, Problem> {
-    let none = Waiting {
-        open: 0,
-        rows: vec![Row::new(
-            "quota",
-            Health::Good,
-            "no limit was met; providers tell of one when it is reached",
-        )],
+async fn waiting(client: &Client, limits: &[String]) -> Result<Waiting, Problem> {
+    let quota = if limits.is_empty() {
+        let text = "no limit was met; providers tell of one when it is reached";
+        Row::new("quota", Health::Good, text)
+    } else {
+        Row::new("quota", Health::Notable, limits.join("; "))
     };
+    let none = Waiting { open: 0, rows: vec![quota] };
     if !client.knows_tasks() {
         return Ok(none);
     }
@@ -129,7 +147,8 @@ async fn waiting(client: &Client) -> Result<Waiting, Problem> {
         None => rows.extend(none.rows),
         Some(first) => {
             let text = format!("{} tasks wait for a reset: {}", limited.len(), first.explain);
-            rows.push(Row::new("quota", Health::Notable, text));
+            let met = limits.iter().map(|limit| format!("; {limit}")).collect::<String>();
+            rows.push(Row::new("quota", Health::Notable, format!("{text}{met}")));
         }
     }
     for (reason, what) in [

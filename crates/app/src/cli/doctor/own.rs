@@ -23,7 +23,7 @@ pub(super) async fn rows(environment: &Environment) -> Vec<Row> {
 }
 
 /// Those that were applied, where anything ever was; a file of the same name goes before one.
-async fn applied(environment: &Environment) -> Vec<Chosen> {
+pub(super) async fn applied(environment: &Environment) -> Vec<Chosen> {
     let client = Client::new(environment);
     if !client.knows_tasks() {
         return vec![];
@@ -41,7 +41,8 @@ async fn applied(environment: &Environment) -> Vec<Chosen> {
     profiles.collect()
 }
 
-fn row(environment: &Environment, chosen: &Chosen) -> Row {
+/// The row of one.
+pub(super) fn row(environment: &Environment, chosen: &Chosen) -> Row {
     let found = program::find(environment, chosen)
         .and_then(|found| Ok((found, credential::find(environment, chosen)?)));
     match found {

@@ -9,7 +9,7 @@ mod database;
 mod disk;
 mod fence;
 mod flaky;
-mod gate;
+pub(crate) mod gate;
 mod gateway;
 mod ground;
 mod kept;

@@ -1,6 +1,7 @@
 //! Stories of the program, told through its front door.
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up should stop at that line")]
 
+mod admission;
 mod agents;
 mod approve;
 mod asks;

@@ -29,7 +29,13 @@ pub(super) fn tasks(output: Output, tasks: &[TaskView]) {
     let width = tasks.iter().map(|task| name(task).len()).max().unwrap_or(0);
     let now = jiff::Timestamp::now().as_millisecond();
     let narrow = output.columns().is_some_and(|columns| columns < NARROW);
-    let notes: Vec<String> = tasks.iter().map(|task| note(task, now)).collect();
+    let room = output.columns().unwrap_or(NARROW).saturating_sub(13);
+    // On a phone a reason stands alone where its place would be cut off: `explain` has both.
+    let fits = |note: String, task: &TaskView| match &task.waiting {
+        Some(waiting) if narrow && note.chars().count() > room => escape::line(&waiting.reason),
+        Some(_) | None => note,
+    };
+    let notes: Vec<String> = tasks.iter().map(|task| fits(note(task, now), task)).collect();
     let noted = notes.iter().map(|note| note.chars().count()).max().unwrap_or(0).max(NOTE);
     for (task, note) in tasks.iter().zip(notes) {
         let state = task.shown_state().unwrap_or("?");
@@ -38,7 +44,6 @@ pub(super) fn tasks(output: Output, tasks: &[TaskView]) {
         let age = quantity::age(now.saturating_sub(task.submitted_ms));
         if narrow {
             output.tell_painted(&format!("{} {age}", escape::line(&name(task))));
-            let room = output.columns().unwrap_or(NARROW).saturating_sub(13);
             let said = if note.is_empty() { escape::shortened(&task.goal, room) } else { note };
             output.tell_painted(&format!("  {painted} {}", escape::shortened(&said, room)));
             continue;
@@ -67,7 +72,7 @@ fn note(task: &TaskView, now: i64) -> String {
 fn waits(waiting: &WaitingView, now: i64) -> String {
     let reason = escape::line(&waiting.reason);
     match (waiting.position, waiting.of, waiting.until_ms) {
-        (Some(position), Some(of), _) => format!("{reason} {position}/{of}"),
+        (Some(position), Some(of), _) => format!("{reason}, place {position} of {of}"),
         (_, _, Some(until)) => format!("{reason} {}", quantity::age(until.saturating_sub(now))),
         (_, _, None) => reason,
     }

@@ -9,25 +9,25 @@ use crate::house::pids;
 
 /// A `sleep` for a time that nobody else sleeps: how its process is found from outside, without
 /// a file that the sandbox could see.
-pub(super) struct Gate {
+pub(crate) struct Gate {
     seconds: String,
 }
 
 impl Gate {
     /// A new one; nobody waits at it.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         Self { seconds: format!("1{:07}{number:03}", std::process::id()) }
     }
 
     /// The command that waits at it. It ends by the signal that opens the gate.
-    pub(super) fn command(&self) -> String {
+    pub(crate) fn command(&self) -> String {
         format!("sleep {}", self.seconds)
     }
 
     /// Who waits at it.
-    pub(super) fn waiting(&self) -> Vec<u32> {
+    pub(crate) fn waiting(&self) -> Vec<u32> {
         let waits = |pid: &u32| {
             let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             let mut words = line.split(|byte| *byte == 0);
@@ -39,19 +39,19 @@ impl Gate {
 
     /// Waits until somebody waits at it.
     #[track_caller]
-    pub(super) fn reached(&self) {
+    pub(crate) fn reached(&self) {
         until("somebody at the gate", || !self.waiting().is_empty());
     }
 
     /// Waits until somebody waits at it, and ends that one's sleep.
     #[track_caller]
-    pub(super) fn open(&self, signal: Signal) {
+    pub(crate) fn open(&self, signal: Signal) {
         self.reached();
         self.let_go(signal);
     }
 
     /// Ends the sleep of whoever waits at it now.
-    pub(super) fn let_go(&self, signal: Signal) {
+    pub(crate) fn let_go(&self, signal: Signal) {
         for pid in self.waiting() {
             let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
             // One that ended meanwhile needs none.

@@ -329,7 +329,11 @@ pub fn placed(mut view: TaskView, folder: &StateFolder, waiting: Option<&Waiting
     view.result.transcript = transcript(&view.runs);
     place(&mut view.result, folder);
     if let Some(Waiting { reason, detail, position, of, .. }) = waiting {
-        let hint = reason.hint();
+        // In the queue nobody paused the task alone.
+        let hint = match reason {
+            HoldReason::Paused => "it goes on with `midwatch resume --all`",
+            reason => reason.hint(),
+        };
         view.explain = format!("waits at place {position} of {of} ({reason}): {detail}; {hint}");
         view.waiting = Some(WaitingView {
             reason: reason.as_str().to_owned(),

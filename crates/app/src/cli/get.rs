@@ -115,6 +115,9 @@ impl Get {
             Target::Tasks(name) => {
                 let (tasks, older) = tasks(&client, name, &states, self.limit).await?;
                 let code = show(context, &client, name, &tasks).await?;
+                if tasks.is_empty() {
+                    table::nothing(context.output, &self.state);
+                }
                 self.tell_older(context, older);
                 Ok(code)
             }

@@ -5,6 +5,7 @@ use std::path::Path;
 use midwatch_api::control::Refusal;
 use midwatch_api::view::ResultLine;
 use midwatch_core::id::CommitId;
+use midwatch_core::task::StateName;
 use midwatch_publish::view::View;
 
 use super::desk::{internal, refusal};
@@ -73,9 +74,24 @@ fn nothing(result: &ResultLine) -> Refusal {
     let task = result.task.as_deref().unwrap_or_default();
     let kept = kept::sentences(result);
     if kept.is_empty() {
+        let state = result.state.as_deref().and_then(StateName::parse);
+        let what = match state {
+            Some(StateName::Queued | StateName::Running | StateName::Held) => {
+                "has no work to look at yet"
+            }
+            Some(
+                StateName::Done
+                | StateName::Unverified
+                | StateName::Answered
+                | StateName::NoChange
+                | StateName::Failed
+                | StateName::Cancelled,
+            )
+            | None => "has left no work",
+        };
         return Refusal {
             hint: Some(format!("`midwatch explain {task}` says where it stands")),
-            ..refusal(exit::USAGE, format!("task {task} has left no work"))
+            ..refusal(exit::USAGE, format!("task {task} {what}"))
         };
     }
     Refusal {

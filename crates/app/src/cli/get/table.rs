@@ -19,10 +19,19 @@ pub(super) fn cursor(task: &TaskView) -> Cursor {
     Cursor { submitted_ms: task.submitted_ms, name }
 }
 
+/// Says that there is nothing to show, and why that may be.
+pub(super) fn nothing(output: Output, states: &[String]) {
+    if states.is_empty() {
+        output.say("There are no tasks here. Begin one with `midwatch run \"<goal>\"`.");
+    } else {
+        let states: Vec<String> = states.iter().map(|state| escape::line(state)).collect();
+        output.say(&format!("No task is {}. `midwatch get` shows all.", states.join(" or ")));
+    }
+}
+
 /// The tasks, one a line.
 pub(super) fn tasks(output: Output, tasks: &[TaskView]) {
     if tasks.is_empty() {
-        output.say("There are no tasks here. Begin one with `midwatch run \"<goal>\"`.");
         return;
     }
     let name = |task: &TaskView| task.result.task.clone().unwrap_or_default();

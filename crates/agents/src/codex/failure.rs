@@ -3,7 +3,7 @@
 use midwatch_core::reason::FailReason;
 
 /// Words of a failure and what they mean, most telling first.
-const TABLE: [(&str, FailReason); 27] = [
+const TABLE: [(&str, FailReason); 28] = [
     ("hit your usage limit", FailReason::UsageLimit),
     ("usage_limit_reached", FailReason::UsageLimit),
     ("Quota exceeded", FailReason::UsageLimit),
@@ -14,6 +14,7 @@ const TABLE: [(&str, FailReason); 27] = [
     ("Missing environment variable", FailReason::Authentication),
     ("context_length_exceeded", FailReason::TokenLimit),
     ("context window", FailReason::TokenLimit),
+    ("reason: max_output_tokens", FailReason::TokenLimit),
     ("413 Payload Too Large", FailReason::TokenLimit),
     ("429 Too Many Requests", FailReason::RateLimit),
     ("rate limit", FailReason::RateLimit),

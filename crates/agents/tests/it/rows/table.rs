@@ -22,7 +22,7 @@ pub(crate) fn rows(cli: Cli) -> Vec<Row> {
         Cli::OpenCode | Cli::GeminiCli => rows.push(denied(Completed)),
         Cli::QwenCode => rows.push(denied(Failed(AgentFailed))),
         // No rule of its own holds where its sandbox and its questions are switched off.
-        Cli::Codex => {}
+        Cli::Codex => rows.push(length()),
     }
     let differs = differs(cli);
     for (name, expected) in &differs {
@@ -177,15 +177,21 @@ fn denied(expected: Expected) -> Row {
     row("tools-denied", "its settings deny every call", Trial::NotAllowed, expected)
 }
 
+/// Those that tell of it. Claude Code and qwen-code ask for the rest by themselves, and gemini-cli
+/// takes what there is for the whole answer.
+fn length() -> Row {
+    row(
+        "length",
+        "the answer ends at the limit of tokens",
+        Endpoint(Failure::AtLimit),
+        Failed(TokenLimit),
+    )
+}
+
 /// What it ends with 0 all the same.
 fn of_aider() -> Vec<Row> {
     vec![
-        row(
-            "length",
-            "the answer ends at the limit of tokens",
-            Endpoint(Failure::AtLimit),
-            Failed(TokenLimit),
-        ),
+        length(),
         row(
             "unapplied",
             "edits of what is not there, over and over",

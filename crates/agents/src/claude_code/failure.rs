@@ -63,8 +63,10 @@ fn reason_of_text(text: &str) -> FailReason {
         FailReason::ModelUnavailable
     } else if holds(&["ENOSPC", "No space left on device"]) {
         FailReason::Disk
+    } else if text.contains("No conversation found with session ID") {
+        FailReason::SessionLost
     } else {
-        // Its own refusal to start: a flag, a session, a home. Ours to mend.
+        // Its own refusal to start: a flag, a home. Ours to mend.
         FailReason::AgentFailed
     }
 }

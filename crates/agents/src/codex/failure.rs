@@ -40,9 +40,13 @@ pub(super) fn of_turn(text: &str) -> FailReason {
     known(text).unwrap_or(FailReason::ModelUnavailable)
 }
 
+/// What it says of a thread that it does not have.
+const LOST: &str = "no rollout found for thread id";
+
 /// The reason of an end without a turn: unless it is in the table, codex did not start.
 pub(super) fn of_start(text: &str) -> FailReason {
-    known(text).unwrap_or(FailReason::AgentFailed)
+    let own = if text.contains(LOST) { FailReason::SessionLost } else { FailReason::AgentFailed };
+    known(text).unwrap_or(own)
 }
 
 fn known(text: &str) -> Option<FailReason> {

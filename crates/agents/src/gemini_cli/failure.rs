@@ -4,13 +4,18 @@ use midwatch_core::reason::FailReason;
 
 use crate::provider;
 
+/// How it ends when it cannot do what it was asked to.
+const BAD_INPUT: i32 = 42;
+/// What it says, then, of a conversation that it does not have.
+const LOST: &str = "Error resuming session";
+
 /// The exit codes that are its own. All others are the provider's status, modulo 256.
 fn of_exit(exit: i32) -> Option<FailReason> {
     match exit {
         41 => Some(FailReason::Authentication),
         53 => Some(FailReason::TurnLimit),
         // Its input, its sandbox, its settings, a tool, a folder that it does not trust, a stop.
-        42 | 44 | 52 | 54 | 55 | 130 => Some(FailReason::AgentFailed),
+        BAD_INPUT | 44 | 52 | 54 | 55 | 130 => Some(FailReason::AgentFailed),
         _ => None,
     }
 }
@@ -40,6 +45,9 @@ pub(super) fn reason(kind: &str, words: &str, exit: Option<i32>) -> FailReason {
     }
     if words.contains("ENOSPC") || words.contains("no_space_left") {
         return FailReason::Disk;
+    }
+    if exit == Some(BAD_INPUT) && words.contains(LOST) {
+        return FailReason::SessionLost;
     }
     if let Some(reason) = exit.and_then(of_exit) {
         return reason;
@@ -137,6 +145,8 @@ mod tests {
             ("Error", "", 41, FailReason::Authentication),
             ("Error", "write failed: ENOSPC", 1, FailReason::Disk),
             ("Error", "it broke", 1, FailReason::AgentFailed),
+            ("", "Error resuming session: No previous sessions found", 42, FailReason::SessionLost),
+            ("", "Error resuming session: No previous sessions found", 1, FailReason::AgentFailed),
             (
                 "",
                 "You exceeded your current quota. Suggested retry after 36.6s.",

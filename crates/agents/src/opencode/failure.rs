@@ -46,6 +46,8 @@ pub(super) fn of_text(text: &str) -> FailReason {
         FailReason::ModelUnavailable
     } else if text.contains("ENOSPC") || text.contains("No space left on device") {
         FailReason::Disk
+    } else if text.contains("Session not found") {
+        FailReason::SessionLost
     } else {
         FailReason::AgentFailed
     }

@@ -52,6 +52,8 @@ pub(super) fn of_text(text: &str) -> FailReason {
         reason
     } else if provider::is_unreachable(text) {
         FailReason::ModelUnavailable
+    } else if text.contains("No saved session found with ID") {
+        FailReason::SessionLost
     } else {
         FailReason::AgentFailed
     }

@@ -34,11 +34,19 @@ impl Task {
                 self.interrupt("somebody paused the task", agent);
                 return;
             }
-            self.interrupt(&format!("{reason}: {detail}"), agent);
+            let reason = match reason {
+                // Whoever began one cannot have lost it: only what is dropped here costs nothing.
+                FailReason::SessionLost if run.resume.is_none() => FailReason::AgentFailed,
+                reason => *reason,
+            };
+            // What did not even begin says nothing of the work before.
+            if reason != FailReason::SessionLost {
+                self.interrupt(&format!("{reason}: {detail}"), agent);
+            }
             if reason.facts().session == SessionRule::Fresh {
                 self.sessions.remove(&key);
             }
-            self.fail(Some(*reason), detail.clone(), resets_at.map(Time::from_seconds));
+            self.fail(Some(reason), detail.clone(), resets_at.map(Time::from_seconds));
             self.blame(&order.work);
             return;
         }

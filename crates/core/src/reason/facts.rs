@@ -100,6 +100,9 @@ impl FailReason {
             ),
             Self::Stalled => (Agent, Charged, "see the transcript with `midwatch logs`"),
             Self::AgentFailed => (Agent, Charged, "see what it said with `midwatch logs`"),
+            Self::SessionLost => {
+                (Machine, Free, "a new conversation begins by itself, with the work so far")
+            }
             Self::Looping => (
                 Agent,
                 Charged,
@@ -182,6 +185,9 @@ impl FailReason {
         } else if matches!(self, Self::UsageLimit | Self::RateLimit) {
             // No reset was told: what a limit per minute needs first, hours at last.
             Pause { first: 60, most: 3_600 }
+        } else if matches!(self, Self::SessionLost) {
+            // Nothing has to pass: the next try does not ask for what is not there.
+            Pause { first: 1, most: 1 }
         } else {
             Pause { first: 5, most: 300 }
         }
@@ -190,7 +196,10 @@ impl FailReason {
     /// Whether going on with the conversation can help. What led into a loop, to a tool that is
     /// not allowed or filled the context would only lead there again.
     const fn session(self) -> SessionRule {
-        if matches!(self, Self::Looping | Self::TokenLimit | Self::PermissionNeeded) {
+        if matches!(
+            self,
+            Self::Looping | Self::TokenLimit | Self::PermissionNeeded | Self::SessionLost
+        ) {
             SessionRule::Fresh
         } else {
             SessionRule::Resume

@@ -19,6 +19,8 @@ names! {
         Stalled,
         /// The agent's program ended without having done its turn, for none of the other reasons.
         AgentFailed,
+        /// The agent does not know the conversation that it was to go on with.
+        SessionLost,
         /// The same call over and over.
         Looping,
         /// The memory limit.

@@ -57,6 +57,29 @@ fn a_retry_goes_on_with_the_session_and_the_last_one_begins_anew() {
 }
 
 #[test]
+fn a_conversation_that_is_lost_begins_anew_at_once_and_costs_nothing() {
+    let mut story = Story::at_work("ic");
+    let agent = story.until("Agent");
+    story.ends_run(&agent, failed_agent(FailReason::Stalled, None));
+    let resumed = story.until("Agent");
+    assert_eq!(agent_run(&resumed).resume.as_deref(), Some("session"));
+    let lost_at = story.now;
+    story.ends_run(&resumed, failed_agent(FailReason::SessionLost, None));
+    let anew = story.until("Agent");
+    let run = agent_run(&anew);
+    assert_eq!((run.resume.as_deref(), story.task.attempts), (None, 1));
+    assert!(run.prompt.contains("Stalled"), "what is known of the work stays: {}", run.prompt);
+    assert!(!run.prompt.contains("SessionLost"), "nothing was done there: {}", run.prompt);
+    assert!(story.now <= lost_at.plus_seconds(2), "{:?} after {lost_at:?}", story.now);
+    // Who began a conversation cannot have lost it: that is a failure like any other.
+    story.ends_run(&anew, failed_agent(FailReason::SessionLost, None));
+    let last = story.until("Agent");
+    assert_eq!((agent_run(&last).resume.as_deref(), story.task.attempts), (None, 2));
+    story.ends_run(&last, failed_agent(FailReason::SessionLost, None));
+    assert_eq!(failed(&story.end()), FailReason::AgentFailed);
+}
+
+#[test]
 fn a_limit_holds_until_its_reset_and_the_step_goes_on() {
     let mut story = Story::at_work("ic");
     let agent = story.until("Agent");
@@ -207,7 +230,12 @@ fn every_reason_has_its_rule_and_none_is_a_hot_loop() {
                 State::Ended(outcome) => Some(failed(outcome)),
                 State::Queued | State::Running(_) | State::Held(_) => None,
             };
-            assert!(held || ended == Some(*reason), "{told}: {ended:?}");
+            // What was begun anew cannot be lost: that ends as what it is.
+            let known = match (kind, reason) {
+                ("Agent", FailReason::SessionLost) => FailReason::AgentFailed,
+                (_, reason) => *reason,
+            };
+            assert!(held || ended == Some(known), "{told}: {ended:?}");
             let hot = starts.windows(2).any(|two| two[0] >= two[1]);
             assert!(!hot, "{told}: {starts:?}");
         }

@@ -6,7 +6,7 @@ use midwatch_core::plan::Questions;
 use midwatch_core::reason::{FailReason, HoldReason};
 use midwatch_core::task::{Follows, Outcome, Stage, State, TaskSpec};
 
-use crate::story::{Story, agent_run, completed, failed};
+use crate::story::{Story, agent_run, completed, failed, failed_agent};
 use crate::world::{commit, question, spec};
 
 fn plan(text: &str, questions: &[&str]) -> RunResult {
@@ -234,6 +234,17 @@ fn a_follow_up_goes_on_from_the_work_before_in_its_conversation() {
     assert_eq!(story.task.stage, Stage::Step(1), "what was planned before was planned");
     assert!(!run.prompt.contains("the first goal"), "it knows the conversation");
     assert!(matches!(story.end(), Outcome::Done(_)));
+
+    // Somebody cleaned its HOME meanwhile.
+    let mut cleaned = Story::new(ordered.clone());
+    let agent = cleaned.until("Agent");
+    cleaned.ends_run(&agent, failed_agent(FailReason::SessionLost, None));
+    let agent = cleaned.until("Agent");
+    let run = agent_run(&agent);
+    assert_eq!((run.resume.as_deref(), cleaned.task.attempts), (None, 0));
+    assert_ne!(run.start, commit(0), "from what is saved");
+    assert!(run.prompt.contains("the first goal"), "{}", run.prompt);
+    assert!(matches!(cleaned.end(), Outcome::Done(_)));
 
     let mut forgetful = Story::new(TaskSpec { resumes: false, ..ordered.clone() });
     let agent = forgetful.until("Agent");

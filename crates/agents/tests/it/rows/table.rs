@@ -1,8 +1,8 @@
 //! The rows of each CLI: those of all, and where one is taken for something else than most.
 
 use midwatch_core::reason::FailReason::{
-    AgentFailed, Authentication, CostLimit, ModelNotFound, ModelUnavailable, RateLimit, TokenLimit,
-    TurnLimit, UsageLimit,
+    AgentFailed, Authentication, CostLimit, ModelNotFound, ModelUnavailable, RateLimit,
+    SessionLost, TokenLimit, TurnLimit, UsageLimit,
 };
 use midwatch_testkit::agent_clis::Cli;
 use midwatch_testkit::model_server::Failure;
@@ -167,7 +167,7 @@ fn of_all() -> Vec<Row> {
             "unknown-session",
             "resume of what is not there",
             Trial::UnknownSession,
-            Failed(AgentFailed),
+            Failed(SessionLost),
         ),
         row("home-read-only", "HOME cannot be written", Trial::HomeReadOnly, Failed(AgentFailed)),
     ]

@@ -25,6 +25,7 @@ mod bounded;
 mod bundle;
 mod checkout;
 mod checkpoint;
+mod closed;
 mod commit;
 mod execute;
 mod foreign;

@@ -105,7 +105,7 @@ pub(super) fn tree(
     work.left_out = side.left_out();
     if !work.left_out.is_empty() {
         let paths = work.left_out.join(", ");
-        work.notes.push(format!("left out, too big or not movable: {paths}"));
+        work.notes.push(format!("left out, too big, closed or not movable: {paths}"));
     }
     if let Some(missed) = missed {
         work.notes.push(format!("some files could not be added ({missed})"));

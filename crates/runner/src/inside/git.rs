@@ -216,22 +216,27 @@ impl<'a> Call<'a> {
     /// Runs it; it must end with 0.
     pub(super) fn output(self) -> Result<Vec<u8>, GitError> {
         let what = self.args.first().map(|arg| arg.to_string_lossy().into_owned());
-        let answer = self.answer()?;
-        if answer.cut {
-            // Half a list would pass for a whole one.
-            let story = "more output than can be read".to_owned();
-            Err(GitError::Failed { what: what.unwrap_or_default(), story })
-        } else if answer.code() == Some(0) {
-            Ok(answer.stdout)
-        } else {
-            let story = answer.story();
-            Err(GitError::Failed { what: what.unwrap_or_default(), story })
-        }
+        self.answer()?.whole(&what.unwrap_or_default())
     }
 
     /// Runs it; it must end with 0; the answer without the last newline.
     pub(super) fn line(self) -> Result<String, GitError> {
         Ok(String::from_utf8_lossy(&self.output()?).trim_end().to_owned())
+    }
+}
+
+impl Answer {
+    /// All that was printed by a command that has to end with 0.
+    pub(super) fn whole(self, what: &str) -> Result<Vec<u8>, GitError> {
+        let story = if self.cut {
+            // Half a list would pass for a whole one.
+            "more output than can be read".to_owned()
+        } else if self.code() == Some(0) {
+            return Ok(self.stdout);
+        } else {
+            self.story()
+        };
+        Err(GitError::Failed { what: what.to_owned(), story })
     }
 }
 

@@ -15,10 +15,12 @@ use std::time::SystemTime;
 
 use midwatch_core::path;
 
+use super::closed;
 use super::foreign::Foreign;
 use super::git::{Git, GitError};
 use super::leave;
 use super::names::pattern;
+use super::readable;
 
 mod big;
 mod index;
@@ -114,10 +116,10 @@ impl Side {
     }
 
     /// Untracked folders that are repositories of their own; git does not look into them.
-    /// Also finds files that are too big, which are excluded from here on.
+    /// Also finds what no commit takes, which is excluded from here on: files that are too big or
+    /// whose path is too long, and folders that cannot be opened.
     pub(super) fn nested(&mut self, foreign: &Foreign) -> Result<Vec<PathBuf>, GitError> {
-        let listed =
-            self.git.call(["ls-files", "--others", "--exclude-standard", "-z"]).output()?;
+        let listed = self.untracked(foreign)?;
         let (mut nested, mut big) = (Vec::new(), Vec::new());
         for path in listed.split(|byte| *byte == 0).filter(|path| !path.is_empty()) {
             if let Some(folder) = path.strip_suffix(b"/") {
@@ -125,7 +127,7 @@ impl Side {
                 continue;
             }
             let path = Path::new(OsStr::from_bytes(path));
-            if self.is_too_big(path) {
+            if closed::is_too_long(path.as_os_str().as_bytes()) || self.is_too_big(path) {
                 big.push(path.to_owned());
             }
         }
@@ -133,6 +135,26 @@ impl Side {
             self.leave_out(big, foreign)?;
         }
         Ok(nested)
+    }
+
+    /// Every untracked file, and folders that are repositories. A folder that its mode closes is
+    /// opened; what stays closed is left out.
+    fn untracked(&mut self, foreign: &Foreign) -> Result<Vec<u8>, GitError> {
+        let list = |git: &Git| {
+            let answer = git.call(["ls-files", "--others", "--exclude-standard", "-z"]).answer()?;
+            let said = closed::is_said(&answer.stderr);
+            answer.whole("ls-files").map(|listed| (listed, said))
+        };
+        let (listed, said) = list(&self.git)?;
+        if !said {
+            return Ok(listed);
+        }
+        readable::make_readable(self.git.tree(), &self.exclude);
+        let closed = closed::folders(&self.git)?;
+        if !closed.is_empty() {
+            self.leave_out(closed, foreign)?;
+        }
+        list(&self.git).map(|(listed, _)| listed)
     }
 
     /// Leaves paths out of every snapshot from here on.

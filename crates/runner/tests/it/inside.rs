@@ -5,6 +5,7 @@
 mod beside;
 mod checkout;
 mod checkpoint;
+mod closed;
 mod commit;
 mod forward;
 mod hostile;

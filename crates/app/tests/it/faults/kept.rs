@@ -121,6 +121,33 @@ fn a_build_that_nobody_ignored_fails_no_task_and_one_that_was_committed_does() {
     assert!(refused.result.to_string().contains("built.bin: too large"), "{}", refused.result);
 }
 
+/// 30 folders in each other with names of 200 letters: no call of the system takes the path.
+const DEEP: &str = "n=$(printf %0200d 0); a=a; for i in $(seq 15); do a=$a/$n; done; \
+    mkdir -p $a; cp -r a b; echo leaf > b${a#a}/leaf; mv b $a/b";
+
+#[test]
+fn a_path_that_is_too_long_is_named_and_its_workspace_stays() {
+    let ground = Ground::new();
+    let _server = ground.serve(&[]);
+    let begin = |name: &str, script: &str| {
+        ground.begin(name, &format!("do: run {script}; echo x > made"), "", &[]);
+    };
+    begin("deep", DEEP);
+    // The control: half of it.
+    begin("half", &DEEP.replace("; mv b $a/b", ""));
+    let deep = ground.wait("deep");
+    deep.is_done();
+    assert_eq!(ground.on_branch("midwatch/deep", "made"), "x");
+    let (folder, files) = kept(&deep.result);
+    assert_eq!(files.as_array().unwrap().len(), 1, "{files}");
+    assert!(files[0]["path"].as_str().unwrap().starts_with("\"a/000"), "{files}");
+    assert!(folder.join("a").is_dir());
+    let half = ground.wait("half");
+    half.is_done();
+    assert_eq!(half.result["kept"], serde_json::json!([]));
+    assert!(half.result["diffstat"].as_str().unwrap().contains("2 files"), "{}", half.result);
+}
+
 /// Commits a tree with a date beyond 2^63, which git makes only by force.
 const IMPOSSIBLE: &str = "echo 2 > file; git add file; who='A <a@example.com> 99999999999999999999 \
     +0000'; printf 'tree %s\\nparent %s\\nauthor %s\\ncommitter %s\\n\\nx\\n' $(git write-tree) \

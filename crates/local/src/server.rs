@@ -17,6 +17,7 @@ mod ask;
 mod clean;
 mod collect;
 mod command;
+mod damaged;
 mod delete;
 mod drive;
 mod files;

@@ -125,14 +125,15 @@ impl Resume {
 impl Cancel {
     pub(super) async fn carry_out(self, context: &Context) -> Result<u8, Problem> {
         let command = Command::Cancel { by: whoever(&context.environment) };
-        let code = hand_over(context, &self.name, &command, "being cancelled").await?;
-        if self.now {
+        let code = hand_over(context, &self.name, &command, "being cancelled").await;
+        // Of a task that cannot be read nothing can be decided, and what goes on of it is killed.
+        if self.now && code.as_ref().map_or_else(|no| no.exit == exit::USAGE, |_| true) {
             let killed = Client::new(&context.environment).kill(&self.name).await?;
             for run in killed {
                 context.output.say(&format!("killed {run}"));
             }
         }
-        Ok(code)
+        code
     }
 }
 

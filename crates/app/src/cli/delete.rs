@@ -62,8 +62,8 @@ impl Delete {
         let deleted = match kind {
             Kind::Task => {
                 let by = whoever(&context.environment);
-                if self.cancel && client.get(name).await?.ended_ms.is_none() {
-                    cancel(&client, name, &by).await?;
+                if self.cancel {
+                    end(&client, name, &by).await?;
                 }
                 client.delete_task(name, &by).await?
             }
@@ -74,6 +74,16 @@ impl Delete {
         tell(context, kind, &deleted);
         Ok(exit::FINE)
     }
+}
+
+/// Ends what is open. Of a task that cannot be read there is no end to wait for: what goes on of
+/// it is killed.
+async fn end(client: &Client, name: &str, by: &str) -> Result<(), Problem> {
+    let view = client.get(name).await?;
+    if view.result.state.is_none() {
+        return client.kill(name).await.map(drop);
+    }
+    if view.ended_ms.is_none() { cancel(client, name, by).await } else { Ok(()) }
 }
 
 /// Cancels, and waits for the end: only what is over and saved is deleted.

@@ -9,7 +9,7 @@ use std::process::Stdio;
 
 use midwatch_api::order::{ORDER_FILE, Order, Work};
 use midwatch_api::report::{IDENTITY_FILE, REPORT_FILE, RunnerIdentity};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
@@ -19,6 +19,8 @@ use crate::machine;
 
 /// What the runner itself prints; almost always empty.
 const RUNNER_LOG: &str = "runner.log";
+/// The longest that a killed runner may take to be gone.
+const DYING: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 
 /// Writes the order; from then on the run may be started. After a power loss the order of a run
 /// that had not begun is written again, and one that had begun is lost; but what an agent was
@@ -54,7 +56,7 @@ pub(super) fn start(program: &Path, folder: &Path) -> io::Result<Child> {
 }
 
 /// Whether the runner of a folder lives.
-pub(super) fn is_alive(folder: &Path) -> bool {
+pub(crate) fn is_alive(folder: &Path) -> bool {
     pidfd(folder).is_some()
 }
 
@@ -67,6 +69,17 @@ pub(crate) fn kill(folder: &Path) -> io::Result<bool> {
         Err(rustix::io::Errno::SRCH) => Ok(false),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The same, and waits until it is gone.
+pub(crate) fn end(folder: &Path) -> io::Result<bool> {
+    let Some(fd) = pidfd(folder) else { return Ok(false) };
+    let killed = kill(folder)?;
+    let mut fds = [PollFd::new(&fd, PollFlags::IN)];
+    if poll(&mut fds, Some(&DYING))? == 0 {
+        return Err(io::ErrorKind::TimedOut.into());
+    }
+    Ok(killed)
 }
 
 /// Whether a runner of this folder got as far as saying who it is.

@@ -45,7 +45,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
 
     /// One task.
     pub fn get(&self, name: &str) -> Result<TaskView, Refusal> {
-        let view = self.store.view(name).map_err(|e| internal(&e))?;
+        let view = self.store.view_or_damage(name).map_err(|e| internal(&e))?;
         let placed = self.placed(view.into_iter().collect()).pop();
         let mut view = placed.ok_or_else(|| unknown(name))?;
         if let Ok(row) = self.row(name) {

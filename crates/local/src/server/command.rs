@@ -16,6 +16,7 @@ use crate::view;
 impl<A: Access, L: ActOnLand> Server<A, L> {
     /// Takes a decision of somebody.
     pub fn command(&self, name: &str, command: Command) -> Result<(), Refusal> {
+        self.unreadable(name)?;
         self.row(name)?;
         let name = TaskName::parse(name).map_err(refused)?;
         let verb = verb(&command);
@@ -85,6 +86,9 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
     /// Kills the open runs of a task at once; what their agents wrote is rescued after that.
     /// Returns the names of the killed runs.
     pub fn kill(&self, name: &str) -> Result<Vec<String>, Refusal> {
+        if self.damage_of(name)?.is_some() {
+            return self.kill_damaged(name);
+        }
         self.row(name)?;
         let name = TaskName::parse(name).map_err(refused)?;
         let Some(task) = self.engine.task(&name) else { return Ok(vec![]) };

@@ -20,6 +20,9 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
     /// Forgets a task: its rows, logs and transcripts. Refused while it is open. What it left
     /// that can be had nowhere else is told of.
     pub fn delete_task(&self, name: &str, by: &str) -> Result<Deleted, Refusal> {
+        if let Some(damage) = self.damage_of(name)? {
+            return self.delete_damaged(name, &damage, by);
+        }
         let view = self.get(name)?;
         let row = self.row(name)?;
         let parsed = TaskName::parse(name).map_err(refused)?;
@@ -151,7 +154,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
 }
 
 /// Answers whether it is gone from where it was.
-fn remove(trash: &Trash, folder: &Path) -> bool {
+pub(super) fn remove(trash: &Trash, folder: &Path) -> bool {
     if let Err(error) = trash.take(folder) {
         // What reached the trash goes with the next clean-up.
         tracing::warn!(folder = %folder.display(), %error, "a deleted task left a folder");

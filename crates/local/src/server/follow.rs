@@ -58,6 +58,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         name: &str,
         from: FollowFrom,
     ) -> Result<mpsc::Receiver<Line>, Refusal> {
+        self.unreadable(name)?;
         let row = self.row(name)?;
         let spec = row.order.to_spec(&row.name).map_err(refused)?;
         let (lines, receiver) = mpsc::channel(LINES_AHEAD);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use midwatch_api::kind::Kind;
 use rusqlite::types::Value;
-use rusqlite::{OptionalExtension as _, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
 use super::{SqliteStore, StoreError, row_error};
@@ -40,22 +40,29 @@ impl SqliteStore {
         inner.folded.remove(name);
         let transaction =
             inner.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute("DELETE FROM event WHERE task = ?1", [name])?;
-        transaction.execute("DELETE FROM summary WHERE task = ?1", [name])?;
-        let task = [Kind::Task.as_str(), name];
-        transaction.execute("DELETE FROM object WHERE kind = ?1 AND name = ?2", task)?;
-        let removed = transaction
-            .execute("DELETE FROM task WHERE name = ?1 AND ended IS NOT NULL", [name])?;
-        if removed == 0 {
-            // Dropped, the transaction is rolled back.
-            return Ok(false);
+        let removed = forget(&transaction, name, &json)?;
+        // Dropped, the transaction is rolled back.
+        if removed {
+            transaction.commit()?;
         }
-        transaction.execute(
-            "INSERT OR REPLACE INTO fact (key, value) VALUES (?1, ?2)",
-            params![reserved(name), json],
-        )?;
-        transaction.commit()?;
-        Ok(true)
+        Ok(removed)
+    }
+
+    /// Forgets a task that cannot be read, whether it is over or not.
+    pub fn forget_damaged(&self, name: &str, remains: &Remains) -> Result<bool, StoreError> {
+        let json = serde_json::to_string(remains).map_err(|e| row_error(name, 0, &e))?;
+        let mut inner = self.inner();
+        inner.folded.remove(name);
+        let transaction =
+            inner.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let over = params![name, remains.ended_ms];
+        transaction
+            .execute("UPDATE task SET ended = ?2 WHERE name = ?1 AND ended IS NULL", over)?;
+        let removed = forget(&transaction, name, &json)?;
+        if removed {
+            transaction.commit()?;
+        }
+        Ok(removed)
     }
 
     /// Whether a name belongs to a deleted task that left something.
@@ -89,6 +96,21 @@ impl SqliteStore {
         self.inner().connection.execute("DELETE FROM fact WHERE key = ?1", [reserved(name)])?;
         Ok(())
     }
+}
+
+/// Whether it was there, and over.
+fn forget(transaction: &Connection, name: &str, remains: &str) -> Result<bool, StoreError> {
+    transaction.execute("DELETE FROM event WHERE task = ?1", [name])?;
+    transaction.execute("DELETE FROM summary WHERE task = ?1", [name])?;
+    let task = [Kind::Task.as_str(), name];
+    transaction.execute("DELETE FROM object WHERE kind = ?1 AND name = ?2", task)?;
+    let removed =
+        transaction.execute("DELETE FROM task WHERE name = ?1 AND ended IS NOT NULL", [name])?;
+    transaction.execute(
+        "INSERT OR REPLACE INTO fact (key, value) VALUES (?1, ?2)",
+        params![reserved(name), remains],
+    )?;
+    Ok(removed == 1)
 }
 
 fn read(name: &str, value: Value) -> Result<Remains, StoreError> {

@@ -50,6 +50,27 @@ impl SqliteStore {
         found.map(read).transpose()
     }
 
+    /// What is wrong with the rows of a task; none where they can be read, or it is not there.
+    pub fn damage(&self, name: &str) -> Result<Option<StoreError>, StoreError> {
+        if self.ended(name)?.is_none() {
+            return Ok(None);
+        }
+        match super::summary::fold(&self.inner().connection, name) {
+            Ok(_) => Ok(None),
+            Err(damage @ (StoreError::Row { .. } | StoreError::Fold { .. })) => Ok(Some(damage)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The same; of one that cannot be read, that it is there, and what is wrong.
+    pub fn view_or_damage(&self, name: &str) -> Result<Option<TaskView>, StoreError> {
+        let inner = self.inner();
+        let mut statement = inner
+            .connection
+            .prepare_cached("SELECT task, view, submitted, ended FROM summary WHERE task = ?1")?;
+        Ok(statement.query_row([name], listed).optional()?)
+    }
+
     /// A page of tasks, newest first, as [`SqliteStore::view`] shows each.
     pub fn page(&self, page: &Page) -> Result<Vec<TaskView>, StoreError> {
         if page.states.is_empty() {

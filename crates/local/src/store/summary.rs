@@ -196,7 +196,9 @@ pub(super) fn unreadable(
     TaskView {
         result: ResultLine {
             reason: Some(reason.into()),
-            hint: Some("its saved work is in the mirror; restore a copy of the database".into()),
+            hint: Some(format!(
+                "its saved work is in the mirror, the rest in the folders of its runs; `midwatch delete {name} --cancel` ends what goes on of it, forgets it and names what is left"
+            )),
             detail: Some(error.to_string()),
             ..ResultLine::unknown(Some(name))
         },

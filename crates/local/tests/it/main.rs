@@ -4,6 +4,7 @@
 
 mod brief;
 mod bundles;
+mod damaged;
 mod deleted;
 mod faults;
 mod follow;

@@ -1,0 +1,89 @@
+//! A task whose log cannot be read, with a run that goes on: nobody drives it, and it can be ended
+//! and forgotten by its name.
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::{Child, Command as Program, Stdio};
+use std::sync::Arc;
+
+use midwatch_api::control::{Command, FollowFrom};
+use midwatch_api::report::{IDENTITY_FILE, RunnerIdentity};
+use midwatch_core::event::Event;
+use midwatch_core::id::TaskName;
+use midwatch_core::ports::Store as _;
+use midwatch_core::time::Time;
+use midwatch_local::folder::StateFolder;
+use midwatch_local::server::{Server, Settings};
+use midwatch_local::store::SqliteStore;
+
+use super::world::{Closed, Home, Lands, order};
+
+/// A runner that lives until it is killed, in the folder of a run with work in it.
+fn runner(run: &Path) -> Child {
+    std::fs::create_dir_all(run.join("upper")).unwrap();
+    std::fs::write(run.join("upper/answer"), "42").unwrap();
+    let child =
+        Program::new("sleep").arg("600").stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let child = child.unwrap();
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+    let start_time = stat.rsplit(' ').nth(52 - 22).unwrap().parse().unwrap();
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let pid = i32::try_from(child.id()).unwrap();
+    let identity = RunnerIdentity { pid, start_time, boot_id: boot.trim().to_owned() };
+    std::fs::write(run.join(IDENTITY_FILE), serde_json::to_vec(&identity).unwrap()).unwrap();
+    child
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_with_a_damaged_log_is_ended_and_forgotten_by_name_and_its_work_stays() {
+    let home = Home::new();
+    let folder = StateFolder::new(home.database().parent().unwrap().to_owned());
+    folder.make().unwrap();
+    let store = Arc::new(SqliteStore::open(&folder.database()).unwrap());
+    let name = TaskName::parse("bad").unwrap();
+    for task in ["bad", "bad-too"] {
+        store.insert(task, &order(), Time(1)).unwrap();
+    }
+    store.append(&name, 0, &[Event::Admitted], Time(2)).unwrap();
+    // It cannot be let in twice.
+    let twice = "INSERT INTO event SELECT task, 2, at, event FROM event WHERE task = 'bad'";
+    home.plain().execute_batch(twice).unwrap();
+    drop(store);
+    let run = folder.run("bad-implement-4");
+    let (mut ours, mut other) = (runner(&run), runner(&folder.run("bad-too-implement-4")));
+    home.folder("runs/bad-checkout-1");
+
+    let store = Arc::new(SqliteStore::open(&folder.database()).unwrap());
+    let (lands, settings) = (Lands::default(), Settings::new("/bin/false".into()));
+    let (server, _driven) =
+        Server::start(folder.clone(), Arc::clone(&store), Closed, lands, settings).unwrap();
+    let view = server.get("bad").unwrap();
+    assert!(view.explain.contains("cannot be read"), "{}", view.explain);
+    assert!(view.result.hint.is_some_and(|hint| hint.contains("midwatch delete bad --cancel")));
+    // While it goes on nothing is taken from under it, and every refusal names the way out.
+    let by = || String::from("me");
+    let refusals = [
+        server.delete_task("bad", "me").map(drop),
+        server.command("bad", Command::Cancel { by: by() }),
+        server.follow("bad", FollowFrom::default()).map(drop),
+    ];
+    for refusal in refusals.map(Result::unwrap_err) {
+        assert!(refusal.message.contains("task bad cannot be read"), "{refusal:?}");
+        assert!(refusal.hint.is_some_and(|hint| hint.contains("delete bad --cancel")));
+    }
+    assert!(ours.try_wait().unwrap().is_none());
+
+    assert_eq!(server.kill("bad").unwrap(), ["bad-implement-4"]);
+    assert_eq!(ours.wait().unwrap().signal(), Some(9));
+    let kept = server.delete_task("bad", "me").unwrap().kept;
+    assert!(kept.iter().any(|line| line.contains(run.to_str().unwrap())), "{kept:?}");
+    assert!(run.join("upper/answer").exists(), "its work is gone");
+    assert!(!folder.run("bad-checkout-1").exists(), "what holds no work goes");
+    assert_eq!(server.get("bad").unwrap_err().exit, 2);
+    assert!(store.is_reserved("bad").unwrap(), "what it left is named by it");
+    // The control: whose name only begins alike is as it was.
+    assert!(other.try_wait().unwrap().is_none() && server.get("bad-too").is_ok());
+    assert!(server.delete_task("bad-too", "me").unwrap_err().message.contains("Queued"));
+    other.kill().unwrap();
+    other.wait().unwrap();
+}

@@ -24,6 +24,16 @@ pub enum FolderError {
         /// This process.
         us: u32,
     },
+    /// The key in it is not one.
+    #[error(
+        "{path} is damaged: it has {found} bytes instead of 32; with no server running, move it away and a new one is made. Agents at work lose their way to the model by that, and begin another attempt"
+    )]
+    Key {
+        /// The key.
+        path: PathBuf,
+        /// Its length.
+        found: usize,
+    },
     /// It cannot be read or written.
     #[error("{path}: {error}; make it writable, or set MIDWATCH_HOME to another folder")]
     Io {
@@ -91,13 +101,8 @@ impl StateFolder {
     /// The 32 bytes that run tokens are derived from; made once, from the kernel's randomness.
     pub fn key(&self) -> Result<[u8; 32], FolderError> {
         let path = self.root.join("key");
-        let read = |path: &Path| -> io::Result<[u8; 32]> {
-            fs::read(path)?.try_into().map_err(|_| io::ErrorKind::InvalidData.into())
-        };
-        match read(&path) {
-            Ok(key) => return Ok(key),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(io_at(&path, error)),
+        if let Some(key) = self.made_key()? {
+            return Ok(key);
         }
         let mut key = [0; 32];
         File::open("/dev/urandom")
@@ -105,6 +110,20 @@ impl StateFolder {
             .and_then(|()| write_private(&path, &key))
             .map_err(|error| io_at(&path, error))?;
         Ok(key)
+    }
+
+    /// The same key; none where it was not made yet. A damaged one is told at a start, and not when
+    /// the first task needs it.
+    pub fn made_key(&self) -> Result<Option<[u8; 32]>, FolderError> {
+        let path = self.root.join("key");
+        match fs::read(&path) {
+            Ok(bytes) => match <[u8; 32]>::try_from(bytes) {
+                Ok(key) => Ok(Some(key)),
+                Err(bytes) => Err(FolderError::Key { path, found: bytes.len() }),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(io_at(&path, error)),
+        }
     }
 
     /// Keeps a credential; equal ones share a file. Returns its id, which tells nothing of it.
@@ -272,6 +291,27 @@ fn io_at(path: &Path, error: io::Error) -> FolderError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_damaged_key_is_named_with_its_own_fix() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = StateFolder::new(place.path().to_owned());
+        assert_eq!(folder.made_key().unwrap(), None);
+        let key = folder.key().unwrap();
+        // The control: whole, it is the same again.
+        assert_eq!((folder.made_key().unwrap(), folder.key().unwrap()), (Some(key), key));
+        let path = place.path().join("key");
+        fs::write(&path, &key[..7]).unwrap();
+        for error in [folder.made_key().unwrap_err(), folder.key().unwrap_err()] {
+            let text = error.to_string();
+            for part in ["7 bytes instead of 32", "move it away"] {
+                assert!(text.contains(part), "no '{part}' in {text}");
+            }
+            assert!(!text.contains("writable"), "{text}");
+        }
+        fs::remove_file(path).unwrap();
+        assert_ne!(folder.key().unwrap(), key);
+    }
 
     #[test]
     fn the_task_of_a_run_is_in_its_name() {

@@ -86,6 +86,7 @@ pub(crate) async fn run(
     limits: Limits,
 ) -> Result<(), Problem> {
     let fault = |error: &dyn std::fmt::Display| Problem::internal(error.to_string());
+    folder.made_key().map_err(|e| fault(&e))?;
     let store = Arc::new(SqliteStore::open(&folder.database()).map_err(|e| fault(&e))?);
     let git = Git::find()
         .map_err(|error| Problem::cannot(error.to_string(), "install git 2.39 or later"))?;

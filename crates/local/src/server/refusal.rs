@@ -27,7 +27,9 @@ pub(super) fn stored(error: &StoreError) -> Refusal {
 pub(super) fn kept(error: &FolderError) -> Refusal {
     match error {
         FolderError::Io { error: why, .. } => Stuck::of(why).map_or_else(|| internal(error), stuck),
-        FolderError::Busy(_) | FolderError::NotOurs { .. } => internal(error),
+        FolderError::Busy(_) | FolderError::NotOurs { .. } | FolderError::Key { .. } => {
+            internal(error)
+        }
     }
 }
 

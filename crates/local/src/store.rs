@@ -32,7 +32,7 @@ pub use deleted::Remains;
 pub use error::{StoreError, Stuck};
 pub use listing::{Cursor, Ended, Page};
 pub use marks::Mark;
-pub use objects::{ObjectRow, Unstored};
+pub use objects::{Listed, ObjectRow, Unstored};
 pub use schema::VERSION;
 
 use summary::Folded;

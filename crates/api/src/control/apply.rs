@@ -88,11 +88,14 @@ pub struct ObjectView {
     pub created_ms: i64,
     /// When it was changed last; 0 of one that ships.
     pub changed_ms: i64,
+    /// What is wrong with its stored row, where that cannot be read: then there is no spec.
+    #[serde(default)]
+    pub damaged: Option<String>,
 }
 
 impl ObjectView {
     /// A pipeline that ships.
     pub fn shipped(object: WireObject) -> Self {
-        Self { object, shipped: true, generation: 0, created_ms: 0, changed_ms: 0 }
+        Self { object, shipped: true, generation: 0, created_ms: 0, changed_ms: 0, damaged: None }
     }
 }

@@ -272,7 +272,7 @@ pub(super) fn object_json(output: Output, view: &ObjectView) {
         "type": "object", "version": LINE_VERSION, "task": null, "seq": 0,
         "kind": view.object.kind, "metadata": view.object.metadata, "spec": view.object.spec,
         "shipped": view.shipped, "generation": view.generation, "createdMs": view.created_ms,
-        "changedMs": view.changed_ms,
+        "changedMs": view.changed_ms, "damaged": view.damaged,
     }));
 }
 

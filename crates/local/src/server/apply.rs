@@ -7,6 +7,7 @@ use midwatch_api::control::{
     Applied, AppliedObject, Apply, ApplyTask, Change, Deleted, ObjectView, Refusal,
 };
 use midwatch_api::kind::{AnyObject, Kind, WireObject};
+use midwatch_api::object::Metadata;
 use midwatch_api::task::TaskOrder;
 use midwatch_core::input::InvalidInput;
 use midwatch_core::ports::{ActOnLand, Clock as _};
@@ -17,7 +18,7 @@ use super::refusal::{internal, refused, stored};
 use super::shipped;
 use crate::access::Access;
 use crate::launcher::SystemClock;
-use crate::store::{ObjectRow, Unstored};
+use crate::store::{ObjectRow, StoreError, Unstored};
 
 /// What is going to be stored.
 #[derive(Default)]
@@ -147,7 +148,10 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             Kind::Pipeline => shipped::all()?,
             Kind::Task | Kind::Profile | Kind::Repository => vec![],
         };
-        let stored = rows.into_iter().map(shown);
+        let stored = rows.into_iter().map(|(name, row)| match row {
+            Ok(row) => shown(row),
+            Err(damage) => unreadable(kind, name, &damage),
+        });
         all.extend(stored.filter(|view| !shipped::is(kind, &view.object.metadata.name)));
         Ok(all)
     }
@@ -182,7 +186,16 @@ fn shown(row: ObjectRow) -> ObjectView {
         generation: row.generation,
         created_ms: row.created.0,
         changed_ms: row.changed.0,
+        damaged: None,
     }
+}
+
+/// That it is there, and what is wrong with it.
+fn unreadable(kind: Kind, name: String, damage: &StoreError) -> ObjectView {
+    let metadata = Metadata { name, ..Metadata::default() };
+    let object = WireObject { kind, metadata, spec: serde_json::Value::Null };
+    let damaged = Some(damage.to_string());
+    ObjectView { object, shipped: false, generation: 0, created_ms: 0, changed_ms: 0, damaged }
 }
 
 /// A refusal that says which object it is about.

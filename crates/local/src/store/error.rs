@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
+use midwatch_api::kind::Kind;
 use rusqlite::ErrorCode;
 
 /// What can be wrong with the store.
@@ -18,6 +19,18 @@ pub enum StoreError {
         task: String,
         /// The event's place; 0 is the order.
         seq: u64,
+        /// What the reader says.
+        detail: String,
+    },
+    /// The row of an object cannot be read.
+    #[error(
+        "{kind} {name}: the stored row is damaged ({detail}); `midwatch apply` writes it anew, `midwatch delete {kind} {name}` takes it away"
+    )]
+    Object {
+        /// Its kind.
+        kind: Kind,
+        /// Its name.
+        name: String,
         /// What the reader says.
         detail: String,
     },

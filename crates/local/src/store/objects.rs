@@ -44,15 +44,16 @@ impl SqliteStore {
         read(&self.inner().connection, kind, name)
     }
 
-    /// Objects of a kind, by name.
-    pub fn objects(&self, kind: Kind) -> Result<Vec<ObjectRow>, StoreError> {
+    /// Objects of a kind, by name. One that cannot be read keeps no other out of sight.
+    pub fn objects(&self, kind: Kind) -> Result<Vec<(String, Listed)>, StoreError> {
         let inner = self.inner();
         let mut statement = inner.connection.prepare_cached(
             "SELECT name, generation, created, changed, metadata, spec FROM object
              WHERE kind = ?1 ORDER BY name",
         )?;
         let rows = statement.query_map([kind.as_str()], raw)?;
-        rows.map(|row| whole(kind, row?)).collect()
+        let listed = |row: Raw| (row.0.clone(), whole(kind, row));
+        Ok(rows.map(|row| row.map(listed)).collect::<Result<_, _>>()?)
     }
 
     /// Takes an object away; false when it was not there.
@@ -94,9 +95,14 @@ impl SqliteStore {
         objects: &[(WireObject, Option<TaskOrder>)],
     ) -> Result<Vec<Change>, StoreError> {
         let inner = self.inner();
-        let change = |(object, _): &(WireObject, Option<TaskOrder>)| {
-            let found = read(&inner.connection, object.kind, &object.metadata.name)?;
-            Ok(change(found.as_ref(), object))
+        let change = |(object, _): &(WireObject, Option<TaskOrder>)| match read(
+            &inner.connection,
+            object.kind,
+            &object.metadata.name,
+        ) {
+            Ok(found) => Ok(change(found.as_ref(), object)),
+            Err(StoreError::Object { .. }) => Ok(Change::Configured),
+            Err(error) => Err(error),
         };
         objects.iter().map(change).collect()
     }
@@ -113,8 +119,15 @@ fn change(found: Option<&ObjectRow>, object: &WireObject) -> Change {
 
 fn put(connection: &Connection, object: &WireObject, now: Time) -> Result<Change, StoreError> {
     let (kind, name) = (object.kind, &object.metadata.name);
-    let found = read(connection, kind, name)?;
-    let change = change(found.as_ref(), object);
+    let (found, change) = match read(connection, kind, name) {
+        Ok(found) => {
+            let change = change(found.as_ref(), object);
+            (found, change)
+        }
+        // Written anew, it is whole.
+        Err(StoreError::Object { .. }) => (None, Change::Configured),
+        Err(error) => return Err(error),
+    };
     if change == Change::Unchanged {
         return Ok(change);
     }
@@ -146,6 +159,9 @@ fn read(connection: &Connection, kind: Kind, name: &str) -> Result<Option<Object
     found.map(|row| whole(kind, row)).transpose()
 }
 
+/// An object in a list, or why it cannot be read.
+pub type Listed = Result<ObjectRow, StoreError>;
+
 type Raw = (String, u32, i64, i64, String, String);
 
 fn raw(row: &rusqlite::Row<'_>) -> rusqlite::Result<Raw> {
@@ -154,7 +170,11 @@ fn raw(row: &rusqlite::Row<'_>) -> rusqlite::Result<Raw> {
 
 fn whole(kind: Kind, row: Raw) -> Result<ObjectRow, StoreError> {
     let (name, generation, created, changed, metadata, spec) = row;
-    let bad = |error: serde_json::Error| row_error(&name, 0, &error);
+    let bad = |error: serde_json::Error| StoreError::Object {
+        kind,
+        name: name.clone(),
+        detail: error.to_string(),
+    };
     let metadata = serde_json::from_str(&metadata).map_err(bad)?;
     let spec = serde_json::from_str(&spec).map_err(bad)?;
     let object = WireObject { kind, metadata, spec };
@@ -183,9 +203,8 @@ mod tests {
         let told = [Change::Unchanged, Change::Configured];
         assert_eq!(store.would_change(&again).unwrap(), told);
         assert_eq!(store.apply(&again, Time(2)).unwrap(), told);
-        let rows = store.objects(Kind::Profile).unwrap();
-        let seen: Vec<_> =
-            rows.iter().map(|row| (row.generation, row.created, row.changed)).collect();
+        let rows = store.objects(Kind::Profile).unwrap().into_iter().map(|(_, row)| row.unwrap());
+        let seen: Vec<_> = rows.map(|row| (row.generation, row.created, row.changed)).collect();
         assert_eq!(seen, [(1, Time(1), Time(1)), (2, Time(1), Time(2))]);
         assert_eq!(store.object(Kind::Pipeline, "a").unwrap(), None);
         assert!(store.remove_object(Kind::Profile, "a").unwrap());

@@ -209,6 +209,39 @@ async fn only_what_was_applied_is_deleted() {
     driven.abort();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_object_is_told_by_kind_and_name_and_hides_no_other() {
+    let home = Home::new();
+    let (server, driven, _) = start(&home);
+    let apply = |name: &str| {
+        let spec = json!({"path": "/r"});
+        let object = json!({"kind": Kind::Repository, "metadata": {"name": name}, "spec": spec});
+        let objects = vec![serde_json::from_value(object).unwrap()];
+        server.apply(Apply { objects, tasks: vec![], dry_run: false }).unwrap();
+    };
+    let names = ["first", "second", "third"];
+    names.into_iter().for_each(apply);
+    let damage = "UPDATE object SET spec = '!' WHERE name IN ('first', 'second')";
+    home.plain().execute_batch(damage).unwrap();
+    let listed = || {
+        let all = server.objects(Kind::Repository).unwrap().into_iter();
+        all.map(|view| (view.object.metadata.name, view.damaged)).collect::<Vec<_>>()
+    };
+    let all = listed();
+    assert_eq!(all.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), names);
+    let told = all[0].1.clone().unwrap();
+    for part in ["AgentRepository first", "midwatch delete AgentRepository first"] {
+        assert!(told.contains(part), "no '{part}' in {told}");
+    }
+    let refusal = server.object(Kind::Repository, "first").unwrap_err();
+    assert!(refusal.message.contains("AgentRepository first"), "{refusal:?}");
+    // Both ways out work; the control is the one that was whole.
+    server.delete_object(Kind::Repository, "first").unwrap();
+    apply("second");
+    assert_eq!(listed(), [("second".to_owned(), None), ("third".to_owned(), None)]);
+    driven.abort();
+}
+
 /// A key stays where it is kept, with another content: so every task that names it gets the new one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_resume_renews_the_key_of_each_agent() {

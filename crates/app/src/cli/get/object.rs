@@ -12,7 +12,7 @@ use super::super::Context;
 use super::object_json;
 use crate::client::Client;
 use crate::discover::agent;
-use crate::output::{Format, Output, escape, quantity};
+use crate::output::{Format, Ink, Output, escape, quantity};
 use crate::problem::{Problem, exit};
 
 /// Stands where others have their age.
@@ -51,7 +51,10 @@ fn whole(view: &ObjectView) -> Value {
     let status = if view.shipped {
         json!({"shipped": true})
     } else {
-        json!({"generation": view.generation})
+        match &view.damaged {
+            None => json!({"generation": view.generation}),
+            Some(why) => json!({"damaged": why}),
+        }
     };
     json!({
         "apiVersion": API_VERSION, "kind": view.object.kind, "metadata": view.object.metadata,
@@ -131,6 +134,10 @@ fn table(context: &Context, kind: Kind, views: &[ObjectView], all: bool) {
     let aged = if views.iter().any(|view| view.shipped) { SHIPPED.len() } else { 4 };
     for view in views {
         let name = escape::line(&view.object.metadata.name);
+        if let Some(why) = &view.damaged {
+            output.say_marked(Ink::Bad, "damaged:", why);
+            continue;
+        }
         let age = if view.shipped {
             SHIPPED.to_owned()
         } else {

@@ -42,6 +42,7 @@ pub(super) fn judged(outcome: AgentOutcome, heard: &Heard, now: i64) -> AgentOut
         FailReason::Authentication
         | FailReason::ModelUnavailable
         | FailReason::ModelNotFound
+        | FailReason::SessionLost
         | FailReason::Looping
         | FailReason::OutOfMemory
         | FailReason::ProcessLimit

@@ -104,7 +104,7 @@ fn a_message_stands_for_an_answer() {
 fn leaves_words(story: &mut Story, said: &str) {
     let agent = story.until("Agent");
     let RunResult::Agent(mut result) = completed(vec![]) else { unreachable!() };
-    result.text = said.to_owned();
+    said.clone_into(&mut result.text);
     story.ends_run(&agent, RunResult::Agent(result));
     let Action::Land(LandAction::Import { epoch, .. }) = story.until("Import") else {
         unreachable!()

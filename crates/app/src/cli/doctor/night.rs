@@ -147,8 +147,8 @@ async fn waiting(client: &Client, limits: &[String]) -> Result<Waiting, Problem>
         None => rows.extend(none.rows),
         Some(first) => {
             let text = format!("{} tasks wait for a reset: {}", limited.len(), first.explain);
-            let met = limits.iter().map(|limit| format!("; {limit}")).collect::<String>();
-            rows.push(Row::new("quota", Health::Notable, format!("{text}{met}")));
+            let all = [&[text][..], limits].concat().join("; ");
+            rows.push(Row::new("quota", Health::Notable, all));
         }
     }
     for (reason, what) in [

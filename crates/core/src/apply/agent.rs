@@ -29,6 +29,7 @@ impl Task {
         }
         if let AgentOutcome::Failed { reason, detail, resets_at } = &agent.outcome {
             self.keep_unsaved(order, &order.work);
+            self.remember_beside(order, run.role, &agent.beside);
             // We stopped it for somebody: nothing is anybody's fault, and nothing is charged.
             if stopped && !self.cancel {
                 self.interrupt("somebody paused the task", agent);

@@ -117,9 +117,16 @@ impl Task {
     /// Commits that its import does not bring are saved before it, because its workspace goes.
     pub(super) fn keep_beside(&mut self, order: &RunOrder, names: &[String]) {
         if !names.is_empty() {
+            self.remember_beside(order, Role::Implement, names);
+            self.keep_unsaved(order, &order.work);
+        }
+    }
+
+    /// A rescue brings back the files, and no head or stash: what is in none of them is named.
+    pub(super) fn remember_beside(&mut self, order: &RunOrder, role: Role, names: &[String]) {
+        if role == Role::Implement && !names.is_empty() {
             let beside = Beside { names: names.to_vec(), saved: None };
             self.beside.insert(order.epoch, beside);
-            self.keep_unsaved(order, &order.work);
         }
     }
 

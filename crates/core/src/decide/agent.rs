@@ -1,5 +1,7 @@
 //! What an agent is started with: who, where, with which words, in which conversation.
 
+use std::collections::BTreeSet;
+
 use crate::event::{AgentRun, Event, Role, RunWork};
 use crate::evidence::CheckOutcome;
 use crate::pipeline::{AgentStep, Step};
@@ -143,6 +145,17 @@ fn told_beside(task: &Task, resumed: bool) -> Vec<String> {
                 quoted(&interrupted.last_words)
             )
         });
+    }
+    let beside: BTreeSet<&str> =
+        task.beside.values().flat_map(|beside| &beside.names).map(String::as_str).collect();
+    if !beside.is_empty() {
+        let names = beside.into_iter().collect::<Vec<_>>().join(", ");
+        parts.push(format!(
+            "An earlier run left commits elsewhere than on the branch that it was given:\n{}\nThey \
+             are saved, but this workspace does not have them: make again what you need of them, \
+             and commit on the branch that you are given.",
+            quoted(&names)
+        ));
     }
     for said in &task.messages {
         parts.push(format!("Said meanwhile, and to be done now:\n{}", said.text));

@@ -296,6 +296,20 @@ fn commits_that_no_import_brings_are_saved_before_it_and_named() {
     assert!(detail.contains("elsewhere (feature)"), "{detail}");
     assert!(story.task.rescue_ref.is_some());
 
+    // Where a task goes on without them, result and agent are told.
+    let mut story = Story::at_work("ic");
+    let agent = story.until("Agent");
+    assert!(!agent_run(&agent).prompt.contains("elsewhere"));
+    let detail = "it failed".to_owned();
+    let reason = FailReason::AgentFailed;
+    let mut result = agent_result(AgentOutcome::Failed { reason, detail, resets_at: None }, vec![]);
+    result.beside = vec!["stash".to_owned()];
+    story.ends_run(&agent, RunResult::Agent(Box::new(result)));
+    let again = story.until("Agent");
+    assert!(saved(&story).is_some());
+    let prompt = &agent_run(&again).prompt;
+    assert!(prompt.contains("| stash") && prompt.contains("does not have them"), "{prompt}");
+
     // What could not be saved keeps its workspace, though the import goes well.
     let mut story = begun();
     let rescue = story.until("Rescue");

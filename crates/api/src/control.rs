@@ -18,7 +18,7 @@ pub use decide::{Command, PauseAll, PausedAll, Secret};
 pub use follow::{EventsQuery, FollowFrom};
 pub use list::{Asked, Cursor, ListQuery, PAGE_MAX, TaskPage, WAITING, state};
 pub use waiting::WaitingView;
-pub use work::{OpenBody, Opened, Patch, PatchForm, PatchQuery};
+pub use work::{DamageQuery, OpenBody, Opened, Patch, PatchForm, PatchQuery};
 
 /// Counts every incompatible change of this interface.
 pub const API_NUMBER: u32 = 2;

@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 
 use crate::brief::{Brief, BriefQuery, BriefRead};
 use crate::control::{
-    API_NUMBER, Applied, Apply, Command, DeleteTaskQuery, Deleted, EventsQuery, ListQuery,
-    ObjectView, OpenBody, Opened, Patch, PatchQuery, PauseAll, PausedAll, Refusal, ServerInfo,
-    Submit, Submitted, TaskPage, TaskView,
+    API_NUMBER, Applied, Apply, Command, DamageQuery, DeleteTaskQuery, Deleted, EventsQuery,
+    ListQuery, ObjectView, OpenBody, Opened, Patch, PatchQuery, PauseAll, PausedAll, Refusal,
+    ServerInfo, Submit, Submitted, TaskPage, TaskView,
 };
 use crate::endpoint::Endpoint;
 use crate::gc::{CollectOrder, Collection};
@@ -111,7 +111,10 @@ fn parts(endpoint: Endpoint, types: &mut SchemaGenerator) -> Parts {
         Endpoint::Command => {
             Parts { body: Some(types.subschema_for::<Command>()), ..told::<()>(types) }
         }
-        Endpoint::Damage | Endpoint::Kill => told::<Vec<String>>(types),
+        Endpoint::Damage => {
+            Parts { query: Some(query::<DamageQuery>(types)), ..told::<Vec<String>>(types) }
+        }
+        Endpoint::Kill => told::<Vec<String>>(types),
         Endpoint::Patch => {
             Parts { query: Some(query::<PatchQuery>(types)), ..told::<Patch>(types) }
         }

@@ -107,8 +107,10 @@ impl Client {
     }
 
     /// What is wrong with a task's transcripts, a sentence each.
-    pub(crate) async fn damage(&self, name: &str) -> Result<Vec<String>, Problem> {
-        self.ask("GET", &path_of(name, "/damage")?, NO_BODY).await
+    pub(crate) async fn damage(&self, name: &str, all: bool) -> Result<Vec<String>, Problem> {
+        let path = path_of(name, "/damage")?;
+        let path = if all { format!("{path}?all=true") } else { path };
+        self.ask("GET", &path, NO_BODY).await
     }
 
     /// Hands over a decision.

@@ -1,6 +1,6 @@
-//! A run's stream in its files: which lines are in which, and reading from any line on without
-//! a walk over all. What is full has a row with its length and digest, so that a file that was
-//! cut or changed is told, for its run alone.
+//! A run's stream in its files: which lines are in which, so that who goes on from a line reads
+//! none of the files before it. What is full has a row with its length and digest, so that a file
+//! that was cut or changed is told, for its run alone.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -11,6 +11,10 @@ use sha2::{Digest, Sha256};
 
 use crate::folder::hex;
 use crate::store::{SqliteStore, StoreError};
+
+/// The end of a stream that people are shown at first, in bytes. It is a little more than a runner
+/// keeps beyond the limit of output, so that the line before that is shown too.
+pub const SHOWN: u64 = (256 << 10) + 100;
 
 /// The row of a file that is full.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,25 +95,16 @@ impl SegmentError {
     fn is_not_found(&self) -> bool {
         matches!(self, Self::Io { error, .. } if error.kind() == io::ErrorKind::NotFound)
     }
-
-    /// The first line behind what cannot be read, where that is known.
-    pub fn next(&self) -> Option<u64> {
-        match self {
-            Self::Missing { last, .. } | Self::Length { last, .. } | Self::Changed { last, .. } => {
-                Some(last + 1)
-            }
-            Self::Gone { .. } | Self::Io { .. } | Self::Store(_) => None,
-        }
-    }
 }
 
-/// Lines of a stream, with the number of the first.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lines {
-    /// The number of the first line.
-    pub first: u64,
-    /// Without their line breaks.
-    pub lines: Vec<Vec<u8>>,
+/// How much of a stream is compared with its rows. The length of every file always is: that reads
+/// none of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compared {
+    /// The content of those files that so many of its last bytes are in.
+    End(u64),
+    /// The content of all.
+    All,
 }
 
 /// One stream of a run.
@@ -125,24 +120,6 @@ impl<'a> Stream<'a> {
     /// Names only. `folder` is the run's.
     pub fn new(store: &'a SqliteStore, folder: &'a Path, run: &'a str, name: &'a str) -> Self {
         Self { store, folder, run, name }
-    }
-
-    /// Lines from `from` on, at most `most`, as far as one file has them: ask again from behind
-    /// the last one. No lines means that there are none yet.
-    pub fn read(&self, from: u64, most: usize) -> Result<Lines, SegmentError> {
-        let rows = self.index(false)?;
-        if let Some(row) = rows.iter().find(|row| from < row.first + row.lines) {
-            return Ok(cut(&self.full(row)?, row.first, from, most));
-        }
-        let (number, first) =
-            rows.last().map_or((0, 0), |row| (row.number + 1, row.first + row.lines));
-        let path = self.path(number);
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(SegmentError::Io { path, error }),
-        };
-        Ok(cut(&bytes, first, from, most))
     }
 
     /// The rows of all full files, and of the last one where the run is `over`. Those that nobody
@@ -165,19 +142,28 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// What is wrong with the files that are full: each is read, and compared with its row.
+    /// What is wrong with the files that are full, by their rows. Where all are compared, those
+    /// that nobody wrote down yet are read for a row; else they have none to be compared with.
     ///
     /// # Errors
     /// The rows cannot be read.
-    pub fn damage(&self) -> Result<Vec<SegmentError>, StoreError> {
-        let (rows, mut damage) = match self.index(false) {
-            Ok(rows) => (rows, vec![]),
-            Err(SegmentError::Store(error)) => return Err(error),
-            Err(error) => (self.store.segments(self.run, self.name)?, vec![error]),
+    pub fn damage(&self, compared: Compared) -> Result<Vec<SegmentError>, StoreError> {
+        let (rows, mut damage) = match compared {
+            Compared::End(_) => (self.store.segments(self.run, self.name)?, vec![]),
+            Compared::All => match self.index(false) {
+                Ok(rows) => (rows, vec![]),
+                Err(SegmentError::Store(error)) => return Err(error),
+                Err(error) => (self.store.segments(self.run, self.name)?, vec![error]),
+            },
         };
         // What is gone without a row is told below.
         damage.retain(|error| !error.is_not_found());
-        damage.extend(rows.iter().filter_map(|row| self.full(row).err()));
+        let read_from = match compared {
+            Compared::End(most) => self.holding(most),
+            Compared::All => 0,
+        };
+        let fault = |row: &Segment| self.compare(row, row.number >= read_from).err();
+        damage.extend(rows.iter().filter_map(fault));
         // A folder that cannot be listed holds no file that could be read, which is told above.
         let gone = gone(self.folder, self.name).unwrap_or_default();
         let has_row = |path: &PathBuf| rows.iter().any(|row| self.path(row.number) == *path);
@@ -187,38 +173,46 @@ impl<'a> Stream<'a> {
         Ok(damage)
     }
 
+    /// The first of the files that so many of the last bytes are in.
+    fn holding(&self, most: u64) -> u32 {
+        let (mut first, mut left) = (u32::MAX, most);
+        for number in numbers(self.folder, self.name).unwrap_or_default().into_iter().rev() {
+            if left == 0 {
+                break;
+            }
+            let length = self.path(number).metadata().map_or(0, |metadata| metadata.len());
+            (first, left) = (number, left.saturating_sub(length));
+        }
+        first
+    }
+
     fn path(&self, number: u32) -> PathBuf {
         self.folder.join(segment_name(self.name, number))
     }
 
-    /// A full file, checked against its row.
-    fn full(&self, row: &Segment) -> Result<Vec<u8>, SegmentError> {
+    /// A full file against its row: its length, and its content where it is read.
+    fn compare(&self, row: &Segment, read: bool) -> Result<(), SegmentError> {
         let path = self.path(row.number);
         let (first, last) = (row.first, (row.first + row.lines).saturating_sub(1));
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
+        let found = match path.metadata() {
+            Ok(metadata) => metadata.len(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(SegmentError::Missing { path, first, last });
             }
             Err(error) => return Err(SegmentError::Io { path, error }),
         };
-        let found = bytes.len() as u64;
         if found != row.bytes {
             return Err(SegmentError::Length { path, expected: row.bytes, found, first, last });
         }
-        if hex(&Sha256::digest(&bytes)) != row.digest {
-            return Err(SegmentError::Changed { path, first, last });
+        if read {
+            match count(&path, row.number, row.first) {
+                Ok(now) if now.digest == row.digest => {}
+                Ok(_) => return Err(SegmentError::Changed { path, first, last }),
+                Err(error) => return Err(SegmentError::Io { path, error }),
+            }
         }
-        Ok(bytes)
+        Ok(())
     }
-}
-
-/// Whole lines of a file whose first line has the number `first`; half a line at the end waits.
-fn cut(bytes: &[u8], first: u64, from: u64, most: usize) -> Lines {
-    let skip = usize::try_from(from.saturating_sub(first)).unwrap_or(usize::MAX);
-    let whole = bytes.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
-    let lines = whole.skip(skip).take(most).map(|line| line[..line.len() - 1].to_vec());
-    Lines { first: first.max(from), lines: lines.collect() }
 }
 
 /// Reads a file once for its row.

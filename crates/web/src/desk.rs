@@ -4,8 +4,8 @@ use std::future::Future;
 use std::path::PathBuf;
 
 use midwatch_api::control::{
-    Applied, Apply, Asked, Command, Deleted, FollowFrom, ObjectView, Opened, Patch, PatchForm,
-    Refusal, ServerInfo, Submit, Submitted, TaskPage, TaskView,
+    Applied, Apply, Asked, Command, DamageQuery, Deleted, FollowFrom, ObjectView, Opened, Patch,
+    PatchForm, Refusal, ServerInfo, Submit, Submitted, TaskPage, TaskView,
 };
 use midwatch_api::kind::Kind;
 use midwatch_api::task::TaskOrder;
@@ -55,7 +55,11 @@ pub trait Desk: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Lines, Refusal>> + Send;
 
     /// What is wrong with the transcripts of a task, a sentence each.
-    fn damage(&self, name: &str) -> impl Future<Output = Result<Vec<String>, Refusal>> + Send;
+    fn damage(
+        &self,
+        name: &str,
+        asked: DamageQuery,
+    ) -> impl Future<Output = Result<Vec<String>, Refusal>> + Send;
 
     /// Takes a decision of somebody.
     fn command(

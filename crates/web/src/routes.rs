@@ -10,9 +10,9 @@ use axum::routing::{MethodRouter, delete, get, post};
 use axum::{Json, Router};
 use http::StatusCode;
 use midwatch_api::control::{
-    Applied, Apply, Asked, Command, DeleteTaskQuery, Deleted, EventsQuery, FollowFrom, ListQuery,
-    ObjectView, OpenBody, Opened, Patch, PatchQuery, ServerInfo, Submit, Submitted, TaskPage,
-    TaskView,
+    Applied, Apply, Asked, Command, DamageQuery, DeleteTaskQuery, Deleted, EventsQuery, FollowFrom,
+    ListQuery, ObjectView, OpenBody, Opened, Patch, PatchQuery, ServerInfo, Submit, Submitted,
+    TaskPage, TaskView,
 };
 use midwatch_api::endpoint::Endpoint;
 use midwatch_api::kind::Kind;
@@ -137,8 +137,12 @@ async fn events<D: Desk>(
     Ok(stream::answer(lines).into_response())
 }
 
-async fn damage<D: Desk>(State(desk): State<Arc<D>>, name: Name) -> Answer<Vec<String>> {
-    Ok(Json(desk.damage(&name?.0).await?))
+async fn damage<D: Desk>(
+    State(desk): State<Arc<D>>,
+    name: Name,
+    query: Result<Query<DamageQuery>, QueryRejection>,
+) -> Answer<Vec<String>> {
+    Ok(Json(desk.damage(&name?.0, query?.0).await?))
 }
 
 async fn command<D: Desk>(

@@ -25,6 +25,14 @@ pub struct PatchQuery {
     pub form: PatchForm,
 }
 
+/// How much of a task's transcripts is compared with what was written down of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct DamageQuery {
+    /// Every file is read; else the end of each run's, and the lengths of all.
+    pub all: bool,
+}
+
 /// A difference between a task's base and its newest commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]

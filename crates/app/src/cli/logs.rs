@@ -6,6 +6,7 @@ use std::path::Path;
 use midwatch_api::control::RunView;
 use midwatch_api::report::{EVENTS_FILE, STDERR_FILE, STDOUT_FILE, StreamEvent};
 use midwatch_api::view::{LINE_VERSION, Progress, ProgressLine};
+use midwatch_local::segment::SHOWN;
 
 use super::Context;
 use super::follow::{Interrupt, Told, finish, watch};
@@ -13,14 +14,10 @@ use crate::client::Client;
 use crate::output::{Ink, Output, escape, lines, narrow};
 use crate::problem::{Problem, exit};
 
-/// The end of each file that is shown, in bytes; the files themselves are named. It is a little more
-/// than a runner keeps beyond the limit of output, so that the line before that is shown too.
-const SHOWN: u64 = (256 << 10) + 100;
-
 /// Shows what a task's runs printed and what its agents said
 ///
 /// With -f it follows the task to its end and ends with the same result line and exit code as
-/// the run itself.
+/// the run itself. Else the end of each file is shown, and the files are named.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  midwatch logs fix-login\n  midwatch logs -f fix-login\n  midwatch logs fix-login --run fix-login-check-4"
@@ -33,6 +30,10 @@ pub(super) struct Logs {
     /// Follow it to its end
     #[arg(short, long)]
     follow: bool,
+
+    /// Compare all that agents said with what was written down of it, not only what is shown
+    #[arg(long, conflicts_with = "follow")]
+    check: bool,
 
     /// Only this run, as `midwatch describe` names it
     #[arg(long, value_name = "RUN", conflicts_with = "follow")]
@@ -57,7 +58,7 @@ impl Logs {
             show(context, &self.name, run);
         }
         // Behind all that may be long, so that it is seen.
-        for damage in client.damage(&self.name).await? {
+        for damage in client.damage(&self.name, self.check).await? {
             context.output.say(&format!("damaged: {damage}"));
         }
         if context.output.is_json() {

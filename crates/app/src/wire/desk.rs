@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use midwatch_api::control::{
-    API_NUMBER, Applied, Apply, Asked, Command, Deleted, FollowFrom, ObjectView, Refusal,
+    API_NUMBER, Applied, Apply, Asked, Command, DamageQuery, Deleted, FollowFrom, ObjectView, Refusal,
     ServerInfo, Submit, Submitted, TaskPage, TaskView,
 };
 use midwatch_api::kind::{AnyObject, Kind};
@@ -216,10 +216,10 @@ impl Desk for LocalDesk {
         Ok(receiver)
     }
 
-    async fn damage(&self, name: &str) -> Result<Vec<String>, Refusal> {
+    async fn damage(&self, name: &str, asked: DamageQuery) -> Result<Vec<String>, Refusal> {
         self.touch().await;
         let (server, name) = (Arc::clone(&self.server), name.to_owned());
-        let job = tokio::task::spawn_blocking(move || server.damage(&name));
+        let job = tokio::task::spawn_blocking(move || server.damage(&name, &asked));
         job.await.map_err(internal)?
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use midwatch_api::control::{self, Asked, Refusal, TaskPage, TaskView};
+use midwatch_api::control::{self, Asked, DamageQuery, Refusal, TaskPage, TaskView};
 use midwatch_api::report::EVENTS_FILE;
 use midwatch_api::task::TaskOrder;
 use midwatch_core::id::TaskName;
@@ -14,7 +14,7 @@ use midwatch_core::time::Time;
 use super::Server;
 use super::refusal::{internal, unknown};
 use crate::access::Access;
-use crate::segment::Stream;
+use crate::segment::{Compared, SHOWN, Stream};
 use crate::store::{Cursor, Page, TaskRow};
 use crate::view;
 
@@ -60,12 +60,13 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
     }
 
     /// What is wrong with the transcripts of a task's runs, a sentence each: files that are gone,
-    /// cut, or changed since they were full. Reads them all.
-    pub fn damage(&self, name: &str) -> Result<Vec<String>, Refusal> {
+    /// cut, or changed since they were full. Reads what people are shown at first, or all.
+    pub fn damage(&self, name: &str, asked: &DamageQuery) -> Result<Vec<String>, Refusal> {
+        let compared = if asked.all { Compared::All } else { Compared::End(SHOWN) };
         let mut damage = Vec::new();
         for run in self.get(name)?.runs {
             let stream = Stream::new(&self.store, Path::new(&run.folder), &run.run, EVENTS_FILE);
-            let found = stream.damage().map_err(|error| internal(&error))?;
+            let found = stream.damage(compared).map_err(|error| internal(&error))?;
             damage.extend(found.iter().map(ToString::to_string));
         }
         Ok(damage)

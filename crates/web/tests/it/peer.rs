@@ -9,8 +9,8 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use midwatch_api::control::{
-    API_NUMBER, Applied, Apply, Asked, Command, Deleted, FollowFrom, ObjectView, Opened, Patch,
-    PatchForm, Refusal, ServerInfo, Submit, Submitted, TaskPage, TaskView,
+    API_NUMBER, Applied, Apply, Asked, Command, DamageQuery, Deleted, FollowFrom, ObjectView,
+    Opened, Patch, PatchForm, Refusal, ServerInfo, Submit, Submitted, TaskPage, TaskView,
 };
 use midwatch_api::kind::Kind;
 use midwatch_api::task::TaskOrder;
@@ -83,7 +83,7 @@ impl Desk for Clerk {
         Ok(receiver)
     }
 
-    async fn damage(&self, name: &str) -> Result<Vec<String>, Refusal> {
+    async fn damage(&self, name: &str, _: DamageQuery) -> Result<Vec<String>, Refusal> {
         self.note(format!("damage {name}"));
         Ok(vec!["a file is gone".to_owned()])
     }

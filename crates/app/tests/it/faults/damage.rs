@@ -81,6 +81,15 @@ fn a_damaged_transcript_says_what_is_missing_and_everything_else_goes_on() {
     let whole = logs();
     assert!(whole.stdout.contains("last-words"), "{}", whole.stdout);
     assert!(!whole.stderr.contains("missing") && !whole.stderr.contains("cannot be read"));
+    let checked = ground.midwatch(&["logs", "t", "--check"]);
+    assert!(!checked.stderr.contains("damaged"), "{}", checked.stderr);
+    // What is not shown is not read, unless somebody asks for it.
+    let mut middle = std::fs::read(&files[1]).unwrap();
+    middle[100] ^= 1;
+    std::fs::write(&files[1], &middle).unwrap();
+    assert!(!logs().stderr.contains("damaged"));
+    let checked = ground.midwatch(&["logs", "t", "--check"]);
+    assert!(checked.stderr.contains("events.1.jsonl was changed"), "{}", checked.stderr);
     // Its last file is damaged, its first is gone.
     let last = (1..).map(|n| folder.join(format!("events.{n}.jsonl"))).take_while(|f| f.exists());
     let last = last.last().unwrap();

@@ -26,6 +26,13 @@ fn commits_that_are_not_on_the_branch_are_saved_and_named() {
     begin("stash", STASH);
     begin("detached", DETACHED);
     begin("both", &format!("{FEATURE}; echo y > landed"));
+    // What goes on from a rescue has its files, and neither its stash nor its branches.
+    begin(
+        "again",
+        &format!(
+            "true\ndo@implement/1: run {STASH}\ndo@implement/1: exit 7\ndo@implement/2: write landed y"
+        ),
+    );
     // The controls: nothing at all, and nothing but what lands.
     begin("idle", "true");
     begin("plain", "echo y > landed; git add -A; git commit -q -m work");
@@ -62,6 +69,11 @@ fn commits_that_are_not_on_the_branch_are_saved_and_named() {
     let place = notes.split("saved under ").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let file = format!("{place}heads/feature:new.txt");
     assert_eq!(ground.house.git(&store(&ground), &["show", &file]), "precious");
+
+    let again = ground.wait("again");
+    again.is_done();
+    let notes = again.result["notes"].to_string();
+    assert!(notes.contains("not on the branch (stash) are saved under"), "{notes}");
 
     let idle = ground.wait("idle");
     idle.is("Failed", Some("EmptyDiff"), 3);

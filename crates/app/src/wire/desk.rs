@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use midwatch_api::control::{
-    API_NUMBER, Applied, Apply, Asked, Command, DamageQuery, Deleted, FollowFrom, ObjectView, Refusal,
-    ServerInfo, Submit, Submitted, TaskPage, TaskView,
+    API_NUMBER, Applied, Apply, Asked, Command, DamageQuery, Deleted, FollowFrom, ObjectView,
+    Refusal, ServerInfo, Submit, Submitted, TaskPage, TaskView,
 };
 use midwatch_api::kind::{AnyObject, Kind};
 use midwatch_api::task::{CredentialRef, TaskOrder};

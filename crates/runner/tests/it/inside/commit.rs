@@ -244,7 +244,10 @@ fn a_new_file_that_no_gate_lets_through_stays_out_and_is_told() {
         git rm -q --cached mine; echo a > a; git add a; truncate -s 21M README.md";
     let claim = world.agent(script);
     assert_eq!(claim.left_out, ["big", "core", "forced.iso", "staged"], "{claim:?}");
-    assert!(told(&claim).contains("left out, too big, closed or not movable: big, core"), "{claim:?}");
+    assert!(
+        told(&claim).contains("left out, too big, closed or not movable: big, core"),
+        "{claim:?}"
+    );
     let imported = world.imported();
     assert_eq!(imported.subjects(), ["Work that was left uncommitted", "mine"]);
     let files = imported.files();

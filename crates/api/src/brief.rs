@@ -31,6 +31,9 @@ pub struct Brief {
     pub damaged: Vec<BriefTask>,
     /// Tasks that go on.
     pub going_on: GoingOn,
+    /// What those wait for that do not run, the most tasks first.
+    #[serde(default)]
+    pub resting: Vec<Resting>,
     /// What agents used in this time, over all tasks.
     pub spent: UsageLine,
     /// Tasks that ended in this time and are not listed, because there are too many.
@@ -73,6 +76,22 @@ pub struct GoingOn {
     pub running: u64,
     /// Held until a time, or until another task ends.
     pub resting: u64,
+}
+
+/// Tasks that wait for the same thing, and go on by themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Resting {
+    /// A `HoldReason`.
+    pub reason: String,
+    /// What the first of them waits for, in a sentence.
+    pub detail: String,
+    /// Until when, milliseconds since 1970, to the minute; null where it hangs on something else.
+    pub until_ms: Option<i64>,
+    /// How many tasks.
+    pub count: u64,
+    /// The first of them; of more, three.
+    pub tasks: Vec<String>,
 }
 
 /// From when on a brief is wanted.

@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use midwatch_api::brief::{Brief, BriefTask, GoingOn, Rescued};
-use midwatch_api::control::TaskView;
+use midwatch_api::brief::{Brief, BriefTask, GoingOn, Rescued, Resting};
+use midwatch_api::control::{TaskView, WaitingView};
 use midwatch_api::view::LINE_VERSION;
 use midwatch_core::reason::HoldReason;
 use midwatch_core::time::Time;
@@ -14,6 +14,11 @@ use crate::view::usage;
 
 /// Tasks that ended and are listed; of more, the newest. Nobody reads further.
 const LISTED: u32 = 500;
+
+/// Names of those that wait for the same thing.
+const NAMED: usize = 3;
+/// Milliseconds.
+const MINUTE: i64 = 60_000;
 
 /// Everything from `since` up to now.
 pub fn brief(store: &SqliteStore, since: Time, now: Time) -> Result<Brief, StoreError> {
@@ -29,6 +34,7 @@ pub fn brief(store: &SqliteStore, since: Time, now: Time) -> Result<Brief, Store
         rescued: vec![],
         damaged: vec![],
         going_on: GoingOn::default(),
+        resting: vec![],
         spent: usage(&store.spent_between(since, now)?),
         left_out: 0,
     };
@@ -60,10 +66,35 @@ pub fn brief(store: &SqliteStore, since: Time, now: Time) -> Result<Brief, Store
             brief.waiting.push(told(view));
         } else {
             brief.going_on.resting += 1;
+            let task = view.result.task.unwrap_or_default();
+            if let Some(WaitingView { reason, detail, until_ms, .. }) = view.waiting {
+                rest(&mut brief.resting, &task, &reason, &detail, until_ms);
+            }
         }
     }
     brief.damaged = in_state(SqliteStore::DAMAGED)?.into_iter().map(told).collect();
     Ok(brief)
+}
+
+/// Adds a task to those that wait for the same thing up to the same minute.
+pub(crate) fn rest(
+    resting: &mut Vec<Resting>,
+    task: &str,
+    reason: &str,
+    detail: &str,
+    until_ms: Option<i64>,
+) {
+    let until_ms = until_ms.map(|until| until - until.rem_euclid(MINUTE));
+    let same = |one: &&mut Resting| one.reason == reason && one.until_ms == until_ms;
+    if let Some(group) = resting.iter_mut().find(same) {
+        group.count += 1;
+        if group.tasks.len() < NAMED {
+            group.tasks.push(task.to_owned());
+        }
+        return;
+    }
+    let (reason, detail) = (reason.to_owned(), detail.to_owned());
+    resting.push(Resting { reason, detail, until_ms, count: 1, tasks: vec![task.to_owned()] });
 }
 
 fn told(view: TaskView) -> BriefTask {

@@ -1,6 +1,6 @@
 //! `midwatch brief`: the morning's report.
 
-use midwatch_api::brief::{Brief as Report, BriefTask};
+use midwatch_api::brief::{Brief as Report, BriefTask, Resting};
 use midwatch_api::view::CheckLine;
 
 use super::{Context, json_alone};
@@ -75,6 +75,7 @@ fn lines(output: Output, brief: &Report, columns: usize, now: jiff::Timestamp) -
     page.part(&mut lines, Ink::Bad, "Could not be read", &brief.damaged);
     page.part(&mut lines, Ink::Good, "Done", &brief.done);
     page.part(&mut lines, Ink::Faint, "Cancelled", &brief.cancelled);
+    page.resting(&mut lines, &brief.resting);
     if brief.left_out > 0 {
         let text = format!("{} older ones are left out: `midwatch get` has them", brief.left_out);
         lines.push(String::new());
@@ -158,6 +159,30 @@ impl Page {
         lines.push(self.output.paint(ink, title));
         for task in tasks {
             self.task(lines, task);
+        }
+    }
+
+    fn resting(&self, lines: &mut Vec<String>, resting: &[Resting]) {
+        if resting.is_empty() {
+            return;
+        }
+        lines.push(String::new());
+        lines.push(self.output.paint(Ink::Faint, "Waits, and goes on by itself"));
+        for group in resting {
+            let until = group.until_ms.and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
+            let until = until.map(|at| {
+                let zoned = at.to_zoned(jiff::tz::TimeZone::system());
+                format!(" until {}", zoned.strftime("%a %H:%M"))
+            });
+            let reason = escape::line(&group.reason);
+            let head = format!("{} {reason}{}", group.count, until.unwrap_or_default());
+            lines.extend(wrap("  ", &head, self.columns));
+            let detail = escape::shortened(&group.detail, DETAIL);
+            lines.extend(wrap("    ", &detail, self.columns));
+            let names: Vec<String> = group.tasks.iter().map(|name| escape::line(name)).collect();
+            let more = group.count.saturating_sub(names.len() as u64);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            lines.extend(wrap("    ", &format!("{}{more}", names.join(", ")), self.columns));
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use midwatch_api::brief::Brief;
 use midwatch_api::control::Refusal;
 use midwatch_api::gc::{CollectOrder, Collection};
+use midwatch_core::admit::Waiting;
 use midwatch_core::ports::{ActOnLand, Clock as _};
 use midwatch_core::task::Task;
 use midwatch_core::time::Time;
@@ -15,6 +16,7 @@ use midwatch_core::time::Time;
 use super::refusal::{internal, stored};
 use super::{Fault, Server};
 use crate::access::Access;
+use crate::brief::rest;
 use crate::launcher::SystemClock;
 use crate::retain::{Collector, InUse};
 use crate::store::Mark;
@@ -99,6 +101,10 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         };
         let brief = crate::brief::brief(&self.store, since, SystemClock.now());
         let mut brief = brief.map_err(|e| internal(&e))?;
+        for (task, Waiting { reason, detail, .. }) in self.engine.waiting() {
+            rest(&mut brief.resting, task.as_str(), reason.as_str(), &detail, None);
+        }
+        brief.resting.sort_by_key(|group| std::cmp::Reverse(group.count));
         let Brief { done, failed, cancelled, waiting, .. } = &mut brief;
         for task in [done, failed, cancelled, waiting].into_iter().flatten() {
             crate::view::place(&mut task.result, &self.folder);

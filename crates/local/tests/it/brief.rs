@@ -58,6 +58,9 @@ fn who_waits_for_somebody_is_told_whenever_it_began() {
     let brief = brief(&store, Time(50_000), Time(60_000)).unwrap();
     assert_eq!(names(&brief.waiting), ["approve", "login"]);
     assert_eq!(brief.going_on.resting, 1);
+    let [group] = &brief.resting[..] else { panic!("{:?}", brief.resting) };
+    assert_eq!((group.reason.as_str(), group.count), ("CredentialCoolingDown", 1));
+    assert_eq!((group.until_ms, &group.tasks[..]), (Some(60_000), &["cooling".to_owned()][..]));
 }
 
 #[test]
@@ -85,4 +88,23 @@ fn a_look_is_remembered() {
     drop(store);
     let store = SqliteStore::open(&home.database()).unwrap();
     assert_eq!(store.marked(Mark::BriefRead).unwrap(), Some(Time(7)));
+}
+
+#[test]
+fn fifty_on_one_limit_are_one_line() {
+    let home = Home::new();
+    let store = SqliteStore::open(&home.database()).unwrap();
+    for n in 0..50 {
+        let name = format!("t{n:02}");
+        store.insert(&name, &order(), Time(n)).unwrap();
+        // Jitter spreads them within a minute.
+        let until = Wake::At(Time(120_000 + n));
+        let reason = HoldReason::CredentialCoolingDown;
+        let hold = Hold { reason, detail: "the limit".into(), until };
+        let name = TaskName::parse(&name).unwrap();
+        store.append(&name, 0, &[Event::Admitted, Event::Held(hold)], Time(2)).unwrap();
+    }
+    let brief = brief(&store, Time(0), Time(60_000)).unwrap();
+    let [group] = &brief.resting[..] else { panic!("{:?}", brief.resting) };
+    assert_eq!((group.count, group.tasks.len(), group.until_ms), (50, 3, Some(120_000)));
 }

@@ -281,3 +281,19 @@ async fn a_resume_renews_the_key_of_each_agent() {
     assert_eq!(kept(), ["the first one", "and again"]);
     driven.abort();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_queue_is_told_in_the_brief_by_what_it_waits_for() {
+    let home = Home::new();
+    let mut settings = Settings::new("/bin/false".into());
+    settings.limits = Limits::slots(0);
+    let (server, driven, _) = start_with(&home, settings, Lands::default());
+    for number in 0..5 {
+        server.submit(submit(&format!("t{number}"))).unwrap();
+    }
+    let brief = server.brief(None).unwrap();
+    let [group] = &brief.resting[..] else { panic!("{:?}", brief.resting) };
+    assert_eq!((group.reason.as_str(), group.count), ("Concurrency", 5));
+    assert_eq!((group.tasks.len(), brief.going_on.queued), (3, 5));
+    driven.abort();
+}

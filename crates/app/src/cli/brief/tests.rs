@@ -49,7 +49,14 @@ fn report() -> Report {
         waiting: vec![waiting],
         rescued: vec![Rescued { task: "speed-up-3c4d".into(), reference: "r".into() }],
         damaged: vec![],
-        going_on: GoingOn { queued: 2, running: 1, resting: 0 },
+        going_on: GoingOn { queued: 2, running: 1, resting: 20 },
+        resting: vec![Resting {
+            reason: "CredentialCoolingDown".into(),
+            detail: "You've hit your \x1b[31msession limit".into(),
+            until_ms: Some(1_795_300_020_000),
+            count: 20,
+            tasks: vec!["one-1a".into(), "two-2b".into(), "three-3c".into()],
+        }],
         spent: UsageLine {
             input_tokens: Some(12_345),
             output_tokens: Some(678),
@@ -84,7 +91,9 @@ fn it_fits_a_terminal_of_80_columns_and_one_of_40() {
             "next: raise --timeout",
             "saved: midwatch open speed-up-3c4d",
             "Spent: 12.3k tokens in, 678 out, $1.50.",
-            "Goes on: 1 running, 2 queued.",
+            "Goes on: 1 running, 2 queued, 20 resting.",
+            "20 CredentialCoolingDown until ",
+            "You've hit your \\u{1b}[31msession limit one-1a, two-2b, three-3c and 17 more",
             "(shop, 2m 05s)",
         ] {
             assert!(words.contains(part), "{part} is missing in {words}");
@@ -101,6 +110,7 @@ fn an_empty_night_is_said_in_two_lines() {
         waiting: vec![],
         rescued: vec![],
         going_on: GoingOn::default(),
+        resting: vec![],
         spent: UsageLine::default(),
         ..report()
     };

@@ -255,7 +255,7 @@ fn resumed_after_a_success_it_counts_its_own_run_only() {
         }
         order.session = Session::Resume { id: "33333333-2222-4333-8444-555555555555".into() };
         let unknown = place.run(&order, LIMIT);
-        assert_eq!(failed(unknown.outcome), Some(FailReason::AgentFailed), "{}", unknown.stderr);
+        assert_eq!(failed(unknown.outcome), Some(FailReason::SessionLost), "{}", unknown.stderr);
     });
 }
 

@@ -8,7 +8,7 @@ use midwatch_testkit::model_server::{Failure, ModelServer};
 use rustix::process::Signal;
 
 use super::gate::Gate;
-use super::ground::{Ground, Server};
+use super::ground::{ASKS, Ground, Server};
 use super::until;
 
 const MINUTE: i64 = 60_000;
@@ -37,12 +37,6 @@ fi
 echo more >> README
 echo "{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false,$end,\"result\":\"Done.\",\"session_id\":\"$session\"}"
 "#;
-
-/// A question to the model, through the gateway.
-const ASKS: &str = r#"curl -sS -o /dev/null -H "x-api-key: $ANTHROPIC_API_KEY" \
-        -H 'content-type: application/json' -H 'anthropic-version: 2023-06-01' \
-        -d '{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"hi"}]}' \
-        "$ANTHROPIC_BASE_URL/v1/messages""#;
 
 /// The house with such an agent, and its profile.
 fn limited(mut ground: Ground, model: &ModelServer, asks: &str, reset: i64) -> (Ground, PathBuf) {

@@ -17,6 +17,13 @@ use crate::house::{House, Told, tell, told, wait};
 /// Every task here is judged by this, unless it says otherwise.
 const CHECK: &str = "test -e README";
 
+/// A question of Claude Code's to the model, through the gateway: what an agent that a test plays
+/// says of the answer counts only where there was one.
+pub(super) const ASKS: &str = r#"curl -sS -o /dev/null -H "x-api-key: $ANTHROPIC_API_KEY" \
+        -H 'content-type: application/json' -H 'anthropic-version: 2023-06-01' \
+        -d '{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"hi"}]}' \
+        "$ANTHROPIC_BASE_URL/v1/messages""#;
+
 /// The user, the repository, the state folder.
 pub(super) struct Ground {
     pub(super) house: House,

@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
-use midwatch_testkit::model_server::ModelServer;
+use midwatch_testkit::model_server::{Failure, ModelServer};
 
-use super::ground::Ground;
+use super::ground::{ASKS, Ground};
 use super::until;
 
 /// Tasks on the one login.
@@ -26,6 +26,7 @@ echo "{\"type\":\"system\",\"subtype\":\"init\",\"session_id\":\"$session\",\"mo
 end='"duration_ms":1,"num_turns":1,"total_cost_usd":0,"usage":{"input_tokens":1,"output_tokens":1}'
 if [ ! -e "$(dirname "$0")/works" ]; then
     echo rejected >> "$HOME/starts"
+    ASKS
     echo "{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":true,\"api_error_status\":401,$end,\"result\":\"Invalid API key\",\"session_id\":\"$session\"}"
     exit 1
 fi
@@ -50,7 +51,7 @@ fn starts(ground: &Ground, what: &str) -> usize {
 
 fn program(folder: &Path) -> std::path::PathBuf {
     let program = folder.join("claude");
-    std::fs::write(&program, REJECTED).unwrap();
+    std::fs::write(&program, REJECTED.replace("ASKS", ASKS)).unwrap();
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(&program, mode).unwrap();
     program
@@ -58,7 +59,7 @@ fn program(folder: &Path) -> std::path::PathBuf {
 
 #[test]
 fn many_tasks_on_a_rejected_login_make_no_storm_and_one_resume_lets_all_go_on() {
-    let model = ModelServer::builder().start().unwrap();
+    let model = ModelServer::builder().failure(Failure::Unauthorized).start().unwrap();
     let mut ground = Ground::new();
     let folder = ground.house.folder("claude");
     let spec =

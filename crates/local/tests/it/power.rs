@@ -1,6 +1,7 @@
 //! The power goes: what was acknowledged before is there after it. The state folder is on an
 //! image whose journal is cut off without a flush.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::sync::Arc;
@@ -18,6 +19,8 @@ const CUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tools/elsewhere/cu
 /// A disk whose power can be cut; gone with the test.
 struct Disk {
     place: tempfile::TempDir,
+    /// How often there was power: each time the image is another file.
+    times: Cell<u32>,
 }
 
 fn done(program: &str, words: &[&str], paths: &[&Path]) -> bool {
@@ -27,8 +30,8 @@ fn done(program: &str, words: &[&str], paths: &[&Path]) -> bool {
 
 impl Disk {
     fn new() -> Option<Self> {
-        let disk = Self { place: tempfile::tempdir().unwrap() };
-        let image = disk.place.path().join("image");
+        let disk = Self { place: tempfile::tempdir().unwrap(), times: Cell::new(0) };
+        let image = disk.image();
         std::fs::File::create(&image).unwrap().set_len(32 << 20).unwrap();
         std::fs::create_dir(disk.path()).unwrap();
         if !(done("mkfs.ext4", &["-q"], &[&image]) && disk.mount()) {
@@ -46,8 +49,12 @@ impl Disk {
         StateFolder::new(self.path().join("state"))
     }
 
+    fn image(&self) -> PathBuf {
+        self.place.path().join(format!("image-{}", self.times.get()))
+    }
+
     fn mount(&self) -> bool {
-        done("mount", &["-o", "loop"], &[&self.place.path().join("image"), &self.path()])
+        done("mount", &["-o", "loop"], &[&self.image(), &self.path()])
     }
 
     /// Cuts the power: nothing more reaches the disk.
@@ -56,8 +63,14 @@ impl Disk {
     }
 
     /// With power again. The control is a file that nobody acknowledged: it is gone.
+    ///
+    /// What reached the disk is mounted from a copy: sandboxes that begin beside this test hold
+    /// every mount for a moment, and as long as one does the same image has no power.
     fn back(&self) {
-        assert!(done("umount", &[], &[&self.path()]) && self.mount());
+        let cut_off = self.image();
+        self.times.set(self.times.get() + 1);
+        std::fs::copy(cut_off, self.image()).unwrap();
+        assert!(done("umount", &["-l"], &[&self.path()]) && self.mount());
         let lost = std::fs::read(self.lost()).unwrap_or_default();
         assert!(lost.is_empty(), "nothing was cut off");
     }
@@ -77,10 +90,13 @@ impl Drop for Disk {
 fn pause(disk: &Disk, paused: bool) {
     let folder = disk.folder();
     let store = Arc::new(SqliteStore::open(&folder.database()).unwrap());
-    let settings = Settings::new("/bin/false".into());
+    let mut settings = Settings::new("/bin/false".into());
+    // What it would keep free for rescues is more than the disk has: a full one stores nothing.
+    settings.reserve_bytes = 1 << 20;
     let (server, driven) =
         Server::start(folder, store, Closed, Lands::default(), settings).unwrap();
-    server.pause_all(&PauseAll { paused, by: "me".into() }).unwrap();
+    let told = server.pause_all(&PauseAll { paused, by: "me".into() }).unwrap();
+    assert_eq!(told.unstored, None, "it was acknowledged as stored");
     disk.cut();
     drop((server, driven));
     disk.back();

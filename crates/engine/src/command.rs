@@ -144,6 +144,10 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
             Decided::Pause => (Event::PauseRequested { by }, "paused"),
             Decided::Answer { question, choice } => {
                 fits(&task, &question, &choice)?;
+                // Said twice, such as by a client whose server died when it was stored.
+                if is_answered(&task, &question, &choice) {
+                    return Ok(());
+                }
                 (Event::QuestionAnswered { question, choice, by }, "answered")
             }
             Decided::Message(text) => (Event::Messaged { text, by }, "told"),
@@ -211,6 +215,13 @@ fn approval<E: std::error::Error>(
 
 fn waits_for_approval(task: &Task) -> bool {
     matches!(&task.state, State::Held(hold) if hold.reason == HoldReason::Approval)
+}
+
+/// Whether a question has this very answer.
+fn is_answered(task: &Task, question: &str, choice: &str) -> bool {
+    let of = |asked: &&Asked| asked.question.id == question;
+    let answer = task.questions.iter().find(of).and_then(|asked| asked.answer.as_ref());
+    answer.is_some_and(|(given, _)| given == choice)
 }
 
 fn fits<E: std::error::Error>(

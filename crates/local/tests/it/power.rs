@@ -7,17 +7,19 @@ use std::process::{Command, ExitStatus};
 use std::sync::Arc;
 
 use midwatch_api::control::PauseAll;
+use midwatch_core::time::Time;
 use midwatch_local::folder::StateFolder;
 use midwatch_local::server::{Server, Settings};
 use midwatch_local::store::SqliteStore;
+use rusqlite::Connection;
 
-use super::world::{Closed, Lands};
+use super::world::{Closed, Lands, order};
 
 /// Cuts a file system off; the same that tools/elsewhere/power-loss.sh uses.
 const CUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tools/elsewhere/cut.py");
 
 /// A disk whose power can be cut; gone with the test.
-struct Disk {
+pub(crate) struct Disk {
     place: tempfile::TempDir,
     /// How often there was power: each time the image is another file.
     times: Cell<u32>,
@@ -29,10 +31,15 @@ fn done(program: &str, words: &[&str], paths: &[&Path]) -> bool {
 }
 
 impl Disk {
-    fn new() -> Option<Self> {
-        let disk = Self { place: tempfile::tempdir().unwrap(), times: Cell::new(0) };
+    pub(crate) fn new() -> Option<Self> {
+        Self::within(&std::env::temp_dir(), 64)
+    }
+
+    /// One of so many mebibytes, whose image is in that folder.
+    pub(crate) fn within(folder: &Path, mebibytes: u64) -> Option<Self> {
+        let disk = Self { place: tempfile::tempdir_in(folder).unwrap(), times: Cell::new(0) };
         let image = disk.image();
-        std::fs::File::create(&image).unwrap().set_len(32 << 20).unwrap();
+        std::fs::File::create(&image).unwrap().set_len(mebibytes << 20).unwrap();
         std::fs::create_dir(disk.path()).unwrap();
         if !(done("mkfs.ext4", &["-q"], &[&image]) && disk.mount()) {
             println!("NOT RUN: an image needs root, a loop device and mkfs.ext4");
@@ -41,11 +48,11 @@ impl Disk {
         Some(disk)
     }
 
-    fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.place.path().join("disk")
     }
 
-    fn folder(&self) -> StateFolder {
+    pub(crate) fn folder(&self) -> StateFolder {
         StateFolder::new(self.path().join("state"))
     }
 
@@ -53,12 +60,18 @@ impl Disk {
         self.place.path().join(format!("image-{}", self.times.get()))
     }
 
-    fn mount(&self) -> bool {
-        done("mount", &["-o", "loop"], &[&self.image(), &self.path()])
+    /// Its journal writes nothing by itself as long as a test lasts: what is there after a cut is
+    /// there because somebody synced it.
+    pub(crate) fn mount(&self) -> bool {
+        done("mount", &["-o", "loop,commit=600"], &[&self.image(), &self.path()])
+    }
+
+    pub(crate) fn unmount(&self) -> bool {
+        done("umount", &["-q", "-l"], &[&self.path()])
     }
 
     /// Cuts the power: nothing more reaches the disk.
-    fn cut(&self) {
+    pub(crate) fn cut(&self) {
         assert!(done("python3", &[CUT], &[&self.path(), &self.lost()]), "the power was not cut");
     }
 
@@ -66,11 +79,11 @@ impl Disk {
     ///
     /// What reached the disk is mounted from a copy: sandboxes that begin beside this test hold
     /// every mount for a moment, and as long as one does the same image has no power.
-    fn back(&self) {
+    pub(crate) fn back(&self) {
         let cut_off = self.image();
         self.times.set(self.times.get() + 1);
         std::fs::copy(cut_off, self.image()).unwrap();
-        assert!(done("umount", &["-l"], &[&self.path()]) && self.mount());
+        assert!(self.unmount() && self.mount());
         let lost = std::fs::read(self.lost()).unwrap_or_default();
         assert!(lost.is_empty(), "nothing was cut off");
     }
@@ -82,7 +95,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        done("umount", &["-q", "-l"], &[&self.path()]);
+        self.unmount();
     }
 }
 
@@ -123,4 +136,26 @@ fn what_was_acknowledged_is_there_when_the_power_went() {
     disk.cut();
     disk.back();
     assert_eq!(kept(), "renewed");
+}
+
+/// The control of the database: the same file with a log that is not synced at each commit, as
+/// SQLite's own documentation recommends it and many programs have it.
+#[test]
+fn without_a_sync_of_each_commit_an_acknowledged_row_is_gone() {
+    let Some(disk) = Disk::new() else { return };
+    let folder = disk.folder();
+    folder.make().unwrap();
+    let store = SqliteStore::open(&folder.database()).unwrap();
+    let careless = Connection::open(folder.database()).unwrap();
+    careless.execute_batch("PRAGMA synchronous = NORMAL").unwrap();
+    assert!(store.insert("ours", &order(), Time(1)).unwrap());
+    let copy = "INSERT INTO task SELECT 'careless', task_order, submitted, ended FROM task";
+    assert_eq!(careless.execute(copy, []).unwrap(), 1);
+    let there =
+        |store: &SqliteStore| ["ours", "careless"].map(|name| store.row(name).unwrap().is_some());
+    assert_eq!(there(&store), [true, true], "both were acknowledged, and anybody can read them");
+    disk.cut();
+    drop((store, careless));
+    disk.back();
+    assert_eq!(there(&SqliteStore::open(&folder.database()).unwrap()), [true, false]);
 }

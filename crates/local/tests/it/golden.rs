@@ -10,7 +10,7 @@ use midwatch_core::time::Time;
 use midwatch_local::store::{COPIES_KEPT, Copies, Page, SqliteStore, StoreError, VERSION};
 use rusqlite::Connection;
 
-use super::world::{Home, V1, order};
+use super::world::{Home, V1};
 
 /// Each released schema before this one, by its version.
 const GOLDEN: [(u32, &str); 1] = [(1, V1)];
@@ -138,21 +138,9 @@ fn a_newer_database_is_refused_with_both_versions_and_the_way_back() {
     assert!(error.contains(copy.to_str().unwrap()), "{error}");
 }
 
-/// A database with something in it, whole in one file.
-fn filled() -> Home {
-    let home = Home::new();
-    let store = SqliteStore::open(&home.database()).unwrap();
-    let order = order();
-    for n in 0..100 {
-        store.insert(&format!("t{n}"), &order, Time(n)).unwrap();
-    }
-    drop(store);
-    home
-}
-
 #[test]
 fn a_damaged_database_is_refused_and_left_alone() {
-    let home = filled();
+    let home = Home::filled();
     let whole = std::fs::read(home.database()).unwrap();
     let length = whole.len();
     // Header, first page, a page in the middle, half of it missing, no database at all.
@@ -180,7 +168,7 @@ fn a_damaged_database_is_refused_and_left_alone() {
 
 #[test]
 fn a_database_that_is_gone_is_not_made_anew_beside_its_runs() {
-    let home = filled();
+    let home = Home::filled();
     home.folder("runs/t1-implement-4");
     for empty in [false, true] {
         std::fs::remove_file(home.database()).unwrap();

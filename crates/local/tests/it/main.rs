@@ -9,8 +9,11 @@ mod deleted;
 mod faults;
 mod follow;
 mod golden;
+mod naive;
+
 mod power;
 mod retain;
 mod segment;
 mod server;
+
 mod world;

@@ -98,6 +98,24 @@ fn damage_is_told_with_its_kind_and_its_lines() {
     }
 }
 
+/// The control of the digest: in the file alone nothing is seen of it.
+#[test]
+fn without_its_digest_a_file_that_was_changed_tells_another_story() {
+    let run = run(&[10, 20, 5]);
+    assert_eq!(run.damage(Compared::All), [""; 0]);
+    let told = || -> Vec<u64> {
+        let text = fs::read_to_string(run.file(1)).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+        lines.map(|line: serde_json::Value| line["line"].as_u64().unwrap()).collect()
+    };
+    assert_eq!(told(), (10..30).collect::<Vec<_>>());
+    let text = fs::read_to_string(run.file(1)).unwrap();
+    fs::write(run.file(1), text.replace(":17}", ":71}")).unwrap();
+    let changed = told();
+    assert!(changed.len() == 20 && changed[7] == 71, "every line is JSON still: {changed:?}");
+    assert!(run.damage(Compared::All)[0].contains("was changed"));
+}
+
 /// Nobody read them while they were there: no row says what they held.
 #[test]
 fn a_file_that_went_before_it_was_counted_is_told() {

@@ -11,8 +11,10 @@ use midwatch_core::event::{Action, Event, LandAction};
 use midwatch_core::ports::{Act, Seen};
 use midwatch_core::reason::FailReason;
 use midwatch_core::task::Task;
+use midwatch_core::time::Time;
 use midwatch_local::access::{Access, Door, Heard};
 use midwatch_local::server::{Line, Server};
+use midwatch_local::store::SqliteStore;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
@@ -34,6 +36,17 @@ impl Home {
     pub(crate) fn of(sql: &str) -> Self {
         let home = Self::new();
         home.plain().execute_batch(sql).unwrap();
+        home
+    }
+
+    /// One whose database has a hundred tasks in it, whole in one file.
+    pub(crate) fn filled() -> Self {
+        let home = Self::new();
+        let store = SqliteStore::open(&home.database()).unwrap();
+        let order = order();
+        for n in 0..100 {
+            store.insert(&format!("t{n}"), &order, Time(n)).unwrap();
+        }
         home
     }
 

@@ -10,10 +10,9 @@ mod faults;
 mod follow;
 mod golden;
 mod naive;
-
 mod power;
 mod retain;
 mod segment;
 mod server;
-
+mod unsynced;
 mod world;

@@ -8,14 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use midwatch_core::path;
 
 use super::commit::Start;
-use super::foreign::Foreign;
+use super::foreign::{Foreign, IDS_MAX};
 use super::side::Side;
 
 /// Names that are told; one more says that there are others.
 const TOLD: usize = 20;
-
-/// The most ids that are asked about.
-const IDS_MAX: usize = 20_000;
 
 /// What is told where nobody can say which: too many ids, or objects that are missing.
 const UNKNOWN: &str = "history that cannot be read whole";

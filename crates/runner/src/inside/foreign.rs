@@ -1,7 +1,7 @@
 //! The agent's `.git`, read file by file. No git runs on it, so nothing of its configuration is
 //! loaded; everything is bounded, and what cannot be read is left out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::OpenOptions;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
@@ -20,6 +20,9 @@ const DEPTH_MAX: usize = 12;
 
 /// The most of one file of refs or of a reflog, bytes; of a reflog the end counts.
 const FILE_MAX: u64 = 8 << 20;
+
+/// The most ids of a repository that git is asked about.
+pub(super) const IDS_MAX: usize = 20_000;
 
 /// A git directory that somebody else wrote.
 #[derive(Debug, Clone)]
@@ -120,24 +123,30 @@ impl Foreign {
         found
     }
 
-    /// The ids that a ref had, newest first, without repeats.
+    /// The ids that a ref had, newest first, without repeats; beyond [`IDS_MAX`] one more.
     pub(super) fn reflog(&self, name: &str) -> Vec<String> {
-        let Some(common) = &self.common else {
-            return Vec::new();
-        };
-        let mut ids: Vec<String> = Vec::new();
-        let text = read(&common.join("logs").join(name)).unwrap_or_default();
-        for line in String::from_utf8_lossy(&text).lines().rev() {
-            let mut words = line.splitn(3, ' ');
-            let (old, new) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-            for id in [new, old] {
-                let zero = id.bytes().all(|b| b == b'0');
-                if is_id(id) && !zero && !ids.iter().any(|known| known == id) {
+        let text = self.log(name);
+        let (mut ids, mut seen) = (Vec::new(), HashSet::new());
+        for moved in text.lines().rev().map(Moved::of) {
+            for id in [moved.new, moved.old].into_iter().flatten() {
+                if ids.len() <= IDS_MAX && seen.insert(id) {
                     ids.push(id.to_owned());
                 }
             }
         }
         ids
+    }
+
+    /// Whether a ref ever was at an id, by its reflog.
+    pub(super) fn was_at(&self, name: &str, id: &str) -> bool {
+        let is_it = |moved: Moved<'_>| moved.new == Some(id) || moved.old == Some(id);
+        self.log(name).lines().map(Moved::of).any(is_it)
+    }
+
+    fn log(&self, name: &str) -> String {
+        let file = self.common.as_ref().map(|common| common.join("logs").join(name));
+        let bytes = file.and_then(|file| read(&file)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     /// Names of refs that have a reflog, HEAD first.
@@ -158,6 +167,22 @@ impl Foreign {
             .map(|(id, name)| (name.to_owned(), id.to_owned()))
             .take(REFS_MAX)
             .collect()
+    }
+}
+
+/// A line of a reflog.
+struct Moved<'a> {
+    /// Where the ref was; none where it was made.
+    old: Option<&'a str>,
+    /// Where it went; none where it was removed.
+    new: Option<&'a str>,
+}
+
+impl<'a> Moved<'a> {
+    fn of(line: &'a str) -> Self {
+        let mut words = line.splitn(3, ' ');
+        let mut id = || words.next().filter(|id| is_id(id) && id.bytes().any(|b| b != b'0'));
+        Self { old: id(), new: id() }
     }
 }
 
@@ -273,6 +298,26 @@ mod tests {
             format!("{zero} {A} n <e> 1 +0000\tx\n{A} {B} n <e> 2 +0000\ty\n{B} {A} n <e> 3\tz\n");
         let folder = with(&[(".git/HEAD", "x"), (".git/logs/HEAD", &log)]);
         assert_eq!(Foreign::at(folder.path()).reflog("HEAD"), [A, B]);
+    }
+
+    /// An agent's reflog may be as long as its file may be.
+    #[test]
+    fn of_a_long_reflog_the_newest_are_read_and_more_than_are_asked_about_is_seen() {
+        use std::fmt::Write as _;
+        let mut log = String::new();
+        for at in 1..90_000 {
+            writeln!(log, "{:040x} {at:040x} n <e> 1\tx", at - 1).unwrap();
+        }
+        let folder = with(&[(".git/HEAD", "x"), (".git/logs/HEAD", &log)]);
+        let foreign = Foreign::at(folder.path());
+        let ids = foreign.reflog("HEAD");
+        assert_eq!(
+            (ids.len(), ids[0].as_str()),
+            (IDS_MAX + 1, format!("{:040x}", 89_999).as_str())
+        );
+        // Where it was at first is known all the same.
+        assert!(foreign.was_at("HEAD", &format!("{:040x}", 7)));
+        assert!(!foreign.was_at("HEAD", A));
     }
 
     #[test]

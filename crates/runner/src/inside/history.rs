@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use midwatch_core::path;
 
-use super::foreign::Foreign;
+use super::foreign::{Foreign, IDS_MAX};
 use super::nested::SET_ASIDE;
 use super::readable;
 use super::side::Side;
@@ -25,9 +25,6 @@ const DEPTH: usize = 6;
 
 /// So many are looked at; each may cost a start of git.
 const LOOKED_AT: usize = 250;
-
-/// The most ids of one that are asked about.
-const IDS_MAX: usize = 20_000;
 
 /// Git directories in the workspace with commits that are nowhere else, escaped.
 pub(super) fn unsaved(side: &Side, base: Option<&str>) -> Vec<String> {

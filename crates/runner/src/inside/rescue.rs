@@ -87,8 +87,7 @@ fn stood_on<'a>(
 ) -> (&'a str, &'static str) {
     let Some(commit) = commit else { return (base, SNAPSHOT_REF) };
     let head = foreign.head();
-    let was_there =
-        head.as_deref() == Some(commit) || foreign.reflog("HEAD").iter().any(|id| id == commit);
+    let was_there = head.as_deref() == Some(commit) || foreign.was_at("HEAD", commit);
     if was_there && side.has_commit(commit) {
         (commit, SNAPSHOT_REF)
     } else if !was_there && head.as_deref() == Some(base) {

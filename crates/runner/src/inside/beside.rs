@@ -14,6 +14,9 @@ use super::side::Side;
 /// Names that are told; one more says that there are others.
 const TOLD: usize = 20;
 
+/// So many refs are asked about one by one: each costs a start of git.
+const ASKED: usize = 250;
+
 /// What is told where nobody can say which: too many ids, or objects that are missing.
 const UNKNOWN: &str = "history that cannot be read whole";
 
@@ -44,17 +47,23 @@ pub(super) fn names(
     if !asker.adds(all) {
         return Vec::new();
     }
-    let mut found = Vec::new();
+    let (mut found, mut asked, mut others) = (Vec::new(), 0, false);
     for (name, ids) in &named {
-        if found.len() > TOLD {
+        if ids.iter().all(|id| asker.not.contains(id)) {
+            continue;
+        }
+        if found.len() > TOLD || asked == ASKED {
+            others = true;
             break;
         }
+        asked += 1;
         if asker.adds(ids) {
             found.push(path::shown(name.as_bytes()));
-            asker.not.extend(ids.iter().cloned());
         }
+        // Told, or found in what is known.
+        asker.learn(ids);
     }
-    if found.len() > TOLD {
+    if others || found.len() > TOLD {
         found.truncate(TOLD);
         found.push("others".to_owned());
     } else if asker.adds(&logged) {
@@ -95,26 +104,31 @@ struct Asker<'a> {
     side: &'a Side,
     /// What has a place already.
     not: BTreeSet<String>,
+    /// Digits of an id.
+    length: usize,
 }
 
 impl<'a> Asker<'a> {
     fn new(side: &'a Side, start: &Start, head: Option<&str>) -> Self {
         let known = start.known.iter().chain([&start.base]).map(String::as_str).chain(head);
-        // The agent may have thrown their objects away, and then git passes them over.
-        Self { side, not: known.map(str::to_owned).collect() }
+        Self { side, not: known.map(str::to_owned).collect(), length: start.base.len() }
     }
 
     fn drop_known(&self, ids: &mut BTreeSet<String>) {
         ids.retain(|id| !self.not.contains(id));
     }
 
+    /// Takes ids as known from here on, but for those that git would not take for any.
+    fn learn(&mut self, ids: &[String]) {
+        self.not.extend(ids.iter().filter(|id| id.len() == self.length).cloned());
+    }
+
     /// What cannot be told counts as more.
     fn adds<'i>(&self, ids: impl IntoIterator<Item = &'i String>) -> bool {
-        // Ids of the other kind of hash are no ids here, and would be passed over.
-        let length = self.not.iter().next().map_or(40, String::len);
         let mut asked = String::new();
         for id in ids {
-            if id.len() != length {
+            // Ids of the other kind of hash are no ids here, and would be passed over.
+            if id.len() != self.length {
                 return true;
             }
             asked.extend([id, "\n"]);
@@ -123,7 +137,8 @@ impl<'a> Asker<'a> {
             return false;
         }
         asked.extend(self.not.iter().map(|id| format!("^{id}\n")));
-        // What is missing is lost already: the entries of reflogs, above all.
+        // What is missing is lost already: the entries of reflogs, above all. The agent may have
+        // thrown away what is known, too.
         let call = self.side.git().call(["rev-list", "-n1", "--ignore-missing", "--stdin"]);
         call.stdin(asked.as_bytes()).line().map_or(true, |found| !found.is_empty())
     }

@@ -77,3 +77,19 @@ fn many_names_and_odd_ones_are_told_in_bounds() {
         -q -; printf '%040d\\n' 7 > .git/refs/heads/gone; echo nonsense > .git/refs/heads/bad";
     assert_eq!(left(gone), ["one"], "what is not there is no commit");
 }
+
+/// Each name that is asked about costs a start of git.
+#[test]
+fn of_many_refs_not_every_one_is_asked_about() {
+    let merged = |count: u32| {
+        format!(
+            "for n in $(seq {count}); do printf 'commit refs/heads/b%d\nmark :%d\ncommitter x \
+             <x@x> %d +0000\ndata 0\n\nfrom %s\n\n' $n $n $n $([ $n = 1 ] && git rev-parse \
+             HEAD || echo :$((n-1))); done | git fast-import --quiet; git reset -q --hard b{count}; \
+             git checkout -q -b zz HEAD~1; git commit -q --allow-empty -m zz; git checkout -q -"
+        )
+    };
+    assert_eq!(left(&merged(260)), ["others"]);
+    // The control: in bounds it is named, though the others have no commit of their own.
+    assert_eq!(left(&merged(20)), ["zz"]);
+}

@@ -143,6 +143,35 @@ impl Foreign {
         self.log(name).lines().map(Moved::of).any(is_it)
     }
 
+    /// The ids that a ref went to, newest first, each with what git says of the reason.
+    pub(super) fn went_to(&self, name: &str) -> Vec<(String, String)> {
+        let text = self.log(name);
+        let went = |line: &str| {
+            let (_, why) = line.split_once('\t').unwrap_or_default();
+            Some((Moved::of(line).new?.to_owned(), why.to_owned()))
+        };
+        text.lines().rev().filter_map(went).take(IDS_MAX).collect()
+    }
+
+    /// Tags in `packed-refs`, each with the commit that an annotated one is of.
+    pub(super) fn packed_tags(&self) -> Vec<Vec<String>> {
+        let text = self.file("packed-refs").unwrap_or_default();
+        let mut tags: Vec<Vec<String>> = Vec::new();
+        let mut is_tag = false;
+        for line in String::from_utf8_lossy(&text).lines() {
+            if let Some(commit) = line.strip_prefix('^') {
+                if let Some(tag) = tags.last_mut().filter(|_| is_tag && is_id(commit)) {
+                    tag.push(commit.to_owned());
+                }
+                continue;
+            }
+            let tag = line.split_once(" refs/tags/").map(|(id, _)| id).filter(|id| is_id(id));
+            is_tag = tag.is_some() && tags.len() < REFS_MAX;
+            tags.extend(tag.filter(|_| is_tag).map(|id| vec![id.to_owned()]));
+        }
+        tags
+    }
+
     fn log(&self, name: &str) -> String {
         let file = self.common.as_ref().map(|common| common.join("logs").join(name));
         let bytes = file.and_then(|file| read(&file)).unwrap_or_default();
@@ -289,6 +318,16 @@ mod tests {
         assert_eq!(foreign.head().as_deref(), Some(A));
         let objects = folder.path().join("elsewhere/objects").canonicalize().unwrap();
         assert_eq!(foreign.objects(), Some(objects));
+    }
+
+    #[test]
+    fn tags_are_read_from_packed_refs_with_the_commits_that_they_are_of() {
+        let packed = format!(
+            "# pack-refs with: peeled\n{A} refs/heads/x\n{A} refs/remotes/refs/tags/x\n^{B}\n\
+             {A} refs/tags/noted\n^{B}\n{B} refs/tags/light\nx refs/tags/bad\n^{A}\n"
+        );
+        let folder = with(&[(".git/HEAD", "x"), (".git/packed-refs", &packed)]);
+        assert_eq!(Foreign::at(folder.path()).packed_tags(), [vec![A, B], vec![B]]);
     }
 
     #[test]

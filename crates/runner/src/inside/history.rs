@@ -26,6 +26,11 @@ const DEPTH: usize = 6;
 /// So many are looked at; each may cost a start of git.
 const LOOKED_AT: usize = 250;
 
+/// What git writes into HEAD's reflog where a clone begins, and where somebody goes to a commit that
+/// is there already.
+const CLONED: &str = "clone: from ";
+const LOOKED_IN: &str = "checkout: ";
+
 /// Git directories in the workspace with commits that are nowhere else, escaped.
 pub(super) fn unsaved(side: &Side, base: Option<&str>) -> Vec<String> {
     let workspace = side.git().tree();
@@ -60,13 +65,34 @@ fn look(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) {
     }
 }
 
+/// What a clone brought beside remote branches: the commit that HEAD began at, and tags. It writes
+/// those into `packed-refs`; so does `git gc` with tags of commits that were made here.
+fn cloned(nested: &Foreign) -> BTreeSet<String> {
+    let went = nested.went_to("HEAD");
+    let mut ids = BTreeSet::new();
+    let mut made = BTreeSet::new();
+    for (id, why) in went {
+        if why.starts_with(CLONED) {
+            ids.insert(id);
+        } else if !why.starts_with(LOOKED_IN) {
+            made.insert(id);
+        }
+    }
+    if !ids.is_empty() {
+        let tags = nested.packed_tags().into_iter();
+        ids.extend(tags.filter(|tag| tag.iter().all(|id| !made.contains(id))).flatten());
+    }
+    ids
+}
+
 /// Whether a repository has a commit that it did not fetch, and that is not in the base. What
 /// cannot be told counts as one.
 fn has_own_commits(side: &Side, base: Option<&str>, dir: &Path) -> bool {
     let nested = Foreign::of(dir);
     let (fetched, own): (Vec<_>, Vec<_>) =
         nested.refs().into_iter().partition(|(name, _)| name.starts_with("refs/remotes/"));
-    let fetched: BTreeSet<String> = fetched.into_iter().filter_map(|(_, id)| id).collect();
+    let mut fetched: BTreeSet<String> = fetched.into_iter().filter_map(|(_, id)| id).collect();
+    fetched.extend(cloned(&nested));
     let mut own: BTreeSet<String> = own.into_iter().filter_map(|(_, id)| id).collect();
     own.extend(nested.head());
     for name in nested.logged().iter().filter(|name| !name.starts_with("refs/remotes/")) {

@@ -38,6 +38,30 @@ fn what_nobody_committed_there_or_what_was_fetched_is_not_told() {
     assert_eq!(claim.left_out.len(), 4, "{claim:?}");
 }
 
+/// No remote branch has them: those of releases often are of commits beside all branches.
+#[test]
+fn tags_that_a_clone_brought_are_not_told_and_tags_made_there_are() {
+    let world = World::new();
+    let fetched = "git clone -q ../upstream ../forked; git -C ../forked switch -q --detach; \
+        git -C ../forked commit -q --allow-empty -m off; git -C ../forked tag light; \
+        git -C ../forked commit -q --allow-empty -m on; git -C ../forked tag -a -m t noted; \
+        git -C ../forked switch -q -; for tag in light noted; do \
+        git -c advice.detachedHead=false clone -q --depth 1 --branch $tag file://$PWD/../forked \
+        at-$tag; done; \
+        git clone -q --no-local ../forked tagged; git -C tagged switch -q --detach noted; \
+        git -C tagged switch -q -";
+    let claim = world.agent(fetched);
+    assert_eq!(claim.set_aside.len(), 3, "{claim:?}");
+    assert_eq!(claim.left_out, [""; 0], "{claim:?}");
+    // The controls: a commit in each, tagged or not; git packs its own tags, too.
+    let own = "git -C at-light commit -q --allow-empty -m m; git -C at-noted commit -q \
+        --allow-empty -m m; git -C at-noted tag own; git -C at-noted reset -q --hard HEAD~1; \
+        git -C tagged switch -q --detach; git -C tagged commit -q --allow-empty -m m; \
+        git -C tagged tag -a -m t own; git -C tagged pack-refs --all; git -C tagged switch -q -";
+    let claim = World::new().agent(&format!("{fetched}; {own}"));
+    assert_eq!(claim.left_out.len(), 3, "{claim:?}");
+}
+
 #[test]
 fn a_submodule_that_an_agent_made_has_its_history_told() {
     let world = World::new();

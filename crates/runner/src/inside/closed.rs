@@ -14,12 +14,10 @@ use super::git::{Git, GitError};
 /// Bytes of a path with its closing zero (limits.h).
 const PATH_MAX: usize = 4096;
 
-/// What git says of one. The path behind it may be cut, so it is looked for by our own walk.
-const SAID: &[u8] = b"could not open directory";
-
-/// Whether git said that it passed a folder over.
-pub(super) fn is_said(stderr: &[u8]) -> bool {
-    stderr.windows(SAID.len()).any(|window| window == SAID)
+/// Whether git may have passed a folder over: it said anything. Only the end of that is kept, and
+/// paths in it are cut, so our own walk decides.
+pub(super) fn may_be_there(stderr: &[u8]) -> bool {
+    !stderr.is_empty()
 }
 
 /// Whether no call of the system takes the path of a file.

@@ -142,7 +142,7 @@ impl Side {
     fn untracked(&mut self, foreign: &Foreign) -> Result<Vec<u8>, GitError> {
         let list = |git: &Git| {
             let answer = git.call(["ls-files", "--others", "--exclude-standard", "-z"]).answer()?;
-            let said = closed::is_said(&answer.stderr);
+            let said = closed::may_be_there(&answer.stderr);
             answer.whole("ls-files").map(|listed| (listed, said))
         };
         let (listed, said) = list(&self.git)?;

@@ -34,6 +34,13 @@ fn a_path_longer_than_the_system_takes_is_left_out_and_named() {
         assert_eq!(world.carry_out(job), 0, "{:?}", world.claim());
         assert_eq!(world.claim().left_out, claim.left_out);
     }
+    // What git says of others meanwhile is no answer: here it does not follow links.
+    let links = |names: &str| {
+        format!("for i in $(seq 9); do mkdir {names}$i; ln -s / {names}$i/.gitignore; done")
+    };
+    let world = World::new();
+    let claim = world.agent(&format!("{}; {}; {}", links("A"), deep(15, "leaf"), links("z")));
+    assert_eq!((claim.error, claim.left_out.len()), (None, 1), "{:?}", claim.left_out);
     // The controls: what the system takes is saved, and what is ignored is nobody's work.
     let fits = World::new();
     let claim = fits.agent(&deep(4, "leaf"));

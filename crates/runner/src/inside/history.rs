@@ -21,7 +21,7 @@ use super::side::Side;
 const PLACES: [&str; 2] = [SET_ASIDE, ".git/modules"];
 
 /// How deep it is looked for them: a submodule's name may hold slashes.
-const DEPTH: usize = 6;
+const DEPTH: usize = 7;
 
 /// So many are looked at; each may cost a start of git.
 const LOOKED_AT: usize = 250;
@@ -31,36 +31,48 @@ const LOOKED_AT: usize = 250;
 const CLONED: &str = "clone: from ";
 const LOOKED_IN: &str = "checkout: ";
 
-/// Git directories in the workspace with commits that are nowhere else, escaped.
+/// Git directories in the workspace with commits that are nowhere else, and folders where not all
+/// of them were looked at, escaped.
 pub(super) fn unsaved(side: &Side, base: Option<&str>) -> Vec<String> {
     let workspace = side.git().tree();
-    let mut found = Vec::new();
+    let mut histories = Histories::default();
     for place in PLACES {
         let place = workspace.join(place);
         readable::make_readable(&place, &[]);
-        look(&place, DEPTH, &mut found);
+        histories.look(&place, DEPTH);
     }
+    let Histories { mut found, unseen } = histories;
     found.retain(|dir| has_own_commits(side, base, dir));
-    let below = found.iter().filter_map(|dir| dir.strip_prefix(workspace).ok());
+    let below = found.iter().chain(&unseen).filter_map(|dir| dir.strip_prefix(workspace).ok());
     below.map(|dir| path::shown(dir.as_os_str().as_bytes())).collect()
 }
 
-fn look(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) || found.len() >= LOOKED_AT {
-            continue;
-        }
-        let dir = entry.path();
-        if dir.join("objects").is_dir() {
-            // A submodule keeps its own submodules in itself.
-            let inner = dir.join("modules");
-            found.push(dir);
-            if depth > 0 {
-                look(&inner, depth - 1, found);
+/// What a walk found.
+#[derive(Debug, Default)]
+struct Histories {
+    /// Git directories.
+    found: Vec<PathBuf>,
+    /// Folders where it stopped: there may be more.
+    unseen: Vec<PathBuf>,
+}
+
+impl Histories {
+    fn look(&mut self, folder: &Path, depth: usize) {
+        let Ok(entries) = fs::read_dir(folder) else { return };
+        let folders = entries.flatten().filter(|e| e.file_type().is_ok_and(|kind| kind.is_dir()));
+        for dir in folders.map(|entry| entry.path()) {
+            if self.found.len() >= LOOKED_AT || depth == 0 {
+                self.unseen.push(folder.to_owned());
+                return;
             }
-        } else if depth > 0 {
-            look(&dir, depth - 1, found);
+            if dir.join("objects").is_dir() {
+                // A submodule keeps its own submodules in itself.
+                let inner = dir.join("modules");
+                self.found.push(dir);
+                self.look(&inner, depth - 1);
+            } else {
+                self.look(&dir, depth - 1);
+            }
         }
     }
 }
@@ -117,4 +129,31 @@ fn has_own_commits(side: &Side, base: Option<&str>, dir: &Path) -> bool {
     let call = side.git().call(["rev-list", "-n1", "--ignore-missing", "--stdin"]);
     let call = call.env("GIT_ALTERNATE_OBJECT_DIRECTORIES", objects).stdin(asked.as_bytes());
     call.line().map_or(true, |found| !found.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(dirs: &[String]) -> (usize, Vec<PathBuf>) {
+        let folder = tempfile::tempdir().unwrap();
+        for dir in dirs {
+            fs::create_dir_all(folder.path().join(dir)).unwrap();
+        }
+        let mut histories = Histories::default();
+        histories.look(folder.path(), DEPTH);
+        let below = |dir: PathBuf| dir.strip_prefix(folder.path()).unwrap().to_owned();
+        (histories.found.len(), histories.unseen.into_iter().map(below).collect())
+    }
+
+    #[test]
+    fn where_more_may_be_than_is_looked_at_that_is_said() {
+        let many = |count: usize| (0..count).map(|at| format!("{at}/objects")).collect::<Vec<_>>();
+        assert_eq!(seen(&many(LOOKED_AT + 1)), (LOOKED_AT, vec![PathBuf::new()]));
+        let deep = |depth: usize| vec![format!("{}x/objects", "a/".repeat(depth))];
+        assert_eq!(seen(&deep(DEPTH)), (0, vec![PathBuf::from("a/".repeat(DEPTH))]));
+        // The controls: in bounds everything is looked at.
+        assert_eq!(seen(&many(LOOKED_AT)), (LOOKED_AT, vec![]));
+        assert_eq!(seen(&deep(DEPTH - 1)), (1, vec![]));
+    }
 }

@@ -162,17 +162,11 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
     /// A login is of all tasks that use it: those that wait for it go on with this one, one of
     /// them first.
     fn resume_alike(&self, task: &Task, by: &str) -> Result<(), CommandError<S::Error>> {
-        if !waits_for_login(task) {
-            return Ok(());
-        }
-        let keys = |task: &Task| -> Vec<String> {
-            let agents = 0..task.spec.agents();
-            agents.filter_map(|agent| task.spec.credential_of(agent).map(Into::into)).collect()
-        };
-        let ours = keys(task);
+        let ours = rejected_logins(task);
         let alike = self.open_tasks().into_iter().filter(|other| {
-            let shares = keys(other).iter().any(|key| ours.contains(key));
-            other.spec.name != task.spec.name && waits_for_login(other) && shares
+            let shares = rejected_logins(other).iter().any(|login| ours.contains(login));
+            // Whoever paused it decides when it goes on.
+            other.spec.name != task.spec.name && other.paused.is_none() && shares
         });
         for other in alike {
             self.record(&other.spec.name, &[Event::Resumed { by: by.to_owned() }])?;
@@ -181,8 +175,44 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
     }
 }
 
-fn waits_for_login(task: &Task) -> bool {
-    matches!(&task.state, State::Held(hold) if hold.reason == HoldReason::NeedsLogin)
+/// A login that was rejected.
+#[derive(Debug, PartialEq, Eq)]
+enum Login<'a> {
+    /// An agent's, by the key of its credential.
+    Agent(&'a str),
+    /// At the server of a repository.
+    Repository(&'a str),
+}
+
+/// The logins that a held task waits for, also where it would go on without one of them, at the
+/// reset of another agent.
+fn rejected_logins(task: &Task) -> Vec<Login<'_>> {
+    let State::Held(hold) = &task.state else { return vec![] };
+    let needing = (0..task.spec.agents()).filter(|agent| task.needs_login(*agent));
+    let agents: Vec<_> =
+        needing.filter_map(|agent| task.spec.credential_of(agent)).map(Login::Agent).collect();
+    match hold.reason {
+        // No agent's: what could not be fetched or pushed.
+        HoldReason::NeedsLogin if agents.is_empty() => {
+            vec![Login::Repository(&task.spec.repository)]
+        }
+        HoldReason::NeedsLogin
+        | HoldReason::CredentialCoolingDown
+        | HoldReason::ModelDown
+        | HoldReason::ModelNotFound => agents,
+        HoldReason::Dependency
+        | HoldReason::Concurrency
+        | HoldReason::BranchBusy
+        | HoldReason::Budget
+        | HoldReason::Approval
+        | HoldReason::Question
+        | HoldReason::SandboxUnavailable
+        | HoldReason::Paused
+        | HoldReason::RepositoryLimit
+        | HoldReason::CredentialLimit
+        | HoldReason::DiskLow
+        | HoldReason::MemoryLow => vec![],
+    }
 }
 
 /// The event of an approval: of the plan where one is at hand, else of the commit.

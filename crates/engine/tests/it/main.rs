@@ -4,6 +4,7 @@
 
 mod crash;
 mod faults;
+mod people;
 mod play;
 mod queue;
 mod scenarios;

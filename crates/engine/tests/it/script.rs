@@ -26,6 +26,8 @@ pub(crate) struct Script {
     pub(crate) refused: Option<FailReason>,
     /// The first agent's run reaches a limit that resets in an hour.
     pub(crate) limited: bool,
+    /// The login of the first agent is rejected, and every other agent is at its limit.
+    pub(crate) rejected: bool,
     /// Agents work until they are told to stop.
     pub(crate) endless: bool,
     /// The publisher answers with another event than its own.
@@ -129,7 +131,11 @@ impl Script {
                 })
             }
             RunWork::Agent(run) => match run.role {
-                Role::Implement if self.limited && nth == 0 => {
+                Role::Implement if self.rejected && run.agent == 0 => {
+                    let (reason, detail) = (FailReason::Authentication, "401".to_owned());
+                    agent(AgentOutcome::Failed { reason, detail, resets_at: None }, vec![])
+                }
+                Role::Implement if self.rejected || (self.limited && nth == 0) => {
                     let reason = FailReason::UsageLimit;
                     let (detail, resets_at) = ("limit".to_owned(), Some(now_seconds + 3600));
                     agent(AgentOutcome::Failed { reason, detail, resets_at }, vec![])

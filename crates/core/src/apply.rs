@@ -206,7 +206,10 @@ impl Task {
                 self.pauses = self.pauses.max(*pauses);
                 self.outage |= *reason == HoldReason::ModelDown;
                 for agent in 0..self.spec.agents() {
-                    if self.spec.credential_of(agent) == Some(credential) {
+                    // A name that is wrong stays wrong, whatever its key may do.
+                    if self.spec.credential_of(agent) == Some(credential)
+                        && !self.names_no_model(agent)
+                    {
                         let (reason, detail, until) = (*reason, detail.clone(), *until);
                         self.unavailable.insert(agent, Unavailable { reason, detail, until });
                     }

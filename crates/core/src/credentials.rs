@@ -141,10 +141,10 @@ impl Credentials {
         for agent in 0..task.spec.agents() {
             let Some(key) = task.spec.credential_of(agent) else { continue };
             let Some(standing) = self.0.get(key) else { continue };
-            let known = task
-                .unavailable
-                .get(&agent)
-                .is_some_and(|gone| gone.reason == standing.reason && gone.until == standing.until);
+            let known = task.names_no_model(agent)
+                || task.unavailable.get(&agent).is_some_and(|gone| {
+                    gone.reason == standing.reason && gone.until == standing.until
+                });
             let told = news.iter().any(
                 |event| matches!(event, Event::CredentialLearnt { credential, .. } if credential == key),
             );

@@ -112,12 +112,8 @@ fn gone(failure: &Failure, reason: HoldReason, until: Wake) -> Event {
 
 /// Whether an agent other than the one that failed has a model that may be there, now or later.
 fn has_another_model(task: &Task, failure: &Failure) -> bool {
-    let is_wrong = |agent| {
-        let gone = task.unavailable.get(&agent);
-        gone.is_some_and(|gone| gone.reason == HoldReason::ModelNotFound)
-    };
     failure.agent.is_some_and(|failed| {
-        (0..task.spec.agents()).any(|agent| agent != failed && !is_wrong(agent))
+        (0..task.spec.agents()).any(|agent| agent != failed && !task.names_no_model(agent))
     })
 }
 

@@ -122,6 +122,12 @@ impl Task {
         gone.is_some_and(|gone| gone.reason == HoldReason::NeedsLogin)
     }
 
+    /// Whether the provider does not have an agent's model.
+    pub(crate) fn names_no_model(&self, agent: usize) -> bool {
+        let gone = self.unavailable.get(&agent);
+        gone.is_some_and(|gone| gone.reason == HoldReason::ModelNotFound)
+    }
+
     /// The commit that new work starts from: the newest imported one, else what the task before
     /// has landed, else the base.
     pub fn head(&self) -> &CommitId {

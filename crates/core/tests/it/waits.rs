@@ -1,6 +1,7 @@
 //! Stories of waiting: limits, logins, other agents, pauses.
 
 use midwatch_core::admit::Entry;
+use midwatch_core::credentials::Credentials;
 use midwatch_core::decide::decide;
 use midwatch_core::event::{Event, RunResult};
 use midwatch_core::reason::{FailReason, HoldReason};
@@ -26,14 +27,14 @@ fn with_fallback(credential: Option<&str>) -> Story {
 }
 
 /// Another task learnt this of the first agent's credential.
-fn told(story: &mut Story, reason: HoldReason, pauses: u32) {
-    story.take(Event::CredentialLearnt {
+fn learnt(reason: HoldReason, pauses: u32) -> Event {
+    Event::CredentialLearnt {
         credential: "k".to_owned(),
         reason,
         until: Wake::At(Time::from_seconds(9_000)),
         pauses,
         detail: "what was seen".to_owned(),
-    });
+    }
 }
 
 #[test]
@@ -92,7 +93,7 @@ fn a_task_is_let_in_by_the_credential_of_the_agent_that_will_work() {
 fn an_agent_with_the_same_credential_is_no_help_once_that_is_learnt() {
     let mut story = with_fallback(Some("k"));
     story.until("Agent");
-    told(&mut story, HoldReason::CredentialCoolingDown, 3);
+    story.take(learnt(HoldReason::CredentialCoolingDown, 3));
     let agent = story.until("Agent");
     story.ends_run(&agent, failed_agent(FailReason::Stalled, None));
     while story.held().is_none() {
@@ -172,6 +173,31 @@ fn a_model_that_is_not_there_is_no_end_while_another_agent_waits() {
         assert_eq!(agent_run(&again).agent, 1 - wrong, "the wrong name is not tried again");
         assert!(matches!(story.end(), Outcome::Done(_)));
     }
+}
+
+/// Nor after a limit of the key that both use, learnt by another task.
+#[test]
+fn a_model_that_is_not_there_stays_away_whatever_is_learnt_of_its_key() {
+    let mut story = with_fallback(Some("k"));
+    let agent = story.until("Agent");
+    story.ends_run(&agent, failed_agent(FailReason::ModelNotFound, None));
+    story.until("Agent");
+    let news = learnt(HoldReason::CredentialCoolingDown, 3);
+    let mut known = Credentials::default();
+    known.learn(&story.task, &news, &story.task);
+    let told = known.news_for(&story.task, story.now);
+    assert_eq!(told, std::slice::from_ref(&news), "the control: new to one");
+    story.take(news);
+    assert_eq!(known.news_for(&story.task, story.now), [], "and told once");
+    let agent = story.until("Agent");
+    story.ends_run(&agent, failed_agent(FailReason::Stalled, None));
+    while story.held().is_none() {
+        story.go_on();
+    }
+    assert_eq!(story.held(), Some(HoldReason::CredentialCoolingDown));
+    story.now = Time::from_seconds(9_001);
+    story.take(Event::Released);
+    assert_eq!(agent_run(&story.until("Agent")).agent, 1, "the wrong name is not tried again");
 }
 
 /// What somebody has to mend is told though the other agent goes on by itself.
@@ -270,7 +296,7 @@ fn a_queued_task_that_is_paused_is_held_at_once() {
 #[test]
 fn a_task_that_is_told_of_an_outage_begins_with_another_agent() {
     let mut story = with_fallback(Some("k2"));
-    told(&mut story, HoldReason::ModelDown, 2);
+    story.take(learnt(HoldReason::ModelDown, 2));
     let agent = story.until("Agent");
     assert_eq!(agent_run(&agent).agent, 1);
 }

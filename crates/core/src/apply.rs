@@ -50,6 +50,7 @@ impl Task {
     }
 
     fn learn(&mut self, event: &Event) {
+        self.hear(event);
         match event {
             Event::Admitted => self.settle_failure(),
             Event::Held(hold) => {

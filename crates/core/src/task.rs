@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::event::{Action, ActionKey};
+use crate::event::{Action, ActionKey, Event};
 use crate::evidence::{CheckResult, Evidence};
 use crate::id::{CommitId, Epoch, RunName};
 use crate::landing::{Imported, ReadBack};
@@ -175,6 +175,8 @@ pub struct Task {
     pub settled: Vec<Settled>,
     /// What was said to the agent and is in no prompt yet.
     pub messages: Vec<Said>,
+    /// What somebody decided or said last, until the same would mean something new.
+    pub last_word: Option<Event>,
     /// Agents that cannot work for now, by index.
     pub unavailable: BTreeMap<usize, Unavailable>,
     /// Other tasks cannot reach the model either: it is an outage, which is waited for together.
@@ -248,6 +250,7 @@ impl Task {
             questions: vec![],
             settled: vec![],
             messages: vec![],
+            last_word: None,
             unavailable: BTreeMap::new(),
             outage: false,
             interrupted: None,

@@ -34,6 +34,36 @@ pub enum Decided {
     Message(String),
 }
 
+impl Decided {
+    /// Whether a task has heard this already, and has not come to anything since for which the same
+    /// would be said again. A client whose server died when it was stored says it twice.
+    pub fn is_said(&self, task: &Task, by: &str) -> bool {
+        let by = by.to_owned();
+        let said = match self.clone() {
+            Self::Cancel => Event::CancelRequested { by },
+            Self::Approve(None) => return false,
+            Self::Approve(Some(seen)) => match task.last_word.clone() {
+                Some(Event::Approved { commit, .. })
+                    if seen.means(&Seen::Commit(commit.as_str().to_owned())) =>
+                {
+                    Event::Approved { commit, by }
+                }
+                Some(Event::PlanApproved { plan, .. }) if seen.means(&Seen::Plan(plan.clone())) => {
+                    Event::PlanApproved { plan, by }
+                }
+                Some(_) | None => return false,
+            },
+            Self::Reject(feedback) => Event::Rejected { feedback, by },
+            Self::Resume => Event::Resumed { by },
+            Self::Pause => Event::PauseRequested { by },
+            // Of an answer it does not matter who gave it, nor what was said after it.
+            Self::Answer { question, choice } => return is_answered(task, &question, &choice),
+            Self::Message(text) => Event::Messaged { text, by },
+        };
+        task.last_word.as_ref() == Some(&said)
+    }
+}
+
 /// What somebody looked at before they said yes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {
@@ -132,6 +162,9 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
         by: &str,
     ) -> Result<(), CommandError<S::Error>> {
         let task = self.task(name).ok_or(CommandError::NotOpen)?;
+        if decided.is_said(&task, by) {
+            return Ok(());
+        }
         let by = by.to_owned();
         let (event, verb) = match decided {
             Decided::Cancel => (Event::CancelRequested { by }, "cancelled"),
@@ -144,10 +177,6 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
             Decided::Pause => (Event::PauseRequested { by }, "paused"),
             Decided::Answer { question, choice } => {
                 fits(&task, &question, &choice)?;
-                // Said twice, such as by a client whose server died when it was stored.
-                if is_answered(&task, &question, &choice) {
-                    return Ok(());
-                }
                 (Event::QuestionAnswered { question, choice, by }, "answered")
             }
             Decided::Message(text) => (Event::Messaged { text, by }, "told"),

@@ -1,10 +1,61 @@
-//! What people said, taken in: a rejection, an answer.
+//! What people said, taken in: a rejection, an answer, the last word.
 
+use crate::event::{Event, RunWork};
 use crate::pipeline::{MAX_REPLANS, StepKind};
 use crate::reason::FailReason;
 use crate::task::{Ending, Settled, Stage, Task};
 
 impl Task {
+    /// Keeps what somebody said last until the same would mean something new: until the task waits
+    /// again, or an agent has ended. A message stands as long as no agent was told it.
+    pub(super) fn hear(&mut self, event: &Event) {
+        let settles = match event {
+            Event::CancelRequested { .. }
+            | Event::Approved { .. }
+            | Event::Rejected { .. }
+            | Event::Resumed { .. }
+            | Event::PauseRequested { .. }
+            | Event::PlanApproved { .. }
+            | Event::QuestionAnswered { .. }
+            | Event::Messaged { .. } => {
+                self.last_word = Some(event.clone());
+                return;
+            }
+            Event::Held(_) => true,
+            Event::RunEnded { run, .. } => {
+                self.open_run(run).is_some_and(|order| matches!(order.work, RunWork::Agent(_)))
+            }
+            Event::Admitted
+            | Event::Intended(_)
+            | Event::SessionKnown { .. }
+            | Event::CheckpointSeen { .. }
+            | Event::ModelAnswered { .. }
+            | Event::Fetched { .. }
+            | Event::Imported { .. }
+            | Event::NothingToImport { .. }
+            | Event::Rescued { .. }
+            | Event::Checkpointed { .. }
+            | Event::Landed(_)
+            | Event::LandFailed { .. }
+            | Event::StopSent { .. }
+            | Event::Advanced(_)
+            | Event::RepairBegun { .. }
+            | Event::ReviewReturned { .. }
+            | Event::Retried { .. }
+            | Event::Released
+            | Event::EndingChosen(_)
+            | Event::Ended(_)
+            | Event::AgentUnavailable { .. }
+            | Event::CredentialLearnt { .. }
+            | Event::FollowedUp { .. } => false,
+        };
+        let says = matches!(self.last_word, Some(Event::Messaged { .. }));
+        let unheard = says && !self.messages.is_empty();
+        if settles && !unheard {
+            self.last_word = None;
+        }
+    }
+
     pub(super) fn rejected(&mut self, feedback: &str) {
         self.approved = None;
         self.plan_approved = None;

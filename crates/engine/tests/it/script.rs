@@ -36,6 +36,19 @@ pub(crate) struct Script {
     pub(crate) panics: bool,
 }
 
+/// All goes well.
+pub(crate) const GOOD: Script = Script {
+    red: 0,
+    rejections: 0,
+    hard_path: false,
+    refused: None,
+    limited: false,
+    rejected: false,
+    endless: false,
+    wrong_answer: false,
+    panics: false,
+};
+
 pub(crate) fn commit(number: u32) -> CommitId {
     CommitId::parse(&format!("{number:040x}")).unwrap()
 }

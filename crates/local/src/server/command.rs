@@ -5,12 +5,14 @@ use midwatch_api::task::Spoken;
 use midwatch_core::id::TaskName;
 use midwatch_core::input::InvalidInput;
 use midwatch_core::ports::ActOnLand;
+use midwatch_core::task::Task;
 use midwatch_engine::{CommandError, Decided, EngineError, SEEN_DIGITS, Seen};
 
 use super::Server;
 use super::refusal::{internal, refused, stored};
 use crate::access::Access;
 use crate::launcher::process;
+use crate::store::StoreError;
 use crate::view;
 
 impl<A: Access, L: ActOnLand> Server<A, L> {
@@ -40,14 +42,33 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
                 (Decided::Message(text), by)
             }
         };
-        self.engine.command(&name, decided, &by).map_err(|error| match &error {
-            CommandError::NotOpen => self.over(&name, verb),
+        let taken = self.engine.command(&name, decided.clone(), &by);
+        taken.or_else(|error| match &error {
+            CommandError::NotOpen if self.ended_with(&name, &decided, &by) => Ok(()),
+            error => Err(self.not_taken(&name, verb, error)),
+        })
+    }
+
+    /// Whether the last that a task heard before it ended was this: who says it again, because the
+    /// server died behind it, is told that it was taken.
+    fn ended_with(&self, name: &TaskName, decided: &Decided, by: &str) -> bool {
+        let replayed = || -> Option<Task> {
+            let spec = self.row(name.as_str()).ok()?.order.to_spec(name.as_str()).ok()?;
+            let events = self.store.events(name.as_str(), 0).ok()?;
+            Task::replay(spec, events.iter().map(|stored| &stored.event)).ok()
+        };
+        replayed().is_some_and(|task| decided.is_said(&task, by))
+    }
+
+    fn not_taken(&self, name: &TaskName, verb: &str, error: &CommandError<StoreError>) -> Refusal {
+        match error {
+            CommandError::NotOpen => self.over(name, verb),
             CommandError::Unnamed { at_hand } | CommandError::Another(at_hand) => Refusal {
                 message: error.to_string(),
                 hint: Some(format!(
                     "{}, then `{}`",
-                    view::look(&name, at_hand),
-                    view::approve(&name, at_hand)
+                    view::look(name, at_hand),
+                    view::approve(name, at_hand)
                 )),
                 exit: 2,
             },
@@ -60,7 +81,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             },
             CommandError::Engine(EngineError::Store(error)) => stored(error),
             CommandError::Engine(fault @ EngineError::Replay { .. }) => internal(fault),
-        })
+        }
     }
 
     /// That a task has ended, how, and what can be done with it still.

@@ -161,6 +161,30 @@ async fn the_branch_of_a_task_that_is_held_is_still_its_own() {
     driven.abort();
 }
 
+/// As by a client whose server died when it was stored, and the next one was quick.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_word_that_a_task_ended_with_may_be_said_again() {
+    let home = Home::new();
+    let settings = Settings { limits: Limits::slots(0), ..Settings::new("/bin/false".into()) };
+    let (server, driven, _) = start_with(&home, settings, Lands::default());
+    server.submit(submit("task")).unwrap();
+    let cancel = |by: &str| server.command("task", Command::Cancel { by: by.into() });
+    cancel("me").unwrap();
+    let over = async {
+        while server.get("task").unwrap().result.state.as_deref() != Some("Cancelled") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, over).await.unwrap();
+    cancel("me").unwrap();
+    // The control: somebody else's word, or another one.
+    for refused in [cancel("you"), server.command("task", Command::Pause { by: "me".into() })] {
+        let refusal = refused.unwrap_err();
+        assert!(refusal.message.contains("has ended as Cancelled"), "{refusal:?}");
+    }
+    driven.abort();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_no_step_would_use_is_refused() {
     let home = Home::new();

@@ -15,7 +15,7 @@ use crate::task::{Egress, QuestionPolicy};
 
 mod check;
 
-pub(crate) use check::{check, check_custom, check_limits, check_toolchain};
+pub(crate) use check::{check, check_custom, check_limits, check_range, check_toolchain};
 
 /// The kind's name.
 pub const KIND: &str = "AgentProfile";

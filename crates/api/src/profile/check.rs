@@ -161,14 +161,23 @@ pub(crate) fn check_limits(field: &str, limits: &LimitsSpec) -> Result<(), Inval
         ("maxCostCents", max_cost_cents.map(u64::from), 1, 1 << 24),
     ];
     for (name, value, least, most) in ranges {
-        if let Some(value) = value
-            && !(least..=most).contains(&value)
-        {
-            let rule = format!("is not {least} to {most}");
-            let field = format!("{field}.{name}");
-            let fix = "give a number in the range";
-            return Err(InvalidInput::new(&field, &value.to_string(), &rule, fix));
+        if let Some(value) = value {
+            check_range(&format!("{field}.{name}"), value, least, most)?;
         }
     }
     Ok(())
+}
+
+/// A number that is in its range.
+pub(crate) fn check_range(
+    field: &str,
+    value: u64,
+    least: u64,
+    most: u64,
+) -> Result<(), InvalidInput> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    let rule = format!("is not {least} to {most}");
+    Err(InvalidInput::new(field, &value.to_string(), &rule, "give a number in the range"))
 }

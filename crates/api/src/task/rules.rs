@@ -15,7 +15,7 @@ use core::input::InvalidInput;
 use super::{AgentRef, CheckoutRef, CredentialRef, RemoteRef, RepositoryRef, SetupRef, TaskOrder};
 use crate::agent_task::{check_model, check_priority};
 use crate::order::{Limits, Toolchain};
-use crate::profile::{LimitsSpec, check_custom, check_limits, check_toolchain};
+use crate::profile::{LimitsSpec, check_custom, check_limits, check_range, check_toolchain};
 use crate::repository::{check_command, check_setup};
 use crate::{paths, variables};
 
@@ -108,8 +108,8 @@ fn limits(limits: &Limits) -> Result<(), InvalidInput> {
         memory_bytes,
         pids,
         disk_bytes,
-        output_bytes: _,
-        grace_seconds: _,
+        output_bytes,
+        grace_seconds,
         loop_rounds,
         no_change_seconds,
     } = *limits;
@@ -123,10 +123,15 @@ fn limits(limits: &Limits) -> Result<(), InvalidInput> {
         ..LimitsSpec::default()
     };
     check_limits("limits", &spec).map_err(|error| match error.field.strip_suffix("Mib") {
+        // Shown as it was given.
         Some(field) => {
-            let (field, rule) = (format!("{field}Bytes"), format!("{} MiB", error.rule));
-            InvalidInput { field, rule, ..error }
+            let bytes = if field == "limits.memory" { memory_bytes } else { disk_bytes };
+            let rule = format!("{} MiB", error.rule);
+            InvalidInput::new(&format!("{field}Bytes"), &bytes.to_string(), &rule, &error.fix)
         }
         None => error,
-    })
+    })?;
+    check_range("limits.outputBytes", output_bytes, 1 << 10, 1 << 30)?;
+    // Of a deadline that is farther away than any clock goes there is none.
+    check_range("limits.graceSeconds", grace_seconds, 0, 3_600)
 }

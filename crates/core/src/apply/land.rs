@@ -1,6 +1,7 @@
 //! What became of an import or a landing, taken in.
 
 use crate::event::{Action, ActionKey, LandAction};
+use crate::id::{Epoch, RunName};
 use crate::landing::Imported;
 use crate::reason::FailReason;
 use crate::task::{Task, Unsaved};
@@ -12,6 +13,15 @@ impl Task {
         if !self.landing()
             && let Some((run, epoch, _)) = self.to_import.take()
         {
+            self.save_once(run, epoch);
+        }
+    }
+
+    /// A rescue before the import has saved all that a run left, where it left commits that no
+    /// import brings.
+    fn save_once(&mut self, run: RunName, epoch: Epoch) {
+        let is_saved = self.beside.get(&epoch).is_some_and(|beside| beside.saved.is_some());
+        if !is_saved {
             self.unsaved = Some(Unsaved::of(run, epoch));
         }
     }
@@ -38,7 +48,7 @@ impl Task {
         match action {
             LandAction::Import { run, epoch, .. } => {
                 self.to_import = None;
-                self.unsaved = Some(Unsaved::of(run, epoch));
+                self.save_once(run, epoch);
                 self.fail(Some(reason), detail.to_owned(), None);
             }
             LandAction::SaveRescue { .. } => self.not_saved(Some(reason)),

@@ -4,22 +4,26 @@
 // before another try is ours to keep.
 "use strict";
 const TRIES = 3;
-const LONGEST = 400;
+// With what stands before it on a line, less than is kept of one.
+const LONGEST = 250;
 const ask = globalThis.fetch;
 let refused = 0;
 
-// What the provider said, with the code by which it means it.
+const short = (text) => String(text).replace(/\s+/g, " ").trim().slice(0, LONGEST);
+
+// What the provider said, and before it the code by which it means it: the end of a long message
+// is cut off.
 async function words(answer) {
   const text = await answer.clone().text().catch(() => "");
-  let said = text;
   try {
     const { message, code, type } = JSON.parse(text).error;
     const meant = code || type;
-    said = meant && !String(message).includes(meant) ? `${message} (${meant})` : String(message);
+    const said = short(message);
+    return meant && !said.includes(meant) ? short(`${meant}: ${message}`) : said;
   } catch {
     // No JSON, or none that is an error's: as it stands.
+    return short(text);
   }
-  return said.replace(/\s+/g, " ").trim().slice(0, LONGEST);
 }
 
 globalThis.fetch = async (...request) => {

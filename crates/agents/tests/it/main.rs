@@ -6,6 +6,7 @@ mod hostile;
 mod pins;
 mod real;
 mod recorded;
+mod refused;
 mod rehearsal;
 mod rows;
 mod scripted;

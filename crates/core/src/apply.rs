@@ -101,7 +101,7 @@ impl Task {
                 if !empty {
                     self.rescue_ref = Some(saved_import(&self.spec.name, *epoch));
                 }
-                self.imported(empty, Imported::replay(facts.clone()));
+                self.imported(*epoch, empty, Imported::replay(facts.clone()));
             }
             Event::NothingToImport { epoch } => {
                 self.close(&format!("import-{epoch}"));

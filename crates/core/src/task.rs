@@ -111,6 +111,8 @@ pub struct Task {
     pub evidence: BTreeMap<CommitId, Evidence>,
     /// The newest imported commit.
     pub imported: Option<Imported>,
+    /// The run that it came from.
+    pub imported_by: Option<Epoch>,
     /// Work saved from a failed run, to go on from: not gated, only ever seen in a sandbox.
     pub resume_from: Option<CommitId>,
     /// What waits to be saved.
@@ -218,6 +220,7 @@ impl Task {
             base_evidence,
             evidence: BTreeMap::new(),
             imported: None,
+            imported_by: None,
             resume_from,
             unsaved: None,
             kept: BTreeMap::new(),

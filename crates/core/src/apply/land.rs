@@ -26,17 +26,18 @@ impl Task {
         }
     }
 
-    pub(super) fn imported(&mut self, empty: bool, imported: Imported) {
+    pub(super) fn imported(&mut self, epoch: Epoch, empty: bool, imported: Imported) {
         let start = self.spec.follows.as_ref().and_then(|follows| follows.start.as_ref());
         // What the task before has left is nothing new.
         let empty = empty || (self.imported.is_none() && start == Some(imported.commit()));
         self.resume_from = None;
         if empty {
-            self.imported = None;
+            (self.imported, self.imported_by) = (None, None);
             self.nothing_new();
         } else {
             self.to_import = None;
             self.imported = Some(imported);
+            self.imported_by = Some(epoch);
             self.step_done = true;
         }
     }

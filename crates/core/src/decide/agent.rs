@@ -146,14 +146,16 @@ fn told_beside(task: &Task, resumed: bool) -> Vec<String> {
             )
         });
     }
+    // What a later run was told of, and imported, is behind it.
+    let newest = task.beside.range(task.imported_by.unwrap_or_default()..);
     let beside: BTreeSet<&str> =
-        task.beside.values().flat_map(|beside| &beside.names).map(String::as_str).collect();
+        newest.flat_map(|(_, beside)| &beside.names).map(String::as_str).collect();
     if !beside.is_empty() {
         let names = beside.into_iter().collect::<Vec<_>>().join(", ");
         parts.push(format!(
-            "An earlier run left commits elsewhere than on the branch that it was given:\n{}\nThey \
-             are saved, but this workspace does not have them: make again what you need of them, \
-             and commit on the branch that you are given.",
+            "An earlier run left commits elsewhere than on the branch that it was given:\n{}\nThis \
+             workspace does not have them: make again what you need of them, and commit on the \
+             branch that you are given.",
             quoted(&names)
         ));
     }

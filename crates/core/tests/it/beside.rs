@@ -5,7 +5,7 @@ use midwatch_core::event::RunResult;
 use midwatch_core::reason::FailReason;
 use midwatch_core::task::{Outcome, State};
 
-use crate::story::{Story, completed, failed};
+use crate::story::{Story, agent_run, completed, failed};
 use crate::world::agent_result;
 
 /// An agent that ends well and leaves a branch of its own.
@@ -52,4 +52,45 @@ fn what_was_saved_before_its_import_is_not_saved_again() {
     story.cancel();
     assert_eq!(saved_until(&mut story, is_over), 1);
     assert_eq!(story.task.state, State::Ended(Outcome::Cancelled));
+}
+
+/// The next agent is told of them, and nobody after the work that it made of them was imported.
+#[test]
+fn what_was_left_elsewhere_is_told_until_a_later_run_is_imported() {
+    let elsewhere = |story: &mut Story| {
+        let agent = story.until("Agent");
+        agent_run(&agent).prompt.contains("elsewhere")
+    };
+    let mut story = Story::at_work("ic");
+    let agent = story.until("Agent");
+    let (reason, detail) = (FailReason::AgentFailed, "it failed".to_owned());
+    let mut result = agent_result(AgentOutcome::Failed { reason, detail, resets_at: None }, vec![]);
+    result.beside = vec!["stash".to_owned()];
+    story.ends_run(&agent, RunResult::Agent(Box::new(result)));
+    assert!(elsewhere(&mut story));
+    let again = story.until("Agent");
+    story.ends_run(&again, completed(vec![]));
+    story.red_check();
+    assert!(!elsewhere(&mut story), "that is behind it");
+
+    // The control: the work that was imported is that of the run that left them.
+    let mut story = Story::at_work("ic");
+    let agent = story.until("Agent");
+    story.ends_run(&agent, ended());
+    story.red_check();
+    assert!(elsewhere(&mut story));
+}
+
+/// What could not be saved is not called saved.
+#[test]
+fn an_agent_is_not_told_that_what_is_lost_to_it_was_saved() {
+    let mut story = Story::at_work("ic");
+    let agent = story.until("Agent");
+    story.ends_run(&agent, ended());
+    let rescue = story.until("Rescue");
+    story.fails(&rescue, FailReason::InvalidInput);
+    story.red_check();
+    let again = story.until("Agent");
+    let prompt = &agent_run(&again).prompt;
+    assert!(prompt.contains("| feature") && !prompt.contains("saved"), "{prompt}");
 }

@@ -9,7 +9,8 @@ use midwatch_core::reason::{FailReason, HoldReason};
 use midwatch_core::task::{Task, Wake};
 use midwatch_core::time::Time;
 
-use super::{check_line, kind};
+use super::result::check_line;
+use super::seen::kind;
 
 /// What an event means to a person; none for what only the engine cares about. `task` has taken it
 /// in, and `at` is when it was stored.

@@ -12,11 +12,10 @@ use midwatch_core::event::Event;
 use midwatch_core::id::TaskName;
 use midwatch_core::ports::Store as _;
 use midwatch_core::time::Time;
-use midwatch_local::folder::StateFolder;
 use midwatch_local::server::{Server, Settings};
 use midwatch_local::store::SqliteStore;
 
-use super::world::{Closed, Home, Lands, order};
+use super::world::{Closed, Home, Lands, opened, order};
 
 /// A runner that lives until it is killed, in the folder of a run with work in it.
 fn runner(run: &Path) -> Child {
@@ -37,9 +36,7 @@ fn runner(run: &Path) -> Child {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_with_a_damaged_log_is_ended_and_forgotten_by_name_and_its_work_stays() {
     let home = Home::new();
-    let folder = StateFolder::new(home.database().parent().unwrap().to_owned());
-    folder.make().unwrap();
-    let store = Arc::new(SqliteStore::open(&folder.database()).unwrap());
+    let (folder, store) = opened(home.path());
     let name = TaskName::parse("bad").unwrap();
     for task in ["bad", "bad-too"] {
         store.insert(task, &order(), Time(1)).unwrap();

@@ -12,9 +12,8 @@ use midwatch_local::server::{Server, Settings};
 use midwatch_local::store::SqliteStore;
 use tokio::task::JoinHandle;
 
-use super::faults::ended;
 use super::retain::{Memory, gone, names};
-use super::world::{Closed, Home, Lands, V1, submit};
+use super::world::{Closed, Home, Lands, V1, ended, submit};
 
 /// The run of the failed task's agent.
 const RUN: &str = "failed-implement-4";
@@ -50,7 +49,7 @@ impl Left {
     }
 
     pub(crate) fn beside(home: Home, saved: Option<Arc<Memory>>) -> Self {
-        let folder = StateFolder::new(home.database().parent().unwrap().to_owned());
+        let folder = StateFolder::new(home.path().to_owned());
         folder.make().unwrap();
         for run in ["failed-checkout-1", RUN, "failed-rescue-5"] {
             fs::create_dir_all(folder.run(run)).unwrap();

@@ -8,13 +8,11 @@ use std::time::Duration;
 use midwatch_api::control::FollowFrom;
 use midwatch_api::report::StreamEvent;
 use midwatch_api::view::{Progress, ProgressLine};
-use midwatch_local::folder::StateFolder;
 use midwatch_local::server::{Line, Server, Settings};
-use midwatch_local::store::SqliteStore;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::Receiver;
 
-use super::world::{Closed, Home, Lands, PATIENCE, submit};
+use super::world::{Closed, Home, Lands, PATIENCE, opened, submit};
 
 /// Lines of the one run.
 const LINES: usize = 4000;
@@ -55,9 +53,7 @@ impl Life {
             std::fs::write(&program, TALKS).unwrap();
             std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
         }
-        let folder = StateFolder::new(home.database().parent().unwrap().to_owned());
-        folder.make().unwrap();
-        let store = Arc::new(SqliteStore::open(&folder.database()).unwrap());
+        let (folder, store) = opened(home.path());
         let settings = Settings::new(program);
         let server = runtime.block_on(async {
             let (server, driven) =

@@ -19,7 +19,7 @@ use midwatch_local::store::SqliteStore;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
-use super::world::{Closed, Home, Lands, PATIENCE, V1, submit, told};
+use super::world::{Closed, Home, Lands, PATIENCE, V1, opened, submit, told};
 
 /// A server over the state folder of a home, and what drives it. Nothing lands.
 fn start(home: &Home) -> (Arc<Server<Closed, Lands>>, JoinHandle<()>, StateFolder) {
@@ -32,9 +32,7 @@ fn start_with(
     settings: Settings,
     lands: Lands,
 ) -> (Arc<Server<Closed, Lands>>, JoinHandle<()>, StateFolder) {
-    let folder = StateFolder::new(home.database().parent().unwrap().to_owned());
-    folder.make().unwrap();
-    let store = Arc::new(SqliteStore::open(&folder.database()).unwrap());
+    let (folder, store) = opened(home.path());
     let (server, driven) = Server::start(folder.clone(), store, Closed, lands, settings).unwrap();
     (server, tokio::spawn(async { drop(driven.await) }), folder)
 }
@@ -211,7 +209,7 @@ async fn what_no_step_would_use_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_what_was_applied_is_deleted() {
     let home = Home::new();
-    let folder = StateFolder::new(home.database().parent().unwrap().to_owned());
+    let folder = StateFolder::new(home.path().to_owned());
     folder.make().unwrap();
     let shipped = midwatch_api::pipeline::shipped("quick").unwrap().unwrap();
     let object = AnyObject::Pipeline(shipped).to_wire().unwrap();

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use midwatch_api::control::{FollowFrom, Submit};
 use midwatch_api::task::TaskOrder;
+use midwatch_api::view::Progress;
 use midwatch_core::event::{Action, Event, LandAction};
 use midwatch_core::ports::{Act, Seen};
 use midwatch_core::reason::FailReason;
 use midwatch_core::task::Task;
 use midwatch_core::time::Time;
 use midwatch_local::access::{Access, Door, Heard};
+use midwatch_local::folder::StateFolder;
 use midwatch_local::server::{Line, Server};
 use midwatch_local::store::SqliteStore;
 use rusqlite::Connection;
@@ -48,6 +50,11 @@ impl Home {
             store.insert(&format!("t{n}"), &order, Time(n)).unwrap();
         }
         home
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Where the database is.
@@ -164,4 +171,28 @@ pub(crate) async fn told(
     let mut lines = server.follow(task, FollowFrom::default()).unwrap();
     let heard = async { while !is(&lines.recv().await.unwrap()) {} };
     tokio::time::timeout(PATIENCE, heard).await.unwrap();
+}
+
+/// Waits until a task runs.
+pub(crate) async fn running(server: &Arc<Server<Closed, Lands>>, task: &str) {
+    told(server, task, |line| match line {
+        Line::Progress(line) => {
+            matches!(&line.progress, Progress::State { state, .. } if state == "Running")
+        }
+        Line::Result(_) => false,
+    })
+    .await;
+}
+
+/// Waits until a task is over.
+pub(crate) async fn ended(server: &Arc<Server<Closed, Lands>>, task: &str) {
+    told(server, task, |line| matches!(line, Line::Result(_))).await;
+}
+
+/// A new state folder at a place, and its open store.
+pub(crate) fn opened(place: &Path) -> (StateFolder, Arc<SqliteStore>) {
+    let folder = StateFolder::new(place.to_owned());
+    folder.make().unwrap();
+    let store = Arc::new(SqliteStore::open(&folder.database()).unwrap());
+    (folder, store)
 }

@@ -1,0 +1,86 @@
+//! What is told of a task and is not in its state: its runs so far, who let what through, and the
+//! pause between two attempts.
+
+use midwatch_api::view::ApprovalLine;
+use midwatch_core::event::{Action, Event, RunResult, RunWork};
+use midwatch_core::id::RunName;
+use midwatch_core::ports::Stored;
+use midwatch_core::reason::FailReason;
+use midwatch_core::task::Task;
+use midwatch_core::time::Time;
+
+/// A run that was begun, for the list of a task's runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunSeen {
+    /// Its name.
+    pub run: RunName,
+    /// Its kind.
+    pub kind: &'static str,
+}
+
+/// Takes an event into the list of a task's runs: those that were begun. What was found to be
+/// there already was not run.
+pub fn follow_runs(runs: &mut Vec<RunSeen>, event: &Event) {
+    match event {
+        Event::Intended(Action::Run(order)) => {
+            runs.push(RunSeen { run: order.run.clone(), kind: kind(&order.work).0 });
+        }
+        Event::RunEnded { run, result: RunResult::DepsReady { kept: true, .. }, .. } => {
+            runs.retain(|seen| seen.run != *run);
+        }
+        _ => {}
+    }
+}
+
+/// Takes an event into the list of what people let through.
+pub fn follow_approvals(approvals: &mut Vec<ApprovalLine>, stored: &Stored) {
+    let (of, id, by) = match &stored.event {
+        Event::Approved { commit, by } => ("Commit", commit.as_str(), by),
+        Event::PlanApproved { plan, by } => ("Plan", plan.as_str(), by),
+        _ => return,
+    };
+    let (of, id, by) = (of.to_owned(), id.to_owned(), by.clone());
+    approvals.push(ApprovalLine { of, id, by, at_ms: stored.at.0 });
+}
+
+/// A pause between two attempts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BetweenAttempts {
+    /// What the last attempt came to.
+    pub reason: FailReason,
+    /// One sentence.
+    pub detail: String,
+    /// When the next one begins.
+    pub at: Time,
+}
+
+/// Takes an event into the pause between two attempts. `before` is the task as it was just before
+/// the event: it forgets a failure as soon as it is decided what becomes of it.
+pub fn follow_attempts(pause: &mut Option<BetweenAttempts>, before: &Task, event: &Event) {
+    match event {
+        Event::Retried { at, .. } => {
+            *pause = before.failure.as_ref().and_then(|failure| {
+                let (reason, detail) = (failure.reason?, failure.detail.clone());
+                Some(BetweenAttempts { reason, detail, at: *at })
+            });
+        }
+        Event::Intended(_) | Event::Held(_) | Event::EndingChosen(_) | Event::Ended(_) => {
+            *pause = None;
+        }
+        _ => {}
+    }
+}
+
+/// The kind of a run in which an agent works.
+pub(super) const AGENT: &str = "Agent";
+
+/// What kind of run a work is, and the command that it runs.
+pub(super) fn kind(work: &RunWork) -> (&'static str, Option<&str>) {
+    match work {
+        RunWork::Checkout { .. } => ("Checkout", None),
+        RunWork::Setup { command, .. } => ("Setup", Some(command)),
+        RunWork::Check { command, .. } => ("Check", Some(command)),
+        RunWork::Agent(_) => (AGENT, None),
+        RunWork::Rescue { .. } => ("Rescue", None),
+    }
+}

@@ -141,14 +141,14 @@ pub(crate) async fn run(
 /// Removes what is of no more use before the end, so that nothing of it stays until the next
 /// start. Runs go on by themselves.
 async fn tidy(server: &Local, driven: impl Future<Output = Fault>, by: tokio::time::Instant) {
-    tokio::select! {
-        // In this order: what is done already needs no time.
-        biased;
-        error = driven => tracing::error!(%error, "server.failed at its end"),
-        () = server.cleaned_up() => {}
-        () = tokio::time::sleep_until(by) => {
-            tracing::warn!("server.untidy: the next start goes on with it");
+    let tidied = async {
+        tokio::select! {
+            error = driven => tracing::error!(%error, "server.failed at its end"),
+            () = server.cleaned_up() => {}
         }
+    };
+    if tokio::time::timeout_at(by, tidied).await.is_err() {
+        tracing::warn!("server.untidy: the next start goes on with it");
     }
 }
 

@@ -50,13 +50,36 @@ pub enum Trouble {
     Down,
 }
 
-/// What the gateway saw of a run's model.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// A limit that an answer told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// Its reset, in seconds since 1970, where that was told.
+    pub resets_at: Option<i64>,
+}
+
+/// What the gateway saw of a run's model, folded from all of its answers: a run may get very many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Heard {
     /// It saw all of it: what is not here was not answered.
     pub whole: bool,
-    /// Its last answers, oldest first; none for one that was given as asked.
-    pub answers: Vec<Option<Trouble>>,
+    /// The newest limit.
+    pub limit: Option<Limit>,
+    /// Whether the credential, or what it may do, was ever refused.
+    pub rejected: bool,
+    /// What was wrong with the last answer; none where it was given as asked.
+    pub last: Option<Trouble>,
+}
+
+impl Heard {
+    /// Takes the next answer; none is one that was given as asked.
+    pub fn take(&mut self, answer: Option<Trouble>) {
+        self.last = answer;
+        match answer {
+            Some(Trouble::Limit(resets_at)) => self.limit = Some(Limit { resets_at }),
+            Some(Trouble::Login | Trouble::Denied) => self.rejected = true,
+            Some(Trouble::Down) | None => {}
+        }
+    }
 }
 
 /// Opens and closes doors. Opening again after a restart gives the same token.

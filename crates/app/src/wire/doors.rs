@@ -86,11 +86,12 @@ impl Access for Doors {
             std::fs::create_dir_all(parent)
                 .map_err(|error| format!("the folder of doors: {error}"))?;
         }
-        if door.model.is_some() {
-            held(&self.whole).entry(door.run.clone()).or_insert(!door.log.exists());
-        }
+        let is_new = !door.log.exists();
         let opened = broker.open(grant).map_err(|error| error.to_string())?;
         held(&self.open).insert(door.run.clone(), broker);
+        if door.model.is_some() {
+            held(&self.whole).entry(door.run.clone()).or_insert(is_new);
+        }
         // The token goes into the run's order: it works at this run's gateway only.
         Ok(secrecy::ExposeSecret::expose_secret(&opened.token).to_owned())
     }
@@ -113,7 +114,12 @@ impl Access for Doors {
 
     fn heard(&self, run: &str, log: &Path) -> Heard {
         let whole = held(&self.whole).remove(run).unwrap_or(false);
-        Heard { whole, answers: heard::answers(log) }
+        let mut heard = Heard { whole, ..Heard::default() };
+        if let Err(error) = heard::read(&mut heard, log) {
+            tracing::warn!(run, %error, "what the gateway saw cannot be read");
+            heard.whole = false;
+        }
+        heard
     }
 }
 

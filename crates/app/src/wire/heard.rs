@@ -1,17 +1,13 @@
-//! What a run's gateway saw of its model, read from the end of its log: the broker that saw it may
-//! have been an earlier server's.
+//! What a run's gateway saw of its model, read from its log: the broker that saw it may have been an
+//! earlier server's.
 
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io::{self, BufRead as _, BufReader};
 use std::path::Path;
 
 use midwatch_broker::Trouble as Seen;
-use midwatch_local::access::Trouble;
+use midwatch_local::access::{Heard, Trouble};
 use serde::Deserialize;
-
-/// How much of the log's end is read, and how many answers count.
-const TAIL: u64 = 256 * 1024;
-const ANSWERS: usize = 20;
 
 /// A line of the log, as far as it tells of answers. Those of other releases may lack a field.
 #[derive(Deserialize)]
@@ -26,12 +22,24 @@ struct Line {
     trouble: Option<String>,
 }
 
-/// The last answers, oldest first. A log that is not there holds none.
-pub(crate) fn answers(log: &Path) -> Vec<Option<Trouble>> {
-    let text = tail(log).unwrap_or_default();
-    let lines = text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
-    let answers: Vec<_> = lines.filter_map(|line| answer(&line)).collect();
-    answers[answers.len().saturating_sub(ANSWERS)..].to_vec()
+/// Takes in every answer of a log, one line at a time. One that is not there holds none.
+pub(crate) fn read(heard: &mut Heard, log: &Path) -> io::Result<()> {
+    let mut lines = match File::open(log) {
+        Ok(file) => BufReader::new(file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let mut line = Vec::new();
+    while lines.read_until(b'\n', &mut line)? > 0 {
+        // A line that a crash cut off is none.
+        if let Some(answer) =
+            serde_json::from_slice::<Line>(&line).ok().and_then(|line| answer(&line))
+        {
+            heard.take(answer);
+        }
+        line.clear();
+    }
+    Ok(())
 }
 
 /// None where it is no answer.
@@ -55,64 +63,52 @@ fn answer(line: &Line) -> Option<Option<Trouble>> {
     }
 }
 
-fn tail(log: &Path) -> io::Result<String> {
-    let mut file = File::open(log)?;
-    let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
-    let mut bytes = Vec::new();
-    file.take(TAIL).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
 #[cfg(test)]
 mod tests {
-    use midwatch_broker::{Record, Sink as _, TokenCount};
+    use midwatch_broker::{LimitState, Record, Sink as _, TokenCount};
+    use midwatch_local::access::Limit;
 
     use super::*;
     use crate::wire::log::RunLog;
 
-    fn record(status: u16, trouble: Option<Seen>) -> Record {
-        Record::Answer {
-            path: "/v1/messages".into(),
-            status,
-            tokens: TokenCount::default(),
-            limit: None,
-            trouble,
-            cut: false,
-        }
+    fn record(status: u16, limit: Option<LimitState>, trouble: Option<Seen>) -> Record {
+        let (path, tokens) = ("/v1/messages".into(), TokenCount::default());
+        Record::Answer { path, status, tokens, limit, trouble, cut: false }
+    }
+
+    fn heard(log: &Path) -> Heard {
+        let mut heard = Heard::default();
+        read(&mut heard, log).unwrap();
+        heard
     }
 
     #[test]
     fn what_was_written_is_read_back_however_long_the_log_is() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("broker.jsonl");
-        assert!(answers(&path).is_empty());
+        assert_eq!(heard(&path), Heard::default());
         let log = RunLog::new(path.clone());
+        let limit = LimitState { reached: true, resets_at: Some(7) };
+        log.record("r", &record(429, Some(limit), Some(Seen::Limit)));
+        let limit = Some(Limit { resets_at: Some(7) });
+        let last = Some(Trouble::Limit(Some(7)));
+        assert_eq!(heard(&path), Heard { limit, last, ..Heard::default() });
         for _ in 0..5_000 {
-            log.record("r", &record(200, None));
-        }
-        for trouble in Seen::ALL {
-            log.record("r", &record(500, Some(trouble)));
+            log.record("r", &record(200, None, None));
         }
         let passed = Record::Passed { target: "x:443".into(), sent: 1, received: 1 };
         log.record("r", &passed);
-        let limit = midwatch_broker::LimitState { reached: true, resets_at: Some(7) };
-        let Record::Answer { path: asked, status, tokens, trouble, cut, .. } = record(429, None)
-        else {
-            unreachable!()
-        };
-        let limit = Some(limit);
-        log.record("r", &Record::Answer { path: asked, status, tokens, limit, trouble, cut });
-        let found = answers(&path);
-        assert_eq!(found.len(), ANSWERS);
-        let last = [
-            Some(Trouble::Limit(None)),
-            Some(Trouble::Login),
-            Some(Trouble::Denied),
-            Some(Trouble::Down),
-            Some(Trouble::Limit(Some(7))),
-        ];
-        assert_eq!(found[ANSWERS - 5..], last);
-        assert!(found[..ANSWERS - 5].iter().all(Option::is_none));
+        assert_eq!(heard(&path), Heard { limit, ..Heard::default() });
+        for (seen, last, rejected) in [
+            (Seen::Down, Trouble::Down, false),
+            (Seen::Denied, Trouble::Denied, true),
+            (Seen::Login, Trouble::Login, true),
+        ] {
+            log.record("r", &record(500, None, Some(seen)));
+            let expected = Heard { limit, rejected, last: Some(last), whole: false };
+            assert_eq!(heard(&path), expected, "{seen:?}");
+        }
+        log.record("r", &record(429, None, Some(Seen::Limit)));
+        assert_eq!(heard(&path).limit, Some(Limit { resets_at: None }));
     }
 }

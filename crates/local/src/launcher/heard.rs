@@ -4,7 +4,7 @@
 use midwatch_core::agent::AgentOutcome;
 use midwatch_core::reason::FailReason;
 
-use crate::access::{Heard, Trouble};
+use crate::access::{Heard, Limit, Trouble};
 
 /// Seconds for which a reset is believed that only the agent told: as long as the longest pause
 /// where no reset is known.
@@ -17,7 +17,7 @@ pub(super) fn judged(outcome: AgentOutcome, heard: &Heard, now: i64) -> AgentOut
     };
     let failed = |reason, detail, resets_at| AgentOutcome::Failed { reason, detail, resets_at };
     match reason {
-        FailReason::UsageLimit | FailReason::RateLimit => match heard.limit() {
+        FailReason::UsageLimit | FailReason::RateLimit => match heard.limit {
             Some(Limit { resets_at: Some(reset) }) => failed(reason, detail, Some(reset)),
             Some(Limit { resets_at: None }) => {
                 let near = resets_at.filter(|reset| *reset <= now + TOLD_BY_THE_AGENT);
@@ -26,17 +26,14 @@ pub(super) fn judged(outcome: AgentOutcome, heard: &Heard, now: i64) -> AgentOut
             None if heard.whole => failed(FailReason::AgentFailed, alone("a limit", &detail), None),
             None => failed(reason, detail, resets_at),
         },
-        FailReason::Authentication if heard.whole && !heard.has_rejected() => {
+        FailReason::Authentication if heard.whole && !heard.rejected => {
             failed(FailReason::AgentFailed, alone("a rejected login", &detail), None)
         }
         // It said nothing of it, or nothing that we know.
         FailReason::AgentFailed | FailReason::Stalled | FailReason::Timeout => {
-            match heard.answers.last() {
-                Some(Some(trouble)) => match found(*trouble, reason, &detail) {
-                    Some((reason, detail, reset)) => failed(reason, detail, reset),
-                    None => failed(reason, detail, resets_at),
-                },
-                Some(None) | None => failed(reason, detail, resets_at),
+            match heard.last.and_then(|trouble| found(trouble, reason, &detail)) {
+                Some((reason, detail, reset)) => failed(reason, detail, reset),
+                None => failed(reason, detail, resets_at),
             }
         }
         FailReason::Authentication
@@ -92,28 +89,6 @@ fn found(
     Some((reason, format!("the last answer of its provider {what} ({ended}: {detail})"), reset))
 }
 
-/// A limit that the gateway saw.
-struct Limit {
-    resets_at: Option<i64>,
-}
-
-impl Heard {
-    /// The newest limit among the answers, with its reset where one told it.
-    fn limit(&self) -> Option<Limit> {
-        self.answers.iter().rev().find_map(|answer| match answer {
-            Some(Trouble::Limit(resets_at)) => Some(Limit { resets_at: *resets_at }),
-            Some(Trouble::Login | Trouble::Denied | Trouble::Down) | None => None,
-        })
-    }
-
-    fn has_rejected(&self) -> bool {
-        self.answers.iter().any(|answer| match answer {
-            Some(Trouble::Login | Trouble::Denied) => true,
-            Some(Trouble::Limit(_) | Trouble::Down) | None => false,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,7 +100,9 @@ mod tests {
     }
 
     fn whole(answers: &[Option<Trouble>]) -> Heard {
-        Heard { whole: true, answers: answers.to_vec() }
+        let mut heard = Heard { whole: true, ..Heard::default() };
+        answers.iter().for_each(|answer| heard.take(*answer));
+        heard
     }
 
     #[track_caller]
@@ -151,8 +128,8 @@ mod tests {
             assert_eq!(came_to(limit, week, &whole(answers)), failed);
         }
         assert_eq!(came_to(FailReason::Authentication, None, &whole(&[None])), failed);
-        // The same line where the gateway saw it, and where a server died that may have seen it.
-        let rejected = whole(&[Some(Trouble::Login)]);
+        // The same line where the gateway saw it, however long ago, and where a server died that may have seen it.
+        let rejected = whole(&[&[Some(Trouble::Login)][..], &[None; 100]].concat());
         let login = FailReason::Authentication;
         assert_eq!(came_to(login, None, &rejected), (login, None));
         for said in [limit, login] {
@@ -164,7 +141,7 @@ mod tests {
     fn the_reset_is_the_providers() {
         let limit = FailReason::UsageLimit;
         let (soon, week) = (Some(NOW + 60), Some(NOW + 600_000));
-        let of_provider = whole(&[Some(Trouble::Limit(soon)), None]);
+        let of_provider = whole(&[&[Some(Trouble::Limit(soon))][..], &[None; 100]].concat());
         assert_eq!(came_to(limit, week, &of_provider), (limit, soon));
         let untold = whole(&[Some(Trouble::Limit(None))]);
         assert_eq!(came_to(limit, week, &untold), (limit, None));

@@ -27,6 +27,8 @@ pub(crate) fn http(head_wait: Duration) -> http1::Builder {
         .max_headers(HEADERS_MAX)
         .max_header_size(HEAD_MAX)
         .max_buf_size(HEAD_MAX)
+        // A date tells what time it is at the provider; one of ours would tell nothing.
+        .auto_date_header(false)
         .half_close(false);
     http
 }

@@ -71,11 +71,13 @@ struct Row {
     health: Health,
     text: String,
     remedy: Option<String>,
+    /// Of somebody to work as, and not of the machine.
+    of_agents: bool,
 }
 
 impl Row {
     fn new(name: &str, health: Health, text: impl Into<String>) -> Self {
-        Self { name: name.into(), health, text: text.into(), remedy: None }
+        Self { name: name.into(), health, text: text.into(), remedy: None, of_agents: false }
     }
 
     fn with(mut self, remedy: impl Into<String>) -> Self {
@@ -114,7 +116,7 @@ impl Doctor {
         rows.push(beside(move || network(&asked)).await?);
         if self.night && usable {
             // Checks need nobody to work as.
-            let stands = |row: &Row| row.health != Health::Missing || is_of_agents(&row.name);
+            let stands = |row: &Row| row.health != Health::Missing || row.of_agents;
             let ready = rows.iter().all(stands);
             rows.extend(night::rows(context, &folder, self.tasks, ready, &seen).await?);
         }
@@ -137,17 +139,12 @@ impl Doctor {
         }
         let (message, hint) = (format!("missing: {}", names.join(", ")), "see the rows above");
         // Everything is there but somebody to work as.
-        Err(if names.iter().all(|name| is_of_agents(name)) {
+        Err(if missing.iter().all(|row| row.of_agents) {
             Problem::login(message, hint)
         } else {
             Problem::sandbox(message, hint)
         })
     }
-}
-
-/// Whether a row is of somebody to work as.
-fn is_of_agents(name: &str) -> bool {
-    name == "agent" || name.ends_with(" login")
 }
 
 fn show(context: &Context, row: &Row) {

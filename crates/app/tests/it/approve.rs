@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 
+use crate::house::socket::contains;
 use crate::house::{House, Told};
 
 /// A plan, one made after a rejection, and the work.
@@ -91,15 +92,6 @@ fn what_somebody_said_of_a_plan_reaches_the_next_one_and_the_old_one_is_not_appr
     assert_eq!(house.git(&repository, &["show", "midwatch/t:b.txt"]), "x");
 }
 
-/// One exchange on a socket, whole.
-fn exchange(socket: &Path, request: &[u8]) -> Vec<u8> {
-    let mut stream = UnixStream::connect(socket).unwrap();
-    stream.write_all(request).unwrap();
-    let mut answer = vec![];
-    stream.read_to_end(&mut answer).unwrap();
-    answer
-}
-
 #[test]
 fn what_is_approved_is_named_in_every_hint_and_a_short_name_will_do() {
     let (house, repository) = held();
@@ -126,19 +118,15 @@ fn the_control_socket_refuses_an_approval_that_names_nothing() {
     let (house, repository) = held();
     let digest = digest(&house, &repository);
     let post = |body: Value| {
-        let body = body.to_string();
-        let head = "POST /v1/tasks/t/commands HTTP/1.1\r\nhost: midwatch\r\nconnection: close\r\n\
-                    content-type: application/json\r\ncontent-length: ";
-        let request = format!("{head}{}\r\n\r\n{body}", body.len());
-        let answer = exchange(&house.state().join("server.sock"), request.as_bytes());
-        String::from_utf8(answer).unwrap()
+        let (status, said) = house.ask("POST", "/v1/tasks/t/commands", &body);
+        (status, said.to_string())
     };
-    let answer = post(json!({"verb": "approve", "commit": null, "plan": null, "by": "me"}));
-    assert!(!answer.starts_with("HTTP/1.1 2"), "{answer}");
-    assert!(answer.contains("plan is missing") && answer.contains(&digest[..12]), "{answer}");
+    let (status, said) = post(json!({"verb": "approve", "commit": null, "plan": null, "by": "me"}));
+    assert!(!(200..300).contains(&status), "{status}: {said}");
+    assert!(said.contains("plan is missing") && said.contains(&digest[..12]), "{said}");
     // The control: the same with the name.
-    let answer = post(json!({"verb": "approve", "plan": digest, "by": "me"}));
-    assert!(answer.starts_with("HTTP/1.1 2"), "{answer}");
+    let (status, said) = post(json!({"verb": "approve", "plan": digest, "by": "me"}));
+    assert!((200..300).contains(&status), "{status}: {said}");
     house.midwatch(&repository, &["wait", "t"]).is_done();
 }
 
@@ -159,7 +147,8 @@ fn stand_between(house: &House, between: impl Fn() + Send + Sync, client: impl F
                 scope.spawn(move || {
                     let mut stream = stream.unwrap();
                     let request = whole(&mut stream);
-                    let decides = request.starts_with(b"POST ") && has(&request, b"/commands ");
+                    let decides =
+                        request.starts_with(b"POST ") && contains(&request, b"/commands ");
                     if decides && first.swap(false, Ordering::SeqCst) {
                         between();
                     }
@@ -204,10 +193,6 @@ fn whole(stream: &mut UnixStream) -> Vec<u8> {
             return request;
         }
     }
-}
-
-fn has(bytes: &[u8], part: &[u8]) -> bool {
-    bytes.windows(part.len()).any(|window| window == part)
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use midwatch_testkit::model_server::{Credential, Failure, ModelServer};
 use serde_json::Value;
 
+use crate::house::socket::contains;
 use crate::house::{House, Told};
 
 const TOKEN: &str = "sk-ant-oat01-right";
@@ -64,7 +65,7 @@ fn provider(fields: &[(&str, &str)]) -> String {
             let mut request = vec![];
             let mut part = [0; 4096];
             // Its head and its body, which is one JSON object and ends with it.
-            while !(has(&request, b"\r\n\r\n") && request.ends_with(b"}")) {
+            while !(contains(&request, b"\r\n\r\n") && request.ends_with(b"}")) {
                 match stream.read(&mut part) {
                     Ok(read) if read > 0 => request.extend_from_slice(&part[..read]),
                     Ok(_) | Err(_) => break,
@@ -75,10 +76,6 @@ fn provider(fields: &[(&str, &str)]) -> String {
         }
     });
     url
-}
-
-fn has(bytes: &[u8], part: &[u8]) -> bool {
-    bytes.windows(part.len()).any(|window| window == part)
 }
 
 /// A moment as a provider says it.
@@ -115,6 +112,17 @@ fn the_agent_that_tasks_use_by_default_decides() {
     let both = house.profile("both", "{agent: codex, fallback: [{profile: claude-code}]}");
     let told = doctor(&house, &["--profile", both.to_str().unwrap()]);
     assert_eq!(told.code, Some(6), "{}", told.stdout);
+    // An agent that is not here at all is nobody to work as, and no fault of the machine.
+    let absent = house.profile("absent", "{agent: gemini-cli}");
+    let told = doctor(&house, &["--profile", absent.to_str().unwrap()]);
+    assert_eq!(row(&told, "absent").0, "MISSING", "{}", told.stdout);
+    assert_eq!((told.code, &told.result["reason"]), (Some(6), &Value::from("NeedsLogin")));
+    // With another model it is the same login, which is tried once.
+    let twice = "{agent: codex, fallback: [{profile: codex}, {profile: codex, model: gpt-5-mini}]}";
+    let twice = house.profile("twice", twice);
+    let told = doctor(&house, &["--profile", twice.to_str().unwrap()]);
+    let rows = told.of("doctor").into_iter().filter(|row| row["name"] == "codex login").count();
+    assert_eq!((told.code, rows), (Some(0), 1), "{}", told.stdout);
 }
 
 #[test]
@@ -171,5 +179,10 @@ fn a_clock_is_held_against_the_providers() {
         assert_eq!((seen.as_str(), told.code), (health, Some(code)), "{ahead}: {text}");
         let side = if ahead > 0 { "behind" } else { "ahead of" };
         assert!(health == "ok" || text.contains(side), "{text}");
+        assert!(text.contains("the clock of a provider"), "{text}");
     }
+    // The control: what our own gateway says of providers that it does not reach tells no time.
+    let nowhere = "http://127.0.0.1:1";
+    let (_, text) = row(&doctor(&house(&["claude"], nowhere, nowhere), &[]), "clock");
+    assert!(!text.contains("of a provider"), "{text}");
 }

@@ -12,7 +12,7 @@ use midwatch_testkit::scripted_agent;
 use rustix::process::Pid;
 use serde_json::Value;
 
-mod socket;
+pub(crate) mod socket;
 pub(crate) mod terminal;
 
 /// The longest that one command of a test takes.

@@ -6,8 +6,10 @@ use std::time::Duration;
 use midwatch_core::agent::AgentKind;
 use midwatch_local::folder::StateFolder;
 
+use super::super::applied;
 use super::login::{self, Answer, Network};
 use super::{Health, Row, own};
+use crate::client::Client;
 use crate::discover::agent::{self, Chosen};
 use crate::discover::{ca, credential, program, proxy};
 use crate::environment::Environment;
@@ -84,20 +86,37 @@ pub(super) async fn look(
         let row = Row::new("agent", Health::Missing, "no agent is installed and logged in");
         seen.rows.push(row.with("install one and log in, or declare one of your own in a profile"));
     }
+    for row in &mut seen.rows {
+        row.of_agents = true;
+    }
     Ok(seen)
 }
 
-/// A profile and those that it falls back on.
+/// A profile and those that it falls back on, each once: with another model it is the same login.
 async fn used_by(environment: &Environment, name: &str) -> Result<Vec<Chosen>, Problem> {
-    let applied = own::applied(environment).await;
-    let find = |name: &str| match applied.iter().find(|chosen| chosen.name == name) {
-        Some(chosen) => Ok(chosen.clone()),
-        None => agent::choose(environment, None, Some(name)),
-    };
-    let first = find(name)?;
-    let others = first.spec.fallback.iter().filter_map(|other| other.profile.as_deref());
-    let others: Vec<Chosen> = others.map(find).collect::<Result<_, _>>()?;
-    Ok([vec![first], others].concat())
+    let first = find(environment, name).await?;
+    let others = first.spec.fallback.iter().filter_map(|other| other.profile.clone());
+    let others: Vec<String> = others.collect();
+    let mut used = vec![first];
+    for name in others {
+        let other = find(environment, &name).await?;
+        if used.iter().all(|chosen| chosen.name != other.name) {
+            used.push(other);
+        }
+    }
+    Ok(used)
+}
+
+/// The profile that `midwatch run` would find by this name.
+async fn find(environment: &Environment, name: &str) -> Result<Chosen, Problem> {
+    let client = Client::new(environment);
+    if client.knows_tasks()
+        && let Some(stored) = agent::stored_name(environment, None, Some(name))
+        && let Some(chosen) = applied::profile(&client, stored).await?
+    {
+        return Ok(chosen);
+    }
+    agent::choose(environment, None, Some(name))
 }
 
 /// The rows of an agent that is going to be used: what it lacks is missing.

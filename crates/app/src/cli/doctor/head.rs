@@ -4,7 +4,7 @@
 use std::time::SystemTime;
 
 use http::HeaderMap;
-use serde_json::Value;
+use midwatch_broker::LimitState;
 
 /// Percent of a limit above which a night may end it.
 const NEARLY: u32 = 90;
@@ -27,8 +27,8 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// Reads it; some providers tell of a reset in the body.
-    pub(super) fn of(headers: &HeaderMap, body: &str) -> Self {
+    /// Reads it; `limit` is what the gateway saw in the whole answer.
+    pub(super) fn of(headers: &HeaderMap, limit: Option<LimitState>) -> Self {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let now = now();
         let used = LIMITS.into_iter().filter_map(|(limit, name)| {
@@ -41,10 +41,8 @@ impl Head {
             let percent = (part * 100.0).clamp(0.0, 1000.0).round() as u32;
             Some((limit, percent))
         });
-        let body = serde_json::from_str::<Value>(body).unwrap_or_default();
-        let resets_at = text("anthropic-ratelimit-unified-reset")
-            .and_then(|at| at.parse().ok())
-            .or_else(|| body["error"]["resets_at"].as_i64())
+        let resets_at = limit
+            .and_then(|limit| limit.resets_at)
             .or_else(|| now.checked_add(text("retry-after")?.parse().ok()?));
         let there = text("date").and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
         let ahead = there.map(|there| there.timestamp().as_second() - now);
@@ -83,32 +81,32 @@ mod tests {
 
     use super::*;
 
-    fn head(lines: &[(&'static str, &'static str)], body: &str) -> Head {
+    fn head(lines: &[(&'static str, &'static str)], reset: Option<i64>) -> Head {
         let line = |(name, value): &(&'static str, &'static str)| {
             (http::HeaderName::from_static(name), HeaderValue::from_static(value))
         };
-        Head::of(&lines.iter().map(line).collect(), body)
+        let limit = reset.map(|at| LimitState { reached: true, resets_at: Some(at) });
+        Head::of(&lines.iter().map(line).collect(), limit)
     }
 
     #[test]
     fn what_is_told_is_read_and_odd_words_are_none() {
-        let told = head(&[(LIMITS[0].1, "0.42"), (LIMITS[1].1, "0.913")], "");
+        let told = head(&[(LIMITS[0].1, "0.42"), (LIMITS[1].1, "0.913")], None);
         assert_eq!(told.used(), ", 5h 42 % used, 7d 91 % used");
         assert_eq!(told.nearly().as_deref(), Some("has used 91 % of the 7d limit"));
-        let odd = head(&[(LIMITS[0].1, "much"), ("date", "now"), ("retry-after", "-")], "<html>");
+        let odd = head(&[(LIMITS[0].1, "much"), ("date", "now"), ("retry-after", "-")], None);
         assert_eq!(odd, Head::default());
-        assert_eq!(head(&[(LIMITS[0].1, "0.9")], "").nearly(), None);
+        assert_eq!(head(&[(LIMITS[0].1, "0.9")], None).nearly(), None);
     }
 
     #[test]
-    fn a_reset_is_told_in_one_of_three_ways() {
-        let reset = ("anthropic-ratelimit-unified-reset", "1900000000");
-        assert_eq!(head(&[reset], "").until(), "until 2030-03-17T17:46:40Z");
-        let body = r#"{"error":{"resets_at":1900000000}}"#;
-        assert_eq!(head(&[], body).resets_at, Some(1_900_000_000));
-        assert!(head(&[("retry-after", "60")], "").resets_at >= Some(now() + 59));
-        assert!(head(&[], "").until().contains("nobody said"));
-        let date = head(&[("date", "Sun, 06 Nov 1994 08:49:37 GMT")], "");
+    fn a_reset_goes_before_a_pause() {
+        let pause = ("retry-after", "60");
+        let told = head(&[pause], Some(1_900_000_000));
+        assert_eq!(told.until(), "until 2030-03-17T17:46:40Z");
+        assert!(head(&[pause], None).resets_at >= Some(now() + 59));
+        assert!(head(&[], None).until().contains("nobody said"));
+        let date = head(&[("date", "Sun, 06 Nov 1994 08:49:37 GMT")], None);
         assert!(date.ahead < Some(-900_000_000), "{date:?}");
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use midwatch_api::task::CredentialRef;
 use midwatch_broker::{
     Broker, BrokerConfig, CaBundle, CredentialSource, Egress, Grant, Limits, ModelGrant,
-    OperatorProxy, ServerKey,
+    OperatorProxy, Refusal, RefusalReason, ServerKey,
 };
 use midwatch_core::agent::CredentialKind;
 use midwatch_local::folder::StateFolder;
@@ -108,9 +108,12 @@ async fn call(
     let (path, headers, body) = request(login.kind, &opened.token);
     let gateway = socket_dir.join("gateway.sock");
     let answered = exchange(&gateway, path, &headers, &body).await;
-    broker.close(RUN).await;
-    let (status, head, body) = answered?;
-    Ok((judge(status, &body), Head::of(&head, &body)))
+    let seen = broker.close(RUN).await.unwrap_or_default();
+    if let Some(refusal) = seen.refusals.back() {
+        return Ok((refused(refusal), Head::default()));
+    }
+    let (status, headers, body) = answered?;
+    Ok((judge(status, &body), Head::of(&headers, seen.limit)))
 }
 
 fn source(login: &Login) -> Result<CredentialSource, String> {
@@ -175,7 +178,18 @@ fn request(kind: CredentialKind, token: &SecretString) -> (&'static str, Headers
     }
 }
 
-/// What a status means for the login. That a model is not known, or a request not liked, is
+/// What our own gateway refused: no provider has seen it.
+fn refused(refusal: &Refusal) -> Answer {
+    let why = refusal.message.clone();
+    // The login's file has expired or cannot be read.
+    if refusal.reason == RefusalReason::Login {
+        Answer::Rejected { why }
+    } else {
+        Answer::Unclear { why }
+    }
+}
+
+/// What a status of the provider means for the login. That a model is not known, or a request not liked, is
 /// said only to those who are let in.
 fn judge(status: u16, body: &str) -> Answer {
     let said = serde_json::from_str::<Value>(body).ok();
@@ -194,6 +208,8 @@ fn judge(status: u16, body: &str) -> Answer {
 
 #[cfg(test)]
 mod tests {
+    use midwatch_broker::Door;
+
     use super::*;
 
     #[test]
@@ -203,5 +219,16 @@ mod tests {
         assert_eq!(judge(401, &error("bad key")), Answer::Rejected { why: "bad key".into() });
         assert_eq!(judge(429, &error("slow")), Answer::Limited { why: "slow".into() });
         assert_eq!(judge(502, "<html>"), Answer::Unclear { why: "status 502".into() });
+        // Of what our gateway refuses, with whatever status, only a bad file of a login counts.
+        for reason in RefusalReason::ALL.iter().copied() {
+            let refusal = Refusal {
+                door: Door::Gateway,
+                reason,
+                target: String::new(),
+                message: "no".into(),
+            };
+            let rejected = matches!(refused(&refusal), Answer::Rejected { .. });
+            assert_eq!(rejected, reason == RefusalReason::Login, "{reason:?}");
+        }
     }
 }

@@ -23,7 +23,7 @@ pub(super) async fn rows(environment: &Environment) -> Vec<Row> {
 }
 
 /// Those that were applied, where anything ever was; a file of the same name goes before one.
-pub(super) async fn applied(environment: &Environment) -> Vec<Chosen> {
+async fn applied(environment: &Environment) -> Vec<Chosen> {
     let client = Client::new(environment);
     if !client.knows_tasks() {
         return vec![];

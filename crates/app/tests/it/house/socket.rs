@@ -7,6 +7,11 @@ use serde_json::Value;
 
 use super::House;
 
+/// Whether bytes hold others, such as the end of a head.
+pub(crate) fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
 impl House {
     /// One request on the control socket; status and body.
     pub(crate) fn ask(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {

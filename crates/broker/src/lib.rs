@@ -47,7 +47,7 @@ pub use operator_proxy::{OperatorProxy, ProxyServer, UnknownNames};
 pub use proxy::host::{Host, HostError, Target};
 pub use refusal::{Door, Refusal, RefusalReason};
 pub use resolve::{Resolve, Resolving, SystemResolver};
-pub use tls::CaBundle;
+pub use tls::{CaBundle, TlsError};
 pub use token::ServerKey;
 pub use trouble::Trouble;
 pub use upstream::Upstream;

@@ -60,6 +60,17 @@ pub(crate) fn client_config(bundle: &CaBundle) -> Result<ClientConfig, TlsError>
         .with_no_client_auth())
 }
 
+impl CaBundle {
+    /// Whether providers can be dialled with it.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or holds no certificate in PEM.
+    pub fn check(&self) -> Result<(), TlsError> {
+        roots(self).map(drop)
+    }
+}
+
 fn roots(bundle: &CaBundle) -> Result<RootCertStore, TlsError> {
     let read = |path: &Path| {
         std::fs::read(path).map_err(|error| TlsError::Read { path: path.to_owned(), error })

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use midwatch_broker::{CaBundle, TlsError};
+
 use super::Finding;
 use crate::environment::Environment;
 use crate::problem::Problem;
@@ -17,35 +19,34 @@ const VARIABLES: [&str; 6] = [
     "CARGO_HTTP_CAINFO",
 ];
 
-const UNREADABLE: &str = "cannot be read";
-
 /// The first that is set. One that cannot be read is an error: every tool would fail with it.
 pub(crate) fn find(environment: &Environment) -> Result<Option<PathBuf>, Problem> {
     for name in VARIABLES {
         let Some(path) = environment.path(name) else {
             continue;
         };
-        let unfit = |rule: &str| {
+        let unfit = |rule: String| {
             let text = format!("{name} names {}, which {rule}", path.display());
             Problem::cannot(text, "unset it, or name a readable CA bundle")
         };
         fit(&path).map_err(unfit)?;
-        return path.canonicalize().map(Some).map_err(|_| unfit(UNREADABLE));
+        let whole = path.canonicalize();
+        return whole.map(Some).map_err(|error| unfit(format!("cannot be read: {error}")));
     }
     Ok(None)
 }
 
-/// What is wrong with a bundle.
-pub(crate) fn fit(path: &Path) -> Result<(), &'static str> {
+/// What is wrong with a bundle, in the eyes of whoever dials with it.
+pub(crate) fn fit(path: &Path) -> Result<(), String> {
     // Nothing is read of what may have no end.
-    let text = if path.is_file() { std::fs::read(path).ok() } else { None };
-    let text = text.ok_or(UNREADABLE)?;
-    let begins = |line: &[u8]| {
-        line.starts_with(b"-----BEGIN CERTIFICATE-----")
-            || line.starts_with(b"-----BEGIN TRUSTED CERTIFICATE-----")
-    };
-    let holds = text.split(|byte| *byte == b'\n').any(begins);
-    if holds { Ok(()) } else { Err("holds no certificate in PEM") }
+    if path.exists() && !path.is_file() {
+        return Err("is no file".to_owned());
+    }
+    CaBundle::File(path.to_owned()).check().map_err(|error| match error {
+        TlsError::Read { path: _, error } => format!("cannot be read: {error}"),
+        TlsError::Empty(_) | TlsError::NoSystemBundle => "holds no certificate in PEM".to_owned(),
+        TlsError::Settings(error) => format!("cannot be used: {error}"),
+    })
 }
 
 pub(super) fn finding(path: &Path) -> Finding {

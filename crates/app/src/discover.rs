@@ -25,6 +25,7 @@ pub(crate) mod ca;
 pub(crate) mod checks;
 pub(crate) mod credential;
 mod fallbacks;
+pub(crate) mod hosts;
 mod instructions;
 mod limits;
 pub(crate) mod nearest;

@@ -11,7 +11,7 @@ use midwatch_api::control::{
     Refusal, ServerInfo, Submit, Submitted, TaskPage, TaskView,
 };
 use midwatch_api::kind::{AnyObject, Kind};
-use midwatch_api::task::{CredentialRef, TaskOrder};
+use midwatch_api::task::TaskOrder;
 use midwatch_core::id::{CommitId, TaskName};
 use midwatch_local::folder::StateFolder;
 use midwatch_local::server::{Line as LocalLine, Server};
@@ -22,9 +22,11 @@ use tokio::sync::{Mutex, RwLock, RwLockReadGuard, mpsc, watch};
 
 use super::doors::Doors;
 use super::found::Found;
+use super::intake::Intake;
 use super::places::StoredPlaces;
-use super::{layers, machine, remote_order, room};
-use crate::problem::{Problem, exit};
+use super::room;
+use crate::discover::hosts::check_hosts;
+use crate::problem::exit;
 
 /// The local server with this binary's rooms.
 pub(super) type Local = Server<Doors, Publisher<StoredPlaces>>;
@@ -52,11 +54,6 @@ pub(super) struct LocalDesk {
 
 pub(super) fn refusal(exit: u8, message: impl Into<String>) -> Refusal {
     Refusal { message: message.into(), hint: None, exit }
-}
-
-fn told(problem: Problem) -> Refusal {
-    let Problem { message, hint, exit, reason: _ } = problem;
-    Refusal { message, hint, exit }
 }
 
 pub(super) fn internal(error: impl std::fmt::Display) -> Refusal {
@@ -97,43 +94,20 @@ impl LocalDesk {
         true
     }
 
-    /// Everything that a task needs of this machine, before it is stored.
-    async fn check_machine(&self, submit: &Submit, name: Option<&str>) -> Result<(), Refusal> {
-        let (order, has_secret) = (&submit.order, submit.secret.is_some());
-        if let Some(fault) = &self.git_fault {
-            return Err(refusal(exit::CANNOT, fault.clone()));
-        }
-        // A task that is there stays what it is, wherever its checkout is by now.
-        if name.is_none_or(|name| self.server.order(name).is_err()) {
-            let (git, folder, order) = (self.git.clone(), self.folder.clone(), order.clone());
-            let job = tokio::task::spawn_blocking(move || machine::check(&git, &folder, &order));
-            job.await.map_err(internal)?.map_err(told)?;
-        }
-        if let CredentialRef::Stored { id, .. } = &order.agent.credential
-            && !has_secret
-            && !self.folder.credential(id).is_file()
-        {
-            return Err(Refusal {
-                hint: Some("set the key's variable again and repeat the command".into()),
-                ..refusal(exit::CANNOT, "the task's key is no longer kept here")
-            });
-        }
-        let folder = self.folder.root().to_owned();
-        let accepted = order.accept_missing.clone();
-        let checked = tokio::task::spawn_blocking(move || layers::check(&folder, &accepted));
-        checked.await.map_err(internal)?
-    }
-
-    /// Fixes the base of a repository that is on a server, which is asked for it.
-    async fn settle(&self, mut submit: Submit) -> Result<Submit, Refusal> {
-        let name = submit.name.as_deref();
-        let known = name.and_then(|name| self.server.order(name).ok());
-        let (folder, git) = (self.folder.clone(), self.git.clone());
+    /// Looks at new orders, before they are stored.
+    async fn intake<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Intake<'_>) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let (server, folder) = (Arc::clone(&self.server), self.folder.clone());
+        let git = match &self.git_fault {
+            Some(fault) => Err(refusal(exit::CANNOT, fault.clone())),
+            None => Ok(self.git.clone()),
+        };
         let job = tokio::task::spawn_blocking(move || {
-            submit.order = remote_order::settled(&folder, &git, &submit, known)?;
-            Ok(submit)
+            work(&mut Intake::new(&server, &folder, git.as_ref()))
         });
-        job.await.map_err(internal)?.map_err(told)
+        job.await.map_err(internal)?
     }
 
     /// The task's repository and the commit that stands for its work: the newest that passed the
@@ -176,8 +150,7 @@ impl Desk for LocalDesk {
     async fn submit(&self, submit: Submit) -> Result<Submitted, Refusal> {
         self.touch().await;
         let _open = self.open_still().await?;
-        self.check_machine(&submit, submit.name.as_deref()).await?;
-        let submit = self.settle(submit).await?;
+        let submit = self.intake(move |intake| intake.fit(submit)).await?;
         self.server.submit(submit)
     }
 
@@ -257,6 +230,7 @@ impl Desk for LocalDesk {
     ) -> Result<Opened, Refusal> {
         self.touch().await;
         self.view(name, move |view, task, _, found| {
+            let _alone = room::alone();
             room::check(&folder, task.as_str())?;
             view.worktree(&found.commit, task, &folder, umask).map_err(internal)?;
             Ok(Opened { folder, commit: found.commit.as_str().into(), from: found.from })
@@ -282,17 +256,20 @@ impl Desk for LocalDesk {
             let rules = UrlRules { private_addresses: true, plain_http: false };
             // One that cannot be read is told of where it is stored.
             let Ok(read) = AnyObject::try_from(object.clone()) else { continue };
-            machine::check_hosts(&read, rules).map_err(|error| {
+            check_hosts(&read, rules).map_err(|error| {
                 let text = format!("{} {}: {error}", read.kind(), read.name());
                 refusal(exit::USAGE, text)
             })?;
         }
-        for task in &mut apply.tasks {
-            let Some(submit) = task.submit.take() else { continue };
-            self.check_machine(&submit, Some(&task.object.metadata.name)).await?;
-            let submit = Submit { name: Some(task.object.metadata.name.clone()), ..submit };
-            task.submit = Some(self.settle(submit).await?);
-        }
+        let looked_at = self.intake(move |intake| {
+            for task in &mut apply.tasks {
+                let Some(submit) = task.submit.take() else { continue };
+                let submit = Submit { name: Some(task.object.metadata.name.clone()), ..submit };
+                task.submit = Some(intake.fit(submit)?);
+            }
+            Ok(apply)
+        });
+        let apply = looked_at.await?;
         let server = Arc::clone(&self.server);
         let job = tokio::task::spawn_blocking(move || server.apply(apply));
         job.await.map_err(internal)?

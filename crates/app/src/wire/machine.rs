@@ -4,22 +4,37 @@
 //! They are about mistakes and not about rights: the server reads and starts nothing that whoever
 //! asks could not read and start without it.
 
-use midwatch_api::kind::AnyObject;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
 use midwatch_api::order::Toolchain;
 use midwatch_api::task::{AgentRef, RepositoryRef, TaskOrder};
 use midwatch_broker::{Registries, Upstream};
 use midwatch_core::input::InvalidInput;
 use midwatch_local::folder::StateFolder;
+use midwatch_publish::Git;
 use midwatch_publish::order::{Told, confirm};
-use midwatch_publish::{Git, RepositoryUrl, UrlRules};
 
 use super::layers;
-use crate::discover::{agent, ca, repository};
+use crate::discover::{ca, repository};
 use crate::environment::is_executable;
 use crate::problem::Problem;
 
+/// What was found to be so while orders that came together were looked at: checkouts, by path,
+/// identity and base, and bundles.
+#[derive(Debug, Default)]
+pub(super) struct Confirmed {
+    checkouts: BTreeSet<(PathBuf, String, String)>,
+    bundles: BTreeSet<PathBuf>,
+}
+
 /// Refuses an order that names what is not there.
-pub(super) fn check(git: &Git, folder: &StateFolder, order: &TaskOrder) -> Result<(), Problem> {
+pub(super) fn check(
+    git: &Git,
+    folder: &StateFolder,
+    order: &TaskOrder,
+    confirmed: &mut Confirmed,
+) -> Result<(), Problem> {
     order.check_new()?;
     layers::accepted(&order.accept_missing).map_err(|error| error.of("acceptMissing"))?;
     let registries = order.registries.iter().map(String::as_str);
@@ -36,16 +51,25 @@ pub(super) fn check(git: &Git, folder: &StateFolder, order: &TaskOrder) -> Resul
         }
     }
     if let Some(bundle) = &order.ca_bundle
-        && let Err(rule) = ca::fit(bundle)
+        && !confirmed.bundles.contains(bundle)
     {
-        let shown = bundle.to_string_lossy();
-        return Err(Problem::usage("caBundle", &shown, rule, "name a bundle of PEM certificates"));
+        let unfit = |rule: String| {
+            let shown = bundle.to_string_lossy();
+            Problem::usage("caBundle", &shown, &rule, "name a bundle of PEM certificates")
+        };
+        ca::fit(bundle).map_err(unfit)?;
+        confirmed.bundles.insert(bundle.clone());
     }
     match &order.repository {
         RepositoryRef::Checkout(checkout) => {
             let (path, identity) = (checkout.path.as_path(), checkout.identity.as_str());
-            let told = Told { path, identity, base: &order.base };
-            confirm(git, told, &folder.mirror(identity)).map_err(repository::problem)
+            let triple = (path.to_owned(), identity.to_owned(), order.base.clone());
+            if !confirmed.checkouts.contains(&triple) {
+                let told = Told { path, identity, base: &order.base };
+                confirm(git, told, &folder.mirror(identity)).map_err(repository::problem)?;
+                confirmed.checkouts.insert(triple);
+            }
+            Ok(())
         }
         // The server that it is on is asked.
         RepositoryRef::Remote(_) => Ok(()),
@@ -62,18 +86,4 @@ fn worker(field: &str, worker: &AgentRef) -> Result<(), InvalidInput> {
         Upstream::parse(url).map_err(|error| error.of(&format!("{field}.upstream")))?;
     }
     Ok(())
-}
-
-/// Refuses an object whose URLs and hosts are none, which only the rooms that use them know.
-pub(crate) fn check_hosts(object: &AnyObject, rules: UrlRules) -> Result<(), InvalidInput> {
-    let url = |field: &str, url: &Option<String>| -> Result<(), InvalidInput> {
-        let Some(url) = url else { return Ok(()) };
-        RepositoryUrl::parse(url, rules).map(drop).map_err(|error| error.of(field))
-    };
-    match object {
-        AnyObject::Task(task) => url("spec.repository.url", &task.spec.repository.url),
-        AnyObject::Repository(repository) => url("spec.url", &repository.spec.url),
-        AnyObject::Profile(profile) => agent::check_hosts(&profile.spec),
-        AnyObject::Pipeline(_) => Ok(()),
-    }
 }

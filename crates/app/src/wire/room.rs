@@ -3,6 +3,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use midwatch_api::control::Refusal;
 use midwatch_core::input::shown;
@@ -32,17 +33,28 @@ pub(super) fn check(folder: &Path, task: &str) -> Result<(), Refusal> {
     })
 }
 
-/// Makes every part of a path that is not there yet, and takes them all away again.
+/// Makes every part of a path that is not there yet, and takes them all away again. A part that
+/// somebody else makes meanwhile, or puts something into, can be made.
 fn attempt(folder: &Path) -> io::Result<()> {
     let missing: Vec<&Path> =
         folder.ancestors().take_while(|part| part.symlink_metadata().is_err()).collect();
     let mut made = Vec::new();
-    let tried = missing
-        .into_iter()
-        .rev()
-        .try_for_each(|part| std::fs::create_dir(part).map(|()| made.push(part)));
-    let removed = made.iter().rev().try_for_each(std::fs::remove_dir);
+    let tried = missing.into_iter().rev().try_for_each(|part| match std::fs::create_dir(part) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && part != folder => Ok(()),
+        done => done.map(|()| made.push(part)),
+    });
+    let removed = made.iter().rev().try_for_each(|part| match std::fs::remove_dir(part) {
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
+        done => done,
+    });
     tried.and(removed)
+}
+
+/// From the look at a folder until it is made: what one look takes away again, another would miss.
+pub(super) fn alone() -> MutexGuard<'static, ()> {
+    static OPENING: Mutex<()> = Mutex::new(());
+    // Nothing is behind it that a panic could leave broken.
+    OPENING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

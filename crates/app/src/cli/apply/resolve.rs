@@ -18,11 +18,11 @@ use super::super::applied;
 use super::{Context, among};
 use crate::client::Client;
 use crate::discover::agent::{self, Chosen};
+use crate::discover::hosts::check_hosts;
 use crate::discover::source::url_rules;
 use crate::discover::{DEFAULT_PIPELINE, Given, Wanted, pipeline as pipelines};
 use crate::environment::Environment;
 use crate::problem::Problem;
-use crate::wire::machine::check_hosts;
 
 /// A task, ready to be looked for on this machine; nothing where it is stored already.
 pub(super) struct Resolved {

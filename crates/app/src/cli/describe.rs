@@ -9,6 +9,7 @@ use super::Context;
 use super::delete::{target, task_of};
 use super::get::{ink, json, object, yaml};
 use crate::client::Client;
+use crate::output::quantity::moment;
 use crate::output::{Format, Output, approvals, escape, kept};
 use crate::problem::{Problem, exit};
 
@@ -91,8 +92,8 @@ fn describe(output: Output, name: &str, view: &TaskView, order: &TaskOrder) {
 /// Why it waits or what it does, and when it goes on by itself.
 pub(super) fn sentence(view: &TaskView) -> String {
     let until = view.waiting.as_ref().and_then(|waiting| waiting.until_ms);
-    let until = until.and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
-    let until = until.map(|at| format!("; it goes on at {at:.0}")).unwrap_or_default();
+    let until = until.and_then(moment).map(|at| format!("; it goes on at {at}"));
+    let until = until.unwrap_or_default();
     format!("{}{until}", view.explain)
 }
 

@@ -2,6 +2,8 @@
 
 use midwatch_api::view::{ApprovalLine, ResultLine};
 
+use super::quantity::moment;
+
 /// Digits of a plan's digest or a commit's id that are shown.
 const DIGITS: usize = 12;
 
@@ -12,8 +14,7 @@ pub(crate) fn sentences(result: &ResultLine) -> Vec<String> {
 
 fn sentence(approval: &ApprovalLine) -> String {
     let ApprovalLine { of, id, by, at_ms } = approval;
-    let at = jiff::Timestamp::from_millisecond(*at_ms).ok();
-    let at = at.map(|at| format!(" at {at:.0}")).unwrap_or_default();
+    let at = moment(*at_ms).map(|at| format!(" at {at}")).unwrap_or_default();
     format!("{} by {by}{at}", about(of, id))
 }
 

@@ -5,7 +5,7 @@ use midwatch_api::view::{CheckLine, Progress, ProgressLine};
 
 use super::approvals::about;
 use super::escape::shortened;
-use super::quantity::duration;
+use super::quantity::{duration, moment};
 
 /// The longest text of an agent on one line, in characters.
 const TEXT_MAX: usize = 160;
@@ -23,9 +23,7 @@ pub(crate) fn line(line: &ProgressLine) -> Option<String> {
             if let Some(detail) = detail.as_deref().filter(|detail| !detail.is_empty()) {
                 text.extend([": ", detail]);
             }
-            if let Some(at) = until_ms.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok()) {
-                text.extend([format!(", goes on at {at:.0}")]);
-            }
+            text.extend(time(*until_ms, ", goes on at "));
             Some(text)
         }
         Progress::RunStarted { run: _, kind, step, command } => Some(match command {
@@ -77,8 +75,7 @@ pub(crate) fn line(line: &ProgressLine) -> Option<String> {
 }
 
 fn time(ms: Option<i64>, before: &str) -> Option<String> {
-    let at = ms.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())?;
-    Some(format!("{before}{at:.0}"))
+    Some(format!("{before}{}", moment(ms?)?))
 }
 
 /// What a check said: `Pass, 12 tests, 3.1s`.

@@ -1,5 +1,11 @@
 //! Durations, tokens and money, as short as people say them.
 
+/// `2026-11-21T03:00:00Z`, of milliseconds since 1970; none of a time that no calendar has.
+pub(crate) fn moment(milliseconds: i64) -> Option<String> {
+    let at = jiff::Timestamp::from_millisecond(milliseconds).ok()?;
+    Some(format!("{at:.0}"))
+}
+
 /// `8s`, `2m 05s`, `1h 02m`.
 pub(crate) fn duration(milliseconds: i64) -> String {
     let seconds = milliseconds.max(0) / 1000;
@@ -65,6 +71,8 @@ mod tests {
 
     #[test]
     fn quantities_are_short() {
+        assert_eq!(moment(1_900_000_000_500).as_deref(), Some("2030-03-17T17:46:40Z"));
+        assert_eq!(moment(i64::MAX), None);
         let durations = [0, 1500, 59_000, 125_000, 3_720_000].map(duration);
         assert_eq!(durations, ["0s", "1.5s", "59s", "2m 05s", "1h 02m"]);
         assert_eq!([5_000, 200_000, 7_300_000, 432_000_000].map(age), ["5s", "3m", "2h", "5d"]);

@@ -10,6 +10,10 @@ use super::until;
 const DISK: u32 = 800;
 /// What a task is admitted with, so that the small disk has room for one and its neighbour.
 const SETTINGS: &str = "taskDiskMib = 64\nspareDiskMib = 300\n";
+/// What an agent has done when the disk becomes full: more than what is left of it then, and less
+/// than the room that is kept for saving.
+const WORK: &str = "do: write half yes\ndo: run for n in 1 2 3; do head -c 10000000 /dev/urandom > \
+                    large$n; done";
 
 impl Ground {
     /// Leaves so many mebibytes free.
@@ -32,7 +36,7 @@ fn a_full_disk_stops_new_work_and_saves_what_runs_and_the_server_goes_on() {
     std::fs::write(ground.state().root().join("server.toml"), SETTINGS).unwrap();
     let gate = Gate::new();
     let mut server = ground.serve(&[]);
-    let goal = format!("do: write half yes\ndo: run {}\ndo: write whole yes", gate.command());
+    let goal = format!("{WORK}\ndo: run {}\ndo: write whole yes", gate.command());
     ground.begin("works", &goal, "", &[]);
     gate.reached();
 
@@ -68,6 +72,25 @@ fn a_full_disk_stops_new_work_and_saves_what_runs_and_the_server_goes_on() {
     let goal = goal.replace(&gate.command(), "true");
     ground.begin("again", &goal, "", &[]);
     ground.wait("again").is_done();
+}
+
+/// The control of the room that is kept: somebody took it away, and the same work on the same disk
+/// is not saved.
+#[test]
+fn without_the_room_that_is_kept_the_same_work_cannot_be_saved() {
+    let Some(ground) = Ground::on_disk(DISK) else { return };
+    std::fs::write(ground.state().root().join("server.toml"), SETTINGS).unwrap();
+    let gate = Gate::new();
+    let _server = ground.serve(&[]);
+    ground.begin("t", &format!("{WORK}\ndo: run {}", gate.command()), "", &[]);
+    gate.reached();
+    ground.sh("rm \"$1/reserve\"");
+    ground.fill(20);
+    let held = ground.in_state("t", "Held");
+    assert_eq!(
+        (&held["reason"], &held["rescueRef"]),
+        (&"DiskLow".into(), &serde_json::Value::Null)
+    );
 }
 
 /// More than the room that is kept for saving, in files that each may be committed.

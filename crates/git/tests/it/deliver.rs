@@ -62,6 +62,12 @@ fn only_a_branch_of_ours_may_move() {
     // The user moves it: it is theirs now.
     sandbox.world.git_ok(&repo, &["branch", "-f", "midwatch/task", "main"]);
     assert!(matches!(set(&second, &name, Some(&first)), Err(DeliverError::NotOurs { .. })));
+    // The control: a git that does not ask whose it is takes it from them.
+    let theirs = || sandbox.world.git_ok(&repo, &["rev-parse", "midwatch/task"]);
+    assert_eq!(theirs(), sandbox.base.as_str());
+    let (from, refspec) = (sandbox.mirror.work(), format!("{second}:refs/heads/midwatch/task"));
+    sandbox.world.git_ok(&from, &["push", "-q", "--force", repo.to_str().unwrap(), &refspec]);
+    assert_eq!(theirs(), second.as_str());
     sandbox.world.git_ok(&repo, &["branch", "taken"]);
     for beside in ["taken/below", "midwatch"] {
         let error = set(&second, &branch(beside), None).unwrap_err();

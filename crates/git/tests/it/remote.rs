@@ -54,6 +54,14 @@ impl Here {
     fn origin(&self) -> PathBuf {
         self.sandbox.world.path().join("origin.git")
     }
+
+    /// Pushes as a git does that neither asks before nor looks after it.
+    fn careless_push(&self, words: &[&str]) {
+        let url = self.url.to_git().replace("https://", &format!("https://user:{PASSWORD}@"));
+        let trust = format!("http.sslCAInfo={}", self.forge.certificate().display());
+        let words = [&["-c", &trust, "push", "-q", &url], words].concat();
+        self.sandbox.world.git_ok(&self.mirror.work(), &words);
+    }
 }
 
 fn login(user: &str, password: &str) -> Credential {
@@ -101,6 +109,11 @@ fn a_branch_is_pushed_over_https_and_read_back() {
     let moved = ["update-ref", "refs/heads/midwatch/t", here.sandbox.base.as_str()];
     here.sandbox.world.git_ok(&here.origin(), &moved);
     assert!(matches!(set(&first, &ours, Some(&second)), Err(DeliverError::NotOurs { .. })));
+    // The control: without a lease it is, and theirs is gone.
+    let there = || remote_branch(&here.mirror, access, &ours).unwrap();
+    assert_eq!(there().as_ref(), Some(&here.sandbox.base));
+    here.careless_push(&["--force", &format!("{first}:refs/heads/midwatch/t")]);
+    assert_eq!(there(), Some(first));
 }
 
 #[test]
@@ -114,11 +127,8 @@ fn a_remote_that_lies_about_a_push_is_found_out() {
     let error = push(&here.mirror, here.access(&good), &delivery).unwrap_err();
     assert!(matches!(error, DeliverError::NotThere(_)), "{error}");
     // The control: a git that does not look again believes it.
-    let (world, store) = (&here.sandbox.world, here.mirror.work());
-    let url = here.url.to_git().replace("https://", &format!("https://user:{PASSWORD}@"));
-    let refspec = format!("{work}:refs/heads/midwatch/t");
-    let trust = format!("http.sslCAInfo={}", here.forge.certificate().display());
-    world.git_ok(&store, &["-c", &trust, "push", "-q", &url, &refspec]);
+    here.careless_push(&[&format!("{work}:refs/heads/midwatch/t")]);
+    let world = &here.sandbox.world;
     let there = world.naive(&here.origin(), &["rev-parse", "-q", "--verify", "midwatch/t"]);
     assert!(!there.status.success());
 

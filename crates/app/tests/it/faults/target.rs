@@ -23,7 +23,13 @@ fn a_branch_that_somebody_else_made_meanwhile_is_not_overwritten() {
     let commit = told.result["commit"].as_str().expect("the verified commit is kept");
     let opened = ground.midwatch(&["open", "t"]);
     assert_eq!(opened.code, Some(0), "{commit}: {}", opened.stderr);
-    // The control: with a name that nobody took, the same work lands.
+    // The control: a git that does not ask whose it is takes it from them.
+    let folder = opened.of("opened")[0]["folder"].as_str().unwrap();
+    let repository = ground.repository.to_str().unwrap();
+    let push = ["push", "-q", "--force", repository, &format!("{commit}:refs/heads/midwatch/t")];
+    ground.house.git(std::path::Path::new(folder), &push);
+    assert_eq!(git(&["rev-parse", "midwatch/t"]), commit);
+    // With a name that nobody took, the same work lands.
     ground.begin("u", "do: write made x", "", &[]);
     ground.wait("u").is_done();
 }
@@ -51,4 +57,16 @@ fn a_base_that_moves_on_leaves_the_work_on_its_own() {
     let merge = ["merge-tree", "--write-tree", "main", "midwatch/t"];
     let merged = ground.house.command("git", &ground.repository).args(merge).output().unwrap();
     assert_eq!(merged.status.code(), Some(1), "{}", String::from_utf8_lossy(&merged.stdout));
+    // Settled by a rule, or put in the place of the branch, what the user wrote is not there.
+    let readme = || ground.on_branch("careless", "README");
+    git(&["checkout", "-q", "-b", "careless", "main"]);
+    assert_eq!(readme(), "users");
+    let who = ["-c", "user.name=u", "-c", "user.email=u@localhost"];
+    let settle = ["merge", "-q", "-X", "theirs", "-m", "settled", "midwatch/t"];
+    git(&[&who[..], &settle].concat());
+    assert_eq!(readme(), "agents");
+    git(&["reset", "-q", "--hard", "main"]);
+    git(&["checkout", "-q", "main"]);
+    git(&["push", "-q", "--force", ".", "midwatch/t:refs/heads/careless"]);
+    assert_eq!(readme(), "agents");
 }

@@ -142,6 +142,31 @@ fn ids_without_end_are_not_all_remembered() {
     assert_eq!(stream.usage().input_tokens, 4096, "what is not remembered is not counted twice");
 }
 
+/// The control is who stops at the first thing that is no JSON.
+#[test]
+fn what_cannot_be_read_takes_nothing_with_it() {
+    let rubbish: &[u8] = b"{\"type\":\"assi";
+    // What aider prints is for people: to it nothing is rubbish.
+    for cli in Cli::ALL.into_iter().filter(|cli| *cli != Cli::Aider) {
+        let bytes = std::fs::read(recorded::folder(cli).join("success.jsonl")).unwrap();
+        let lines: Vec<&[u8]> =
+            bytes.split(|byte| *byte == b'\n').filter(|l| !l.is_empty()).collect();
+        let broken: Vec<&[u8]> = lines.iter().flat_map(|line| [rubbish, line]).collect();
+        let read = |lines: &[&[u8]]| -> Vec<AgentEvent> {
+            let mut stream = recorded::stream(cli);
+            lines.iter().flat_map(|line| stream.line(line)).collect()
+        };
+        let (told, malformed): (Vec<_>, Vec<_>) =
+            read(&broken).into_iter().partition(|event| *event != AgentEvent::Malformed);
+        assert_eq!(told, read(&lines), "{}", cli.as_str());
+        assert_eq!(malformed.len(), lines.len(), "{}", cli.as_str());
+        let parsed = broken[1..]
+            .iter()
+            .map_while(|line| serde_json::from_slice::<serde_json::Value>(line).ok());
+        assert_eq!(parsed.count(), 1, "{}", cli.as_str());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 

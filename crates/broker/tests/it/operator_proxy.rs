@@ -117,7 +117,7 @@ async fn answer(client: &mut TcpStream, seen: &Seen, status: &str, line: &str, h
 /// A provider with a certificate for a name, and the settings that trust it.
 async fn provider(authority: &Authority, name: &str) -> Provider {
     let steps = vec![whole("200 OK", "", "{\"reached\":1}")];
-    Provider::start_tls(Arc::new(move |_| steps.clone()), authority.acceptor(name)).await
+    Provider::start_tls(Arc::new(move |_, _| steps.clone()), authority.acceptor(name)).await
 }
 
 fn config(authority: &Authority, names: &[(&str, &str)]) -> BrokerConfig {

@@ -97,7 +97,7 @@ async fn plain_http_passes_in_origin_form_without_what_is_the_proxys() {
 async fn tls_passes_through_a_tunnel_and_is_counted() {
     let authority = Authority::new();
     let steps = vec![whole("200 OK", "", "package")];
-    let script = Arc::new(move |_| steps.clone());
+    let script = Arc::new(move |_, _: &str| steps.clone());
     let provider = Provider::start_tls(script, authority.acceptor("registry.example")).await;
     let mut world = world(provider.port);
     let (stream, status) = connect(&world, &format!("registry.example:{}", provider.port)).await;
@@ -185,7 +185,7 @@ async fn a_run_without_egress_reaches_nothing() {
 async fn a_tunnel_must_begin_with_tls_for_its_own_host() {
     let authority = Authority::new();
     let steps = vec![whole("200 OK", "", "reached")];
-    let script = Arc::new(move |_| steps.clone());
+    let script = Arc::new(move |_, _: &str| steps.clone());
     let provider = Provider::start_tls(script, authority.acceptor("other.example")).await;
     let waits = Waits { hello: Duration::from_millis(300), ..Waits::default() };
     let mut world = world_with(provider.port, AddressCheck::Off, waits);
@@ -231,7 +231,7 @@ async fn names_that_lead_nowhere_are_a_sentence() {
 #[tokio::test]
 async fn tunnels_end_when_nothing_moves_and_when_the_run_closes() {
     let authority = Authority::new();
-    let never = Arc::new(|_| vec![send("")]);
+    let never = Arc::new(|_, _: &str| vec![send("")]);
     let provider = Provider::start_tls(never, authority.acceptor("registry.example")).await;
     for (tunnel, close) in [(Duration::from_millis(50), false), (LONG, true)] {
         let waits = Waits { tunnel, ..Waits::default() };

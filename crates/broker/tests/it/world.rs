@@ -26,8 +26,9 @@ pub(crate) struct Provider {
     heads: Arc<Mutex<Vec<String>>>,
 }
 
-/// What a provider does with one connection after it has read a request.
-pub(crate) type Script = Arc<dyn Fn(usize) -> Vec<Step> + Send + Sync>;
+/// What a provider does with one connection after it has read a request: by how many came before
+/// it, and its head in lower case.
+pub(crate) type Script = Arc<dyn Fn(usize, &str) -> Vec<Step> + Send + Sync>;
 
 /// One step of an answer.
 #[derive(Clone)]
@@ -89,7 +90,7 @@ impl Provider {
 
     /// An answer that is the same for every request.
     pub(crate) async fn answering(steps: Vec<Step>) -> Self {
-        Self::start(Arc::new(move |_| steps.clone())).await
+        Self::start(Arc::new(move |_, _| steps.clone())).await
     }
 
     /// The heads of the requests so far, in lower case.
@@ -110,15 +111,16 @@ where
         let Some(head) = read_head(&mut stream).await else {
             return;
         };
+        let lower = head.to_lowercase();
         let number = {
             let mut heads = heads.lock().unwrap();
-            heads.push(head.to_lowercase());
+            heads.push(lower.clone());
             heads.len() - 1
         };
         if !skip_body(&mut stream, &head).await {
             return;
         }
-        for step in script(number) {
+        for step in script(number, &lower) {
             match step {
                 Step::Send(bytes) => {
                     if stream.write_all(&bytes).await.is_err() {

@@ -93,6 +93,11 @@ fn a_stream_of_rubbish_is_kept_and_the_task_goes_on() {
     let raw = std::fs::read(std::path::Path::new(transcript).join("stdout.log")).unwrap();
     let cut = b"{\"text\": \"cut off";
     assert!(raw.windows(cut.len()).any(|part| part == cut), "what could not be read is kept");
+    // The control: who stops at the first thing that cannot be read never hears of the last line.
+    let read = serde_json::Deserializer::from_slice(&raw).into_iter::<serde_json::Value>();
+    let read: Vec<_> = read.map_while(Result::ok).collect();
+    let texts = read.iter().filter_map(|line| line["text"].as_str());
+    assert_eq!(texts.collect::<Vec<_>>(), ["before"]);
 }
 
 #[test]

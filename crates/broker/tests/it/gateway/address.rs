@@ -20,7 +20,7 @@ async fn a_name_that_leads_to_what_is_never_asked_is_refused_at_the_dial() {
     let authority = Authority::new();
     let steps = vec![whole("200 OK", "", "{}")];
     let acceptor = authority.acceptor("llm.example");
-    let provider = Provider::start_tls(Arc::new(move |_| steps.clone()), acceptor).await;
+    let provider = Provider::start_tls(Arc::new(move |_, _| steps.clone()), acceptor).await;
     let url = format!("https://llm.example:{}", provider.port);
     let config = |addresses, names: &[(&str, &str)]| BrokerConfig {
         ca: CaBundle::Pem(authority.pem().as_bytes().to_vec()),

@@ -110,7 +110,7 @@ async fn the_credential_never_comes_back() {
             send("0\r\n\r\n"),
         ]
     };
-    let provider = Provider::start(Arc::new(move |n| match n {
+    let provider = Provider::start(Arc::new(move |n, _| match n {
         0 => vec![whole("400 Bad Request", "", &format!("bad key {SECRET}"))],
         n => cut(n),
     }))

@@ -1,6 +1,7 @@
 //! The CLIs' own login files, and the headers of each kind of credential.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use midwatch_broker::{CredentialSource, Egress, LoginKind, ModelGrant, WireApi};
@@ -22,6 +23,18 @@ fn claude_login(path: &Path, token: &str, expires_in: i64) {
 
 async fn provider() -> Provider {
     Provider::answering(vec![whole("200 OK", "", "{}")]).await
+}
+
+/// A provider that takes one token only, which the test may renew: what was good before is
+/// refused.
+async fn strict(good: &Arc<Mutex<&'static str>>) -> Provider {
+    let good = Arc::clone(good);
+    Provider::start(Arc::new(move |_, head| {
+        let shown = format!("authorization: bearer {}\r\n", good.lock().unwrap());
+        let status = if head.contains(&shown) { "200 OK" } else { "401 Unauthorized" };
+        vec![whole(status, "", "{}")]
+    }))
+    .await
 }
 
 #[tokio::test]
@@ -56,6 +69,34 @@ async fn a_claude_login_is_read_afresh_and_an_expired_one_says_how_to_log_in() {
     let facts = source.facts(SystemTime::now()).unwrap();
     assert_eq!(facts.kind, LoginKind::AnthropicSubscription);
     assert!(source.facts(SystemTime::now() + Duration::from_secs(61)).is_err());
+}
+
+/// The control of reading it afresh: the token that the file held when the run began.
+#[tokio::test]
+async fn a_login_that_is_read_once_is_refused_as_soon_as_it_is_renewed() {
+    let good = Arc::new(Mutex::new("sk-ant-oat01-first"));
+    let provider = strict(&good).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(".credentials.json");
+    claude_login(&path, "sk-ant-oat01-first", 3600);
+    let begun = std::fs::read_to_string(&path).unwrap();
+    let begun: serde_json::Value = serde_json::from_str(&begun).unwrap();
+    let token = begun["claudeAiOauth"]["accessToken"].as_str().unwrap();
+    let of = |source| {
+        let grant = ModelGrant { credential: Some(source), ..model(&provider.url()) };
+        World::new(Some(grant), Egress::None)
+    };
+    let afresh = of(CredentialSource::ClaudeLoginFile(path.clone()));
+    let once = of(CredentialSource::AnthropicSubscription(token.into()));
+    let answers = async || {
+        let afresh = afresh.ask("POST", "/v1/messages", "{}").await.status;
+        (afresh, once.ask("POST", "/v1/messages", "{}").await.status)
+    };
+    assert_eq!(answers().await, (200, 200));
+    // The user's own CLI renews it, and the provider forgets the old one.
+    claude_login(&path, "sk-ant-oat01-second", 3600);
+    *good.lock().unwrap() = "sk-ant-oat01-second";
+    assert_eq!(answers().await, (200, 401));
 }
 
 #[tokio::test]

@@ -61,7 +61,7 @@ impl Authority {
 
 async fn ask_with(ca: CaBundle, tls: TlsAcceptor) -> (u16, String, usize) {
     let steps = vec![whole("200 OK", "", "{}")];
-    let provider = Provider::start_tls(Arc::new(move |_| steps.clone()), tls).await;
+    let provider = Provider::start_tls(Arc::new(move |_, _| steps.clone()), tls).await;
     let url = format!("https://localhost:{}", provider.port);
     let config = BrokerConfig { ca, ..BrokerConfig::new(key()) };
     let world = World::with(config, Some(model(&url)), Egress::None, Limits::default());

@@ -193,6 +193,17 @@ fn fifty_tasks_on_one_limit_make_one_wait_and_one_probe() {
     assert!(world.tasks.iter().all(|task| task.attempts == 0), "nothing was charged");
 }
 
+/// The control: fifty tasks of which none hears of another, each refused once.
+#[test]
+fn fifty_tasks_that_share_nothing_meet_one_limit_fifty_times() {
+    let mut world = Fifty::new(None);
+    world.turn();
+    while world.end_agents(&failed_agent(FailReason::RateLimit, Some(5_000))) > 0 {
+        world.turn();
+    }
+    assert_eq!((world.starts, world.count("Held")), (50, 50));
+}
+
 #[test]
 fn fifty_tasks_on_one_rejected_login_wait_for_one_resume() {
     let mut world = Fifty::new(Some("k"));

@@ -61,6 +61,14 @@ impl There {
         self.world.git(&self.world.path().join("origin.git"), arguments)
     }
 
+    /// What a git without any of our settings ends with when it asks the forge.
+    fn careless(&self, user: &str, password: &str) -> Option<i32> {
+        let url = self.forge.url("origin.git");
+        let url = url.replace("https://", &format!("https://{user}:{password}@"));
+        let words = ["-c", "http.sslVerify=false", "ls-remote", &url];
+        self.world.try_git(self.world.path(), &words).status.code()
+    }
+
     fn has_branch(&self) -> bool {
         let origin = self.world.path().join("origin.git");
         let asked = ["rev-parse", "-q", "--verify", "midwatch/fix"];
@@ -145,6 +153,13 @@ async fn what_the_server_does_not_let_us_do_has_its_reason() {
     let event = world.perform(&world.task(), &publish(world, &facts.commit, true)).await;
     assert!(failure(&event).1.contains("redirects are not followed"), "{event:?}");
     assert_eq!(elsewhere.seen(), []);
+    // The control: git alone goes where it is sent, and has one word for whatever happens.
+    assert_eq!(there.careless("user", PASSWORD), Some(128));
+    assert_ne!(elsewhere.seen(), []);
+    for (manner, password) in [(Manner::Honest, "wr0ng-password"), (Manner::Down, PASSWORD)] {
+        there.forge.behave(manner);
+        assert_eq!(there.careless("user", password), Some(128));
+    }
     there.forge.behave(Manner::Honest);
     let missing = CommitId::parse(&"a".repeat(40)).unwrap();
     let event = world.perform(&world.task(), &LandAction::Fetch { commit: missing }).await;
@@ -179,6 +194,11 @@ async fn a_server_that_lies_lands_nothing_and_the_work_is_kept() {
     there.forge.behave(Manner::Honest);
     world.done_through_a_crash(&world.task(), &action).await;
     assert!(there.has_branch());
+
+    // The control: without the ref that was kept there is nothing to open.
+    let kept = saved_import(&task, Epoch(1));
+    world.git(&world.path().join("mirror/work.git"), &["update-ref", "-d", &kept]);
+    assert!(view.commit(&kept).is_err());
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use midwatch_api::control::PauseAll;
 use midwatch_core::ports::ActOnLand;
 use midwatch_engine::{Engine, EngineError, Ports};
 use tokio::sync::{mpsc, watch};
@@ -57,8 +58,8 @@ pub struct Server<A: Access, L: ActOnLand> {
     stuck: watch::Sender<Option<Stuck>>,
     /// Held while the switch for everything is turned.
     turning: Mutex<()>,
-    /// Whether that switch is to be written down still.
-    unstored: watch::Sender<bool>,
+    /// How that switch was turned last, while not all of it could be stored.
+    unstored: watch::Sender<Option<PauseAll>>,
 }
 
 /// What ends a server.
@@ -112,7 +113,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             reserve,
             stuck: watch::Sender::new(None),
             turning: Mutex::new(()),
-            unstored: watch::Sender::new(false),
+            unstored: watch::Sender::new(None),
         });
         let driven = Arc::clone(&server);
         Ok((server, async move {
@@ -120,7 +121,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
                 fault = driven.drive() => fault,
                 fault = driven.observe(told) => fault,
                 fault = driven.clean_up(changes) => fault,
-                fault = driven.keep_switch() => fault,
+                fault = Self::keep_switch(&driven) => fault,
                 fault = Self::tidy(&driven) => fault,
             }
         }))

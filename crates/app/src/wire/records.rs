@@ -25,7 +25,9 @@ impl Records for LocalDesk {
 
     async fn pause_all(&self, switch: PauseAll) -> Result<PausedAll, Refusal> {
         self.touch().await;
-        self.server.pause_all(&switch)
+        let server = Arc::clone(&self.server);
+        let work = tokio::task::spawn_blocking(move || server.pause_all(&switch));
+        work.await.map_err(internal)?
     }
 
     async fn collect(&self, order: CollectOrder) -> Result<Collection, Refusal> {

@@ -1,6 +1,6 @@
 //! Driving the engine through times in which nothing can be stored: a full disk, a folder that
-//! became read-only, a database that another program holds. Nothing happens then that is not written down; reading goes on, and so does
-//! everything else once the disk takes it.
+//! became read-only, a database that another program holds. Nothing happens then that is not
+//! written down; reading goes on, and so does everything else once the disk takes it.
 
 use std::time::Duration;
 
@@ -63,7 +63,8 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
     }
 }
 
-fn stuck(fault: &Fault) -> Option<Stuck> {
+/// Why it is one that waiting mends; none where it is not.
+pub(super) fn stuck(fault: &Fault) -> Option<Stuck> {
     match fault {
         EngineError::Store(error) => error.stuck(),
         EngineError::Replay { .. } => None,

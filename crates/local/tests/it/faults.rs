@@ -23,7 +23,7 @@ fn all(server: &Server<Closed, Lands>) -> Vec<TaskView> {
 }
 
 /// Somebody else's program that holds a database, for as long as this lives.
-fn held(database: &Path) -> rusqlite::Connection {
+pub(crate) fn held(database: &Path) -> rusqlite::Connection {
     let other = rusqlite::Connection::open(database).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     other

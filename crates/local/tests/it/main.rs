@@ -14,5 +14,6 @@ mod power;
 mod retain;
 mod segment;
 mod server;
+mod switch;
 mod unsynced;
 mod world;

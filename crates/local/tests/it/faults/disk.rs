@@ -240,7 +240,7 @@ async fn on_a_full_disk_each_change_is_refused_and_the_switch_works() {
     // The control: with room everything is taken, and the pause is written down by itself.
     std::fs::remove_file(filler).unwrap();
     let mut unstored = server.unstored();
-    let stored = unstored.wait_for(|unstored| !unstored);
+    let stored = unstored.wait_for(Option::is_none);
     tokio::time::timeout(PATIENCE, stored).await.unwrap().unwrap();
     assert_eq!(written().as_deref(), Some("me"));
     assert_eq!(switch(true).unwrap().unstored, None);

@@ -149,7 +149,8 @@ impl SqliteStore {
 impl Store for SqliteStore {
     type Error = StoreError;
 
-    /// Tasks whose stored rows cannot be read are left out and told of: the others go on.
+    /// Tasks whose stored rows cannot be read are left out and told of: the others go on. Damage in
+    /// the middle of a log is found here first: its summary looked right.
     fn open_tasks(&self) -> Result<Vec<OpenTask>, StoreError> {
         let inner = self.inner();
         let mut statement = inner
@@ -163,6 +164,9 @@ impl Store for SqliteStore {
                 Ok(task) => tasks.push(task),
                 Err(error @ (StoreError::Row { .. } | StoreError::Fold { .. })) => {
                     tracing::error!(task = name, %error, "an open task cannot be read: it rests");
+                    if let Err(error) = summary::damaged(&inner.connection, &name, &error) {
+                        tracing::warn!(task = name, %error, "its summary is of before the damage");
+                    }
                 }
                 Err(error) => return Err(error),
             }

@@ -137,8 +137,8 @@ fn put(
     Ok(())
 }
 
-/// Writes every summary that is missing, of another shape, or not of the last event. Returns how
-/// many.
+/// Writes every summary that is missing, of another shape, not of the last event, or of a task that
+/// could not be read: somebody may have mended its rows. Returns how many.
 pub(super) fn repair(connection: &mut Connection) -> Result<usize, StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let repaired = repair_in(&transaction)?;
@@ -151,10 +151,10 @@ pub(super) fn repair_in(connection: &Connection) -> Result<usize, StoreError> {
     let stale: Vec<String> = connection
         .prepare(
             "SELECT task.name FROM task LEFT JOIN summary ON summary.task = task.name
-             WHERE summary.task IS NULL OR summary.shape <> ?1 OR summary.seq <>
+             WHERE summary.task IS NULL OR summary.shape <> ?1 OR summary.state = ?2 OR summary.seq <>
              (SELECT coalesce(max(seq), 0) FROM event WHERE event.task = task.name)",
         )?
-        .query_map([SHAPE], |row| row.get(0))?
+        .query_map(params![SHAPE, DAMAGED], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     for name in &stale {
         match fold(connection, name) {
@@ -170,7 +170,11 @@ pub(super) fn repair_in(connection: &Connection) -> Result<usize, StoreError> {
 }
 
 /// What is shown of a task that cannot be folded: that it is there, and what is wrong.
-fn damaged(connection: &Connection, name: &str, error: &StoreError) -> Result<(), StoreError> {
+pub(super) fn damaged(
+    connection: &Connection,
+    name: &str,
+    error: &StoreError,
+) -> Result<(), StoreError> {
     let found: Option<(i64, Option<i64>, i64)> = connection
         .query_row(
             "SELECT submitted, ended, (SELECT coalesce(max(seq), 0) FROM event WHERE task = name)

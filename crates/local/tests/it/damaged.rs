@@ -84,3 +84,48 @@ async fn a_task_with_a_damaged_log_is_ended_and_forgotten_by_name_and_its_work_s
     other.kill().unwrap();
     other.wait().unwrap();
 }
+
+/// Changed in its place, a row leaves the log as long as it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_in_the_middle_of_a_log_is_shown_and_its_task_ended_like_any_other() {
+    let home = Home::new();
+    let (folder, store) = opened(home.path());
+    for task in ["bad", "mended"] {
+        store.insert(task, &order(), Time(1)).unwrap();
+        store.append(&TaskName::parse(task).unwrap(), 0, &[Event::Admitted], Time(2)).unwrap();
+    }
+    drop(store);
+    let change = |event: &str, task: &str| {
+        let sql = "UPDATE event SET event = ?1 WHERE task = ?2 AND seq = 1";
+        assert_eq!(home.plain().execute(sql, [event, task]).unwrap(), 1);
+    };
+    let read = |row: &rusqlite::Row<'_>| row.get::<_, String>(0);
+    let whole: String =
+        home.plain().query_row("SELECT event FROM event WHERE task = 'bad'", [], read).unwrap();
+    change("!", "bad");
+    change("!", "mended");
+    let run = folder.run("bad-implement-4");
+    let mut ours = runner(&run);
+
+    let start = || {
+        let store = Arc::new(SqliteStore::open(&folder.database()).unwrap());
+        let (lands, settings) = (Lands::default(), Settings::new("/bin/false".into()));
+        Server::start(folder.clone(), store, Closed, lands, settings).unwrap()
+    };
+    let (server, driven) = start();
+    for task in ["bad", "mended"] {
+        let view = server.get(task).unwrap();
+        assert_eq!(view.result.state, None, "whoever deletes it kills it by that: {view:?}");
+        assert!(view.explain.contains("cannot be read"), "{}", view.explain);
+    }
+    assert_eq!(server.kill("bad").unwrap(), ["bad-implement-4"]);
+    assert_eq!(ours.wait().unwrap().signal(), Some(9));
+    server.delete_task("bad", "me").unwrap();
+    assert_eq!(server.get("bad").unwrap_err().exit, 2);
+
+    // The control: whose row is whole again is what it was.
+    drop((server, driven));
+    change(&whole, "mended");
+    let (server, _driven) = start();
+    assert_eq!(server.get("mended").unwrap().result.state.as_deref(), Some("Running"));
+}

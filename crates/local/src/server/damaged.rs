@@ -82,12 +82,19 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
                 tracing::warn!(run, %error, "rows of a run's files are left");
             }
         }
-        super::delete::remove(&trash, &self.folder.root().join("homes").join(name));
+        self.remove_homes(&trash, name);
         let mirror = repository.map(|place| self.folder.mirror(place.identity()));
-        let work = mirror.map(|mirror| mirror.join("work.git")).filter(|work| work.exists());
-        let saved = work.map(|work| format!("what was saved of its work, in {}", work.display()));
-        let left = left.into_iter().map(|(run, why)| format!("run {run}: {why}"));
-        Ok(Deleted { name: name.to_owned(), kept: saved.into_iter().chain(left).collect() })
+        let mut kept = mirror.map_or_else(Vec::new, |mirror| self.saved_of_damaged(name, &mirror));
+        kept.extend(left.into_iter().map(|(run, why)| format!("run {run}: {why}")));
+        Ok(Deleted { name: name.to_owned(), kept })
+    }
+
+    /// Where a mirror may have work of it: which refs those are, its events said.
+    fn saved_of_damaged(&self, name: &str, mirror: &Path) -> Vec<String> {
+        let work = mirror.join("work.git");
+        let saved =
+            work.exists().then(|| format!("what was saved of its work, in {}", work.display()));
+        saved.into_iter().chain(self.file_notes(name, mirror, None)).collect()
     }
 
     fn runs_of(&self, name: &str) -> Result<Vec<String>, Refusal> {

@@ -10,7 +10,6 @@ use midwatch_core::input::InvalidInput;
 use midwatch_core::ports::ActOnLand;
 
 use super::Server;
-use super::files::KEPT;
 use super::refusal::{internal, refused, stored, unknown};
 use crate::access::Access;
 use crate::retain::{InUse as _, Trash, Unsaved, unsaved};
@@ -114,9 +113,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             }
         }
         let told = result.rescue_ref.as_deref().map(Path::new);
-        let files = self.files(task, mirror).into_iter();
-        let others = files.filter(|file| Some(file.as_path()) != told);
-        kept.extend(others.map(|file| format!("{KEPT} {}", file.display())));
+        kept.extend(self.file_notes(task, mirror, told));
         kept
     }
 
@@ -138,9 +135,14 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
                 tracing::warn!(run = run.run, %error, "rows of a run's files are left");
             }
         }
+        self.remove_homes(&trash, name) && gone
+    }
+
+    /// Answers whether none is left. Those that a follow-up goes on in go with the first clean-up
+    /// after its end.
+    pub(super) fn remove_homes(&self, trash: &Trash, name: &str) -> bool {
         let homes = self.folder.homes(name);
-        // A follow-up goes on in them: they go with the first clean-up after its end.
-        !self.is_used(&homes) && remove(&trash, &homes) && gone
+        !self.is_used(&homes) && remove(trash, &homes)
     }
 
     /// Refuses the name of a deleted task that left something: that is named by it.

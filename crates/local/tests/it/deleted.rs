@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use midwatch_api::control::{Command, PauseAll, Submit};
 use midwatch_api::gc::{CollectOrder, Collection, What};
 use midwatch_local::folder::StateFolder;
-use midwatch_local::retain::SavedRef;
+use midwatch_local::retain::{SavedBundle, SavedRef};
 use midwatch_local::server::{Server, Settings};
 use midwatch_local::store::SqliteStore;
 use tokio::task::JoinHandle;
@@ -268,6 +268,30 @@ async fn the_home_of_a_deleted_task_stays_while_a_follow_up_goes_on_in_it() {
     left.server.command("on", Command::Cancel { by: "me".into() }).unwrap();
     ended(&left.server, "on").await;
     left.collect_as_told();
+    assert!(!home.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_cannot_be_read_leaves_its_follow_up_its_home_and_names_all_it_saved() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let bundle = SavedBundle { task: "failed".into(), path: file.path().to_owned(), bytes: 0 };
+    let memory = Memory { bundles: vec![bundle], ..Memory::default() };
+    let left = Left::new(Some(Arc::new(memory)));
+    let home = left.folder.home("failed", "implement-a");
+    fs::create_dir_all(&home).unwrap();
+    left.server.pause_all(&PauseAll { paused: true, by: "me".into() }).unwrap();
+    left.server.submit(left.follow_up("on")).unwrap();
+    let damage = "UPDATE event SET event = '!' WHERE task = 'failed' AND seq = 1";
+    assert_eq!(left.home.plain().execute(damage, []).unwrap(), 1);
+
+    let kept = left.server.delete_task("failed", "me").unwrap().kept;
+    assert!(kept.iter().any(|line| line.contains(file.path().to_str().unwrap())), "{kept:?}");
+    assert!(left.server.get("failed").is_err());
+    assert!(home.exists(), "a follow-up goes on in it");
+    // The control: nobody goes on in it.
+    left.server.command("on", Command::Cancel { by: "me".into() }).unwrap();
+    ended(&left.server, "on").await;
+    left.collect(false);
     assert!(!home.exists());
 }
 

@@ -2,8 +2,10 @@
 
 use midwatch_core::event::Event;
 use midwatch_core::id::CommitId;
+use midwatch_core::reason::FailReason;
 use midwatch_git::Checkout;
 use midwatch_git::pack::pack_of;
+use midwatch_git::remote::RemoteError;
 
 use crate::places::{Remote, Server};
 use crate::publisher::{Ground, Home, Trouble};
@@ -52,34 +54,63 @@ fn took_back(ground: &Ground, commit: &CommitId) -> Result<(), Trouble> {
         return Ok(());
     }
     tracing::warn!(task = %ground.job.task, %commit, "the mirror lost what the task goes on from");
-    let from = |server: &Server| -> Result<(), Trouble> {
-        let branch = Some(&ground.job.branch);
-        Ok(ground.mirror.fetch_commit(server.access(), commit, branch)?)
-    };
-    let took = match &ground.home {
-        Home::Server(server) => from(server),
-        Home::Checkout { checkout, remote } => {
-            match (ground.mirror.fetch_local(checkout, commit), remote) {
-                (Ok(()), _) => Ok(()),
-                // Pushed, it landed there only.
-                (Err(_), Some(Remote::Server(server))) => from(server),
-                (Err(_), Some(Remote::Local(path))) => {
-                    let there = Checkout::find(ground.mirror.git(), path)?;
-                    Ok(ground.mirror.fetch_local(&there, commit)?)
-                }
-                (Err(error), None) => Err(error.into()),
-            }
+    match took_from_home(ground, commit) {
+        Ok(true) => Ok(()),
+        Ok(false) => {
+            let lost = format!(
+                "the work that this goes on from, {}, is lost: Midwatch's mirror was removed, and \
+                 no repository has it; submit the goal anew",
+                commit.short()
+            );
+            Err(Trouble::new(FailReason::InvalidInput, lost))
         }
+        // It may be there: nobody could look, or there was no room for it.
+        Err(Trouble { reason, detail }) => {
+            let what = "what this goes on from could not be fetched again";
+            Err(Trouble::new(reason, format!("{what}: {detail}")))
+        }
+    }
+}
+
+/// False where no place has it.
+fn took_from_home(ground: &Ground, commit: &CommitId) -> Result<bool, Trouble> {
+    let (checkout, remote) = match &ground.home {
+        Home::Server(server) => return took_from_server(ground, server, commit),
+        Home::Checkout { checkout, remote } => (checkout, remote),
     };
-    took.map_err(|trouble| {
-        let detail = format!(
-            "the work that this goes on from, {}, is lost: Midwatch's mirror was removed, and no \
-             repository has it ({}); submit the goal anew",
-            commit.short(),
-            trouble.detail
-        );
-        Trouble { detail, ..trouble }
-    })
+    let here = took_from(ground, checkout, commit);
+    if matches!(here, Ok(true)) {
+        return here;
+    }
+    // Pushed, it landed there only.
+    let there = match remote {
+        None => Ok(false),
+        Some(Remote::Server(server)) => took_from_server(ground, server, commit),
+        Some(Remote::Local(path)) => Checkout::find(ground.mirror.git(), path)
+            .map_err(Trouble::from)
+            .and_then(|there| took_from(ground, &there, commit)),
+    };
+    match (here, there) {
+        (_, Ok(true)) => Ok(true),
+        (Err(trouble), _) | (Ok(_), Err(trouble)) => Err(trouble),
+        (Ok(_), Ok(false)) => Ok(false),
+    }
+}
+
+fn took_from(ground: &Ground, from: &Checkout, commit: &CommitId) -> Result<bool, Trouble> {
+    if !from.has(ground.mirror.git(), commit)? {
+        return Ok(false);
+    }
+    ground.mirror.fetch_local(from, commit)?;
+    Ok(true)
+}
+
+fn took_from_server(ground: &Ground, server: &Server, commit: &CommitId) -> Result<bool, Trouble> {
+    match ground.mirror.fetch_commit(server.access(), commit, Some(&ground.job.branch)) {
+        Ok(()) => Ok(true),
+        Err(RemoteError::NoCommit(_)) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Gets the base again where somebody removed the mirror since: what an agent left stands on it.

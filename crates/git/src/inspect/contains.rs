@@ -1,4 +1,4 @@
-//! Whether a user's repository has a commit for good.
+//! Whether a user's repository has a commit, and for good.
 
 use midwatch_core::id::CommitId;
 
@@ -7,12 +7,16 @@ use crate::command::Git;
 use crate::error::GitError;
 
 impl Checkout {
+    /// Whether a commit is there, on a ref or not.
+    pub fn has(&self, git: &Git, commit: &CommitId) -> Result<bool, GitError> {
+        let asked = self.read(git, "cat-file").args(["-e", &format!("{commit}^{{commit}}")]);
+        Ok(asked.finish()?.code == Some(0))
+    }
+
     /// Whether a branch, a remote branch or a tag has a commit in its history. An object without
     /// a ref does not count: git removes it sooner or later.
     pub fn is_on_a_ref(&self, git: &Git, commit: &CommitId) -> Result<bool, GitError> {
-        let known =
-            self.read(git, "cat-file").args(["-e", &format!("{commit}^{{commit}}")]).finish()?.code;
-        if known != Some(0) {
+        if !self.has(git, commit)? {
             return Ok(false);
         }
         let refs = self

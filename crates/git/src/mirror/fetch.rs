@@ -123,11 +123,14 @@ impl Mirror {
         match (taken, branch) {
             (Ok(()), _) => Ok(self.read_back(commit)?),
             (Err(RemoteError::Git(error)), Some(branch)) if is_not_given(&error) => {
-                self.fetch_branch(access, branch)?;
-                if !self.has(commit)? {
-                    return Err(RemoteError::NoCommit(commit.clone()));
+                match self.fetch_branch(access, branch) {
+                    Ok(_) if self.has(commit)? => Ok(self.keep_base(commit)?),
+                    Ok(_) => Err(RemoteError::NoCommit(commit.clone())),
+                    Err(RemoteError::Git(error)) if error.says("couldn't find remote ref") => {
+                        Err(RemoteError::NoCommit(commit.clone()))
+                    }
+                    Err(error) => Err(error),
                 }
-                Ok(self.keep_base(commit)?)
             }
             (Err(RemoteError::Git(error)), None) if is_not_given(&error) => {
                 Err(RemoteError::NoCommit(commit.clone()))

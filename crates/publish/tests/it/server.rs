@@ -121,6 +121,16 @@ async fn a_follow_up_takes_what_it_begins_with_from_where_it_was_pushed_to() {
     world.set_home(Home::Checkout { path: world.repo(), remote: None });
     let event = world.perform(&task, &fetch).await;
     assert!(failure(&event).1.contains("is lost"), "{event:?}");
+    // Where nobody could look, nothing is lost yet.
+    let closed = Remote::Server(there.server("user", "wr0ng-password"));
+    world.set_remote(closed);
+    let event = world.perform(&task, &fetch).await;
+    let (reason, detail) = failure(&event);
+    assert_eq!(reason, FailReason::Authentication);
+    assert!(detail.starts_with("what this goes on from could not be fetched again"), "{detail}");
+    world.set_remote(Remote::Local(world.path().join("nowhere")));
+    let event = world.perform(&task, &fetch).await;
+    assert!(!failure(&event).1.contains("is lost"), "{event:?}");
     let remote = Remote::Server(there.server("user", PASSWORD));
     world.set_remote(remote);
     world.done_through_a_crash(&task, &fetch).await;
@@ -129,6 +139,12 @@ async fn a_follow_up_takes_what_it_begins_with_from_where_it_was_pushed_to() {
     world.done_through_a_crash(&task, &fetch).await;
     let pack = world.path().join("mirror/packs").join(first.as_str());
     assert!(pack.is_dir());
+    // Somebody took it from there as well.
+    remove(world);
+    there.origin(&["update-ref", "-d", "refs/heads/midwatch/fix"]);
+    there.origin(&["gc", "-q", "--prune=now"]);
+    let event = world.perform(&task, &fetch).await;
+    assert!(failure(&event).1.contains("is lost"), "{event:?}");
 }
 
 #[tokio::test]

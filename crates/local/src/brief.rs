@@ -76,7 +76,8 @@ pub fn brief(store: &SqliteStore, since: Time, now: Time) -> Result<Brief, Store
     Ok(brief)
 }
 
-/// Adds a task to those that wait for the same thing up to the same minute.
+/// Adds a task to those that wait for the same thing: up to the same minute, else by what is said
+/// of it.
 pub(crate) fn rest(
     resting: &mut Vec<Resting>,
     task: &str,
@@ -85,7 +86,10 @@ pub(crate) fn rest(
     until_ms: Option<i64>,
 ) {
     let until_ms = until_ms.map(|until| until - until.rem_euclid(MINUTE));
-    let same = |one: &&mut Resting| one.reason == reason && one.until_ms == until_ms;
+    let same = |one: &&mut Resting| {
+        let alike = one.reason == reason && one.until_ms == until_ms;
+        alike && (until_ms.is_some() || one.detail == detail)
+    };
     if let Some(group) = resting.iter_mut().find(same) {
         group.count += 1;
         if group.tasks.len() < NAMED {

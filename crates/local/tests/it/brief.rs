@@ -108,3 +108,22 @@ fn fifty_on_one_limit_are_one_line() {
     let [group] = &brief.resting[..] else { panic!("{:?}", brief.resting) };
     assert_eq!((group.count, group.tasks.len(), group.until_ms), (50, 3, Some(120_000)));
 }
+
+#[test]
+fn who_waits_for_something_else_has_a_line_of_its_own() {
+    let home = Home::new();
+    let store = SqliteStore::open(&home.database()).unwrap();
+    for (name, detail) in [("a", "one writes there"), ("b", "two does"), ("c", "one writes there")]
+    {
+        store.insert(name, &order(), Time(1)).unwrap();
+        let until = Wake::On(WakeEvent::Action);
+        let hold = Hold { reason: HoldReason::BranchBusy, detail: detail.into(), until };
+        let name = TaskName::parse(name).unwrap();
+        store.append(&name, 0, &[Event::Admitted, Event::Held(hold)], Time(2)).unwrap();
+    }
+    let brief = brief(&store, Time(0), Time(60_000)).unwrap();
+    let mut lines: Vec<_> =
+        brief.resting.iter().map(|group| (group.detail.as_str(), group.count)).collect();
+    lines.sort_unstable();
+    assert_eq!(lines, [("one writes there", 2), ("two does", 1)]);
+}

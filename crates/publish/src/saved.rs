@@ -71,11 +71,11 @@ pub fn newest_in(
     newest(&open(git, mirror)?, task)
 }
 
-/// Whether a branch, a remote branch or a tag of the user's repository has a commit. False where
-/// the repository does not know it.
-pub fn has_landed(git: &Git, repository: &Path, commit: &CommitId) -> Result<bool, SavedError> {
+/// Whether branches, remote branches and tags of the user's repository have all of these commits.
+/// False where the repository does not know one of them.
+pub fn have_landed(git: &Git, repository: &Path, commits: &[CommitId]) -> Result<bool, SavedError> {
     let checkout = Checkout::find(git, repository)?;
-    Ok(checkout.is_on_a_ref(git, commit)?)
+    Ok(checkout.are_on_refs(git, commits)?)
 }
 
 /// Removes refs of a mirror.

@@ -39,9 +39,10 @@ impl SavedWork for Mirrors {
         Ok(newest.map_err(|error| error.to_string())?.map(|(name, _)| name))
     }
 
-    fn has_landed(&self, repository: &Path, commit: &str) -> Result<bool, String> {
-        let commit = CommitId::parse(commit).map_err(|error| error.to_string())?;
-        saved::has_landed(&self.git, repository, &commit).map_err(|error| error.to_string())
+    fn have_landed(&self, repository: &Path, commits: &[&str]) -> Result<bool, String> {
+        let commits = commits.iter().map(|commit| CommitId::parse(commit));
+        let commits: Vec<_> = commits.collect::<Result<_, _>>().map_err(|e| e.to_string())?;
+        saved::have_landed(&self.git, repository, &commits).map_err(|error| error.to_string())
     }
 
     fn forget(&self, mirror: &Path, refs: &[SavedRef]) -> Result<(), String> {

@@ -5,6 +5,7 @@ use midwatch_core::id::CommitId;
 use super::Checkout;
 use crate::command::Git;
 use crate::error::GitError;
+use crate::revisions::Revisions;
 
 impl Checkout {
     /// Whether a commit is there, on a ref or not.
@@ -13,17 +14,24 @@ impl Checkout {
         Ok(asked.finish()?.code == Some(0))
     }
 
-    /// Whether a branch, a remote branch or a tag has a commit in its history. An object without
-    /// a ref does not count: git removes it sooner or later.
-    pub fn is_on_a_ref(&self, git: &Git, commit: &CommitId) -> Result<bool, GitError> {
-        if !self.has(git, commit)? {
+    /// Whether branches, remote branches and tags have all of these commits in their histories. An
+    /// object without a ref does not count: git removes it sooner or later.
+    pub fn are_on_refs(&self, git: &Git, commits: &[CommitId]) -> Result<bool, GitError> {
+        let peeled = commits.iter().map(|commit| format!("{commit}^{{commit}}"));
+        // Asked first: of what is not there, the walk below fails as if git did.
+        let kinds = self
+            .read(git, "cat-file")
+            .arg("--batch-check=%(objecttype)")
+            .stdin(Revisions::wanted(peeled).input())
+            .text()?;
+        if kinds.lines().any(|kind| kind != "commit") {
             return Ok(false);
         }
-        let refs = self
-            .read(git, "for-each-ref")
-            .args(["--count=1", "--format=%(refname)", "--contains", commit.as_str()])
-            .args(["refs/heads", "refs/remotes", "refs/tags"])
+        let left = self
+            .read(git, "rev-list")
+            .args(["-n1", "--stdin", "--not", "--branches", "--remotes", "--tags"])
+            .stdin(Revisions::wanted(commits).input())
             .run()?;
-        Ok(!refs.is_empty())
+        Ok(left.is_empty())
     }
 }

@@ -13,7 +13,8 @@ use super::{Collector, Found, deleted};
 use crate::store::StoreError;
 use crate::sweep::folders_in;
 
-/// Tasks whose refs are looked at in one clean-up: each costs a few starts of git.
+/// Tasks whose saved work is looked at in one clean-up: its refs cost a few starts of git, and so
+/// does each of its bundles.
 const TASKS: usize = 500;
 
 /// The most commits of a bundle that are looked for: a hostile agent's names thousands.
@@ -63,8 +64,9 @@ pub trait SavedWork: Send + Sync {
     /// The ref with the newest work of a task that git took.
     fn newest(&self, mirror: &Path, task: &str) -> Result<Option<String>, String>;
 
-    /// Whether a branch, remote branch or tag of the user's repository has a commit.
-    fn has_landed(&self, repository: &Path, commit: &str) -> Result<bool, String>;
+    /// Whether branches, remote branches and tags of the user's repository have all of these
+    /// commits.
+    fn have_landed(&self, repository: &Path, commits: &[&str]) -> Result<bool, String>;
 
     /// Removes refs of a mirror.
     fn forget(&self, mirror: &Path, refs: &[SavedRef]) -> Result<(), String>;
@@ -173,9 +175,13 @@ fn landed(
 
 /// How many commits a task's work has, all of which the repository has; or why it stays.
 fn everywhere(saved: &dyn SavedWork, repository: &Path, work: &Work) -> Result<usize, String> {
-    for one in &work.refs {
-        if !saved.has_landed(repository, &one.commit)? {
-            return Err(format!("no branch of the repository has {}", one.name));
+    let commits: Vec<&str> = work.refs.iter().map(|one| one.commit.as_str()).collect();
+    if !commits.is_empty() && !saved.have_landed(repository, &commits)? {
+        // Only now it is asked which.
+        for one in &work.refs {
+            if !saved.have_landed(repository, &[&one.commit])? {
+                return Err(format!("no branch of the repository has {}", one.name));
+            }
         }
     }
     let mut commits = work.refs.len();
@@ -187,10 +193,9 @@ fn everywhere(saved: &dyn SavedWork, repository: &Path, work: &Work) -> Result<u
         if tips.is_empty() || tips.len() > TIPS {
             return Err(stays(format!("it names {} commits", tips.len())));
         }
-        for tip in &tips {
-            if !saved.has_landed(repository, tip)? {
-                return Err(stays("no branch of the repository has all of it".to_owned()));
-            }
+        let all: Vec<&str> = tips.iter().map(String::as_str).collect();
+        if !saved.have_landed(repository, &all)? {
+            return Err(stays("no branch of the repository has all of it".to_owned()));
         }
         commits += tips.len();
     }

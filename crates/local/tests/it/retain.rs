@@ -61,11 +61,11 @@ impl SavedWork for Memory {
         Ok(refs.iter().map(|one| one.name.clone()).rfind(|name| name.contains(task)))
     }
 
-    fn has_landed(&self, _repository: &Path, commit: &str) -> Result<bool, String> {
-        match commit {
-            "unknown" => Err("the repository is gone".into()),
-            commit => Ok(self.landed.contains(&commit)),
+    fn have_landed(&self, _repository: &Path, commits: &[&str]) -> Result<bool, String> {
+        if commits.contains(&"unknown") {
+            return Err("the repository is gone".into());
         }
+        Ok(commits.iter().all(|commit| self.landed.contains(commit)))
     }
 
     fn forget(&self, _mirror: &Path, refs: &[SavedRef]) -> Result<(), String> {

@@ -5,5 +5,6 @@ mod actions;
 mod files;
 mod mirror_gone;
 mod order;
+mod saved;
 mod server;
 mod world;

@@ -2,7 +2,7 @@
 //! stays, whatever its age.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use midwatch_api::gc::What;
 use midwatch_core::time::Time;
@@ -85,8 +85,7 @@ pub(super) fn discard_saved(
             None => runs.push((path, bytes)),
         }
     }
-    let forget = |run: &Path| collector.store.forget_segments(&last(run));
-    take_all(found, over, What::Runs, &runs, &forget)?;
+    take_all(collector, found, over, What::Runs, &runs)?;
     let mut homes = Vec::new();
     for (path, bytes) in on_disk.homes {
         if collector.in_use.is_used(&path) {
@@ -95,16 +94,17 @@ pub(super) fn discard_saved(
             homes.push((path, bytes));
         }
     }
-    take_all(found, over, What::Homes, &homes, &|_| Ok(()))
+    take_all(collector, found, over, What::Homes, &homes)
 }
 
-/// Asks before each folder whether the task is the same. `forget` takes the folder's rows along.
+/// Asks before each folder whether the task is the same. The rows of a run go after its folder:
+/// one that stays keeps them.
 fn take_all(
+    collector: &Collector<'_>,
     found: &mut Found,
     over: &Over<'_>,
     what: What,
     paths: &[(PathBuf, u64)],
-    forget: &dyn Fn(&Path) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let mut went = None;
     for (path, bytes) in paths {
@@ -112,10 +112,10 @@ fn take_all(
             found.keep_with_others(what, *bytes, MEANWHILE);
             continue;
         }
-        if !found.dry_run {
-            forget(path)?;
-        }
         *went.get_or_insert(0) += found.take(path, *bytes);
+        if what == What::Runs && !path.exists() {
+            collector.store.forget_segments(&last(path))?;
+        }
     }
     if let Some(bytes) = went {
         found.went(what, over.name, bytes, over.why.to_owned());

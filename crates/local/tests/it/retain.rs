@@ -215,6 +215,23 @@ fn a_task_that_is_submitted_again_meanwhile_keeps_its_folders() {
     }
 }
 
+/// What its files are compared with stays as long as they do.
+#[test]
+fn a_run_that_cannot_be_taken_keeps_its_rows() {
+    for (blocked, rows) in [(true, 1), (false, 0)] {
+        let state = State::new();
+        let row = "INSERT INTO segment VALUES ('done-check-3', 'events', 1, 1, 1, 1, 'digest')";
+        state.home.plain().execute_batch(row).unwrap();
+        let trash = state.folder.root().join("trash");
+        if blocked {
+            fs::write(&trash, "no folder").unwrap();
+        }
+        let collection = state.collect(false);
+        assert_eq!(state.folder.run("done-check-3").exists(), blocked, "{collection:?}");
+        assert_eq!(state.store.segments("done-check-3", "events").unwrap().len(), rows);
+    }
+}
+
 #[test]
 fn folders_of_nobody_stay_and_are_told() {
     let state = State::new();

@@ -204,7 +204,9 @@ impl Desk for LocalDesk {
 
     async fn kill(&self, name: &str) -> Result<Vec<String>, Refusal> {
         self.touch().await;
-        self.server.kill(name)
+        let (server, name) = (Arc::clone(&self.server), name.to_owned());
+        let job = tokio::task::spawn_blocking(move || server.kill(&name));
+        job.await.map_err(internal)?
     }
 
     async fn patch(&self, name: &str, form: PatchForm) -> Result<Patch, Refusal> {

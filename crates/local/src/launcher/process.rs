@@ -60,26 +60,27 @@ pub(crate) fn is_alive(folder: &Path) -> bool {
     pidfd(folder).is_some()
 }
 
-/// Kills the runner of a folder, and with it everything in its sandbox; false when it is gone.
-pub(crate) fn kill(folder: &Path) -> io::Result<bool> {
-    let Some(fd) = pidfd(folder) else { return Ok(false) };
+/// A runner that was killed, until it is gone.
+#[derive(Debug)]
+pub(crate) struct Killed(OwnedFd);
+
+/// Kills the runner of a folder, and with it everything in its sandbox; none when it is gone.
+pub(crate) fn kill(folder: &Path) -> io::Result<Option<Killed>> {
+    let Some(fd) = pidfd(folder) else { return Ok(None) };
     match rustix::process::pidfd_send_signal(&fd, rustix::process::Signal::KILL) {
-        Ok(()) => Ok(true),
+        Ok(()) => Ok(Some(Killed(fd))),
         // It ended meanwhile.
-        Err(rustix::io::Errno::SRCH) => Ok(false),
+        Err(rustix::io::Errno::SRCH) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
 
-/// The same, and waits until it is gone.
-pub(crate) fn end(folder: &Path) -> io::Result<bool> {
-    let Some(fd) = pidfd(folder) else { return Ok(false) };
-    let killed = kill(folder)?;
-    let mut fds = [PollFd::new(&fd, PollFlags::IN)];
-    if poll(&mut fds, Some(&DYING))? == 0 {
-        return Err(io::ErrorKind::TimedOut.into());
+impl Killed {
+    /// Waits until it is gone. Not for the thread that answers others.
+    pub(crate) fn gone(self) -> io::Result<()> {
+        let gone = ended(&self.0, Some(&DYING))?;
+        if gone { Ok(()) } else { Err(io::ErrorKind::TimedOut.into()) }
     }
-    Ok(killed)
 }
 
 /// Whether a runner of this folder got as far as saying who it is.
@@ -169,12 +170,23 @@ pub(super) async fn wait<W: Future<Output = ()>>(
 fn gone(fd: OwnedFd) -> io::Result<oneshot::Receiver<()>> {
     let (tell, told) = oneshot::channel();
     std::thread::Builder::new().name("adopted".into()).stack_size(64 << 10).spawn(move || {
-        let mut fds = [PollFd::new(&fd, PollFlags::IN)];
-        while let Err(rustix::io::Errno::INTR) = poll(&mut fds, None) {}
+        let _ended = ended(&fd, None);
         // Nobody waits any more when the server is ending.
         let _ = tell.send(());
     })?;
     Ok(told)
+}
+
+/// Waits until the process behind a descriptor has ended; false when that takes longer.
+fn ended(fd: &OwnedFd, longest: Option<&Timespec>) -> io::Result<bool> {
+    let mut fds = [PollFd::new(fd, PollFlags::IN)];
+    loop {
+        match poll(&mut fds, longest) {
+            // A signal that was for somebody else.
+            Err(rustix::io::Errno::INTR) => {}
+            ended => return Ok(ended? > 0),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -184,7 +196,7 @@ mod tests {
     #[test]
     fn only_the_process_of_the_identity_is_killed() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(!kill(folder.path()).unwrap());
+        assert!(kill(folder.path()).unwrap().is_none());
         let mut child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
         let pid = i32::try_from(child.id()).unwrap();
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
@@ -194,10 +206,10 @@ mod tests {
             fs::write(folder.path().join(IDENTITY_FILE), bytes).unwrap();
         };
         write(1);
-        assert!(!kill(folder.path()).unwrap(), "another process had this pid");
+        assert!(kill(folder.path()).unwrap().is_none(), "another process had this pid");
         assert!(child.try_wait().unwrap().is_none());
         write(stat(pid).unwrap().1);
-        assert!(kill(folder.path()).unwrap());
+        kill(folder.path()).unwrap().unwrap().gone().unwrap();
         assert!(child.wait().unwrap().code().is_none());
     }
 }

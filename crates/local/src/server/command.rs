@@ -11,7 +11,7 @@ use midwatch_engine::{CommandError, Decided, EngineError, SEEN_DIGITS, Seen};
 use super::Server;
 use super::refusal::{internal, refused, stored};
 use crate::access::Access;
-use crate::launcher::process;
+use crate::launcher::process::{self, Killed};
 use crate::store::StoreError;
 use crate::view;
 
@@ -113,18 +113,28 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         self.row(name)?;
         let name = TaskName::parse(name).map_err(refused)?;
         let Some(task) = self.engine.task(&name) else { return Ok(vec![]) };
+        let runs: Vec<String> = task.open_runs().map(|order| order.run.to_string()).collect();
+        let killed = self.kill_all(&runs)?;
+        Ok(killed.into_iter().map(|(run, _dies)| run).collect())
+    }
+
+    /// Kills runs, each that can be, and says whether all could.
+    pub(super) fn kill_all(&self, runs: &[String]) -> Result<Vec<(String, Killed)>, Refusal> {
         let (mut killed, mut left) = (Vec::new(), Vec::new());
-        for order in task.open_runs() {
-            let folder = self.folder.run(order.run.as_str());
-            let run = order.run.as_str();
-            match process::kill(&folder) {
-                Ok(true) => killed.push(run.to_owned()),
-                Ok(false) => {}
-                Err(error) => left.push(format!("{run} could not be killed: {error}")),
+        for run in runs {
+            match process::kill(&self.folder.run(run)) {
+                Ok(Some(dies)) => killed.push((run.clone(), dies)),
+                Ok(None) => {}
+                Err(error) => left.push(not_killed(run, &error)),
             }
         }
         if left.is_empty() { Ok(killed) } else { Err(internal(&left.join("; "))) }
     }
+}
+
+/// That a run goes on.
+pub(super) fn not_killed(run: &str, error: &std::io::Error) -> String {
+    format!("{run} could not be killed: {error}")
 }
 
 /// What an approval names: digits of one of both.

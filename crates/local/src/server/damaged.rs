@@ -8,6 +8,7 @@ use midwatch_core::id::TaskName;
 use midwatch_core::ports::{ActOnLand, Clock as _};
 
 use super::Server;
+use super::command::not_killed;
 use super::refusal::{internal, stored};
 use crate::access::Access;
 use crate::folder::task_of;
@@ -37,11 +38,11 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
     /// Kills what goes on of it, and waits until that is gone. Returns the runs.
     pub(super) fn kill_damaged(&self, name: &str) -> Result<Vec<String>, Refusal> {
         let (mut killed, mut left) = (Vec::new(), Vec::new());
-        for run in self.runs_of(name)? {
-            match process::end(&self.folder.run(&run)) {
-                Ok(true) => killed.push(run),
-                Ok(false) => {}
-                Err(error) => left.push(format!("{run} could not be killed: {error}")),
+        // All of them die at the same time.
+        for (run, dies) in self.kill_all(&self.runs_of(name)?)? {
+            match dies.gone() {
+                Ok(()) => killed.push(run),
+                Err(error) => left.push(not_killed(&run, &error)),
             }
         }
         if left.is_empty() { Ok(killed) } else { Err(internal(&left.join("; "))) }

@@ -54,7 +54,9 @@ impl HoldReason {
             Self::Question => "read it with `midwatch explain`, then `midwatch answer`",
             Self::SandboxUnavailable => "`midwatch doctor` names the missing layer",
             Self::ModelDown => "it is tried again by itself",
-            Self::ModelNotFound => "name a model that the provider has, then `midwatch resume`",
+            Self::ModelNotFound => {
+                "begin anew with a model that the provider has (--model; in a file spec.model)"
+            }
             Self::Paused => "it goes on with `midwatch resume`, or `midwatch resume --all`",
             Self::RepositoryLimit => "it starts when another task of the repository ends",
             Self::CredentialLimit => "it starts when another task of the credential ends",

@@ -236,6 +236,7 @@ impl Row {
 
 /// Denies one command, in the settings of whichever CLI this is: the tool itself stays on offer.
 fn deny_cat(command: &mut AgentCommand) {
+    let given = command.clone();
     for (path, text) in &mut command.files {
         if path.ends_with(".midwatch/qwen.json") {
             *text = text.replace(r#""deny":[]"#, r#""deny":["run_shell_command(cat *)"]"#);
@@ -248,6 +249,7 @@ fn deny_cat(command: &mut AgentCommand) {
     for text in command.env.values_mut().chain(command.files.values_mut()) {
         *text = text.replace(before, &format!("{before}{bash}"));
     }
+    assert_ne!(*command, given, "the adapter's rules have another form: nothing is denied");
 }
 
 /// Longer than any row that ends by itself.

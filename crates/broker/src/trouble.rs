@@ -35,9 +35,11 @@ impl Trouble {
         match status {
             402 | 429 => Some(Self::Limit),
             401 => Some(Self::Login),
-            // A key that is no key is a 400 at Google's, an empty account one at Anthropic's.
+            // The words may say that it is an account without money, or a key that is none.
             403 => words.or(Some(Self::Denied)),
             500.. => Some(Self::Down),
+            // A key that is no key is a 400 at Google's, an empty account one at Anthropic's; and a
+            // stream that begins well may end with an error.
             _ => words,
         }
     }
@@ -92,5 +94,49 @@ impl Trouble {
             | RefusalReason::Mismatch
             | RefusalReason::NotTls => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_tells_the_trouble_and_where_it_does_not_the_words_do() {
+        use Trouble::{Denied, Down, Limit, Login};
+        for (status, words, trouble) in [
+            (200, None, None),
+            (200, Some(Limit), Some(Limit)),
+            (400, None, None),
+            (400, Some(Login), Some(Login)),
+            (400, Some(Limit), Some(Limit)),
+            (401, None, Some(Login)),
+            // A login that is not taken is no limit, whatever stands beside it.
+            (401, Some(Limit), Some(Login)),
+            (402, None, Some(Limit)),
+            (403, None, Some(Denied)),
+            (403, Some(Limit), Some(Limit)),
+            (404, None, None),
+            (429, None, Some(Limit)),
+            (429, Some(Down), Some(Limit)),
+            (499, None, None),
+            (500, None, Some(Down)),
+            (503, Some(Limit), Some(Down)),
+            (529, None, Some(Down)),
+        ] {
+            assert_eq!(Trouble::of_answer(status, words), trouble, "{status} {words:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_of_ours_is_the_providers_trouble_where_it_could_not_be_reached() {
+        let of = |wanted: Trouble| -> Vec<RefusalReason> {
+            let all = RefusalReason::ALL.iter().copied();
+            all.filter(|reason| Trouble::of_refusal(*reason) == Some(wanted)).collect()
+        };
+        assert_eq!(of(Trouble::Login), [RefusalReason::Login]);
+        // What the sandbox did is no trouble of the provider's.
+        assert_eq!(of(Trouble::Limit), []);
+        assert_eq!(of(Trouble::Denied), []);
     }
 }

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use midwatch_broker::{CredentialSource, Egress, LoginKind, ModelGrant, WireApi};
+use midwatch_broker::{
+    CredentialSource, Egress, LoginKind, ModelGrant, Record, Trouble, WireApi,
+};
 
 use crate::world::{Provider, World, model, whole};
 
@@ -121,4 +123,29 @@ async fn a_chatgpt_login_shows_its_account_and_not_the_sandboxs() {
     assert!(head.starts_with("post /backend-api/codex/responses "), "{head}");
     assert!(head.contains("authorization: bearer opaque-real-token\r\n"), "{head}");
     assert!(head.contains("chatgpt-account-id: acc-real\r\n") && !head.contains("acc-fake"));
+}
+
+/// What the record of an answer says is what a task's credential is held by.
+#[tokio::test]
+async fn a_rejected_login_is_recorded_as_one() {
+    let words = r#"{"type":"error","error":{"type":"authentication_error","message":"no"}}"#;
+    for (status, body, trouble) in [
+        ("401 Unauthorized", "", Some(Trouble::Login)),
+        ("401 Unauthorized", words, Some(Trouble::Login)),
+        ("400 Bad Request", words, Some(Trouble::Login)),
+        ("403 Forbidden", "{}", Some(Trouble::Denied)),
+        // The controls: one that is taken, and a request that is wrong.
+        ("200 OK", "{}", None),
+        ("400 Bad Request", "{}", None),
+    ] {
+        let headers = "content-type: application/json\r\n";
+        let provider = Provider::answering(vec![whole(status, headers, body)]).await;
+        let mut world = World::new(Some(model(&provider.url())), Egress::None);
+        let reply = world.ask("POST", "/v1/messages", "{}").await;
+        assert!(status.starts_with(&reply.status.to_string()), "{reply:?}");
+        let Record::Answer { trouble: recorded, .. } = world.record().await else {
+            panic!("{status}: no answer was recorded")
+        };
+        assert_eq!(recorded, trouble, "{status} {body}");
+    }
 }

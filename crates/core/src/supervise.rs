@@ -19,8 +19,9 @@ const BLIND: usize = 3;
 const REFUSALS: u32 = 5;
 /// The most calls that may be open at once; more are not followed.
 const OPEN_CALLS: usize = 64;
-/// What CLIs answer in the place of a tool's result when nobody is there to allow the call, each
-/// in the words of the version that they were seen in. aider has no tools.
+/// What CLIs answer in the place of a tool's result when nobody is there to allow the call. Each
+/// stands in the program of the version named; the recordings show one of each CLI's but codex's,
+/// which nothing of ours was denied by. aider has no tools.
 const REFUSED: [&str; 17] = [
     // Claude Code 2.1.197, the last two where its settings say no.
     "requested permissions to",

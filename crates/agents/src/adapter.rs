@@ -132,6 +132,12 @@ pub fn adapter(kind: AgentKind) -> &'static dyn Adapter {
     }
 }
 
+/// What a CLI that node runs is asked for its version by: node's own arguments come first.
+pub(crate) fn node_version_args(order: &AgentOrder) -> Vec<String> {
+    let program = order.program.to_string_lossy().into_owned();
+    vec!["node".to_owned(), program, "--version".to_owned()]
+}
+
 /// The model of an order, fit to stand in an argv.
 pub(crate) fn model(order: &AgentOrder) -> Result<&str, CommandError> {
     let model = order.model.as_deref().ok_or(CommandError::ModelMissing(order.kind.as_str()))?;

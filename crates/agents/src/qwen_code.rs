@@ -6,7 +6,7 @@ mod transcript;
 
 use midwatch_core::agent::{AgentCommand, AgentKind, AgentOrder, Capabilities, Usage};
 
-use crate::adapter::{Adapter, CommandError, Stream};
+use crate::adapter::{self, Adapter, CommandError, Stream};
 
 /// Drives `qwen` without a terminal.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +32,7 @@ impl Adapter for QwenCode {
     }
 
     fn version_args(&self, order: &AgentOrder) -> Vec<String> {
-        command::version_args(order)
+        adapter::node_version_args(order)
     }
 
     // Its totals are of one process, so earlier runs do not matter.

@@ -51,11 +51,6 @@ pub(super) fn command(order: &AgentOrder) -> Result<AgentCommand, CommandError> 
     Ok(AgentCommand { argv, env: environment(order), files, stdin: String::new() })
 }
 
-pub(super) fn version_args(order: &AgentOrder) -> Vec<String> {
-    let program = order.program.to_string_lossy().into_owned();
-    vec!["node".to_owned(), program, "--version".to_owned()]
-}
-
 /// Everything is allowed but a search, which would run at the provider, past every egress rule,
 /// and what is not to be used.
 fn policy(order: &AgentOrder) -> String {
@@ -148,7 +143,7 @@ mod tests {
     fn its_version_is_asked_as_it_is_started() {
         let order = order(AgentKind::GeminiCli);
         let argv = command(&order).unwrap().argv;
-        let asked = version_args(&order);
+        let asked = adapter::node_version_args(&order);
         assert_eq!((&argv[0], &argv[1]), (&"/usr/bin/env".to_owned(), &asked[0]));
         assert_eq!(asked[1..], ["/opt/agents/bin/agent", "--version"]);
     }

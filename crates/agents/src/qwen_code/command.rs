@@ -63,11 +63,6 @@ pub(super) fn command(order: &AgentOrder) -> Result<AgentCommand, CommandError> 
     Ok(AgentCommand { argv, env, files, stdin: order.prompt.clone() })
 }
 
-pub(super) fn version_args(order: &AgentOrder) -> Vec<String> {
-    let program = order.program.to_string_lossy().into_owned();
-    vec!["node".to_owned(), program, "--version".to_owned()]
-}
-
 /// Settings of the system's, which go before all others.
 fn settings(order: &AgentOrder) -> Value {
     let allowed: Vec<_> =

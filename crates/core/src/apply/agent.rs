@@ -28,8 +28,8 @@ impl Task {
             self.sessions.insert(key.clone(), session.clone());
         }
         if let AgentOutcome::Failed { reason, detail, resets_at } = &agent.outcome {
-            self.keep_unsaved(order, &order.work);
-            self.remember_beside(order, run.role, &agent.beside);
+            self.keep_unsaved(order);
+            self.remember_beside(order, &agent.beside);
             // We stopped it for somebody: nothing is anybody's fault, and nothing is charged.
             if stopped && !self.cancel {
                 self.interrupt("somebody paused the task", agent);
@@ -55,7 +55,7 @@ impl Task {
         self.unavailable.remove(&run.agent);
         self.outage = false;
         if self.cancel {
-            self.keep_unsaved(order, &order.work);
+            self.keep_unsaved(order);
             return;
         }
         self.interrupted = None;
@@ -77,7 +77,7 @@ impl Task {
                     self.to_import = Some((order.run.clone(), order.epoch, run.onto.clone()));
                     self.keep_beside(order, &agent.beside);
                 } else {
-                    self.keep_unsaved(order, &order.work);
+                    self.keep_unsaved(order);
                 }
             }
             Role::Review => self.reviewed_by(agent),

@@ -57,26 +57,26 @@ impl Task {
                 self.setup_failure = Some(detail.clone());
             }
             (work, RunResult::Failed { reason, detail }) => {
-                self.keep_unsaved(order, work);
+                self.keep_unsaved(order);
                 self.fail(Some(*reason), detail.clone(), None);
                 self.blame(work);
             }
-            (work, RunResult::SandboxUnavailable { detail }) => {
-                self.keep_unsaved(order, work);
+            (_, RunResult::SandboxUnavailable { detail }) => {
+                self.keep_unsaved(order);
                 self.fail(None, detail.clone(), None);
             }
             (
-                work @ (RunWork::Checkout { .. }
+                RunWork::Checkout { .. }
                 | RunWork::Setup { .. }
                 | RunWork::Check { .. }
-                | RunWork::Agent(_)),
+                | RunWork::Agent(_),
                 RunResult::BaseReady
                 | RunResult::DepsReady { .. }
                 | RunResult::Checked(_)
                 | RunResult::Agent(_)
                 | RunResult::Bundled { .. },
             ) => {
-                self.keep_unsaved(order, work);
+                self.keep_unsaved(order);
                 let detail = "a run answered with another kind of result".to_owned();
                 self.fail(Some(FailReason::Internal), detail, None);
             }
@@ -116,18 +116,20 @@ impl Task {
 
     /// Commits that its import does not bring are saved before it, because its workspace goes.
     pub(super) fn keep_beside(&mut self, order: &RunOrder, names: &[String]) {
-        if !names.is_empty() {
-            self.remember_beside(order, Role::Implement, names);
-            self.keep_unsaved(order, &order.work);
+        if self.remember_beside(order, names) {
+            self.keep_unsaved(order);
         }
     }
 
     /// A rescue brings back the files, and no head or stash: what is in none of them is named.
-    pub(super) fn remember_beside(&mut self, order: &RunOrder, role: Role, names: &[String]) {
-        if role == Role::Implement && !names.is_empty() {
+    /// Whether there is anything.
+    pub(super) fn remember_beside(&mut self, order: &RunOrder, names: &[String]) -> bool {
+        let left = implements(order) && !names.is_empty();
+        if left {
             let beside = Beside { names: names.to_vec(), saved: None };
             self.beside.insert(order.epoch, beside);
         }
+        left
     }
 
     /// Where a rescue has put them: below its refs, or in a file that git did not take.
@@ -142,11 +144,14 @@ impl Task {
         }
     }
 
-    pub(super) fn keep_unsaved(&mut self, order: &RunOrder, work: &RunWork) {
-        if let RunWork::Agent(run) = work
-            && run.role == Role::Implement
-        {
+    pub(super) fn keep_unsaved(&mut self, order: &RunOrder) {
+        if implements(order) {
             self.unsaved = Some(Unsaved::of(order.run.clone(), order.epoch));
         }
     }
+}
+
+/// Whether it is a run whose workspace is the task's work.
+fn implements(order: &RunOrder) -> bool {
+    matches!(&order.work, RunWork::Agent(run) if run.role == Role::Implement)
 }

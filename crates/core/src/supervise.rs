@@ -114,8 +114,9 @@ impl Supervisor {
                     self.results = true;
                     self.calls.clear();
                 }
-                self.ended(mixed(call, *result), name.clone());
-                self.refusal(*ok, summary, &name).or_else(|| self.circle(1))
+                let refusal = self.refusal(*ok, summary, &name);
+                self.ended(mixed(call, *result), name);
+                refusal.or_else(|| self.circle(1))
             }
             AgentEvent::Started { .. }
             | AgentEvent::Text(_)

@@ -51,7 +51,7 @@ pub(super) fn after(task: &Task, failure: &Failure, now: Time) -> Event {
     }
     match facts.retry {
         RetryRule::Charged if may_charge => again(true, task.attempts),
-        RetryRule::Once if may_charge && task.attempts == 0 => again(true, task.attempts),
+        RetryRule::Once if task.attempts == 0 => again(true, task.attempts),
         RetryRule::Charged | RetryRule::Once | RetryRule::Never
             if facts.elsewhere && has_another(task, failure, now) =>
         {

@@ -11,10 +11,11 @@ pub const FILE_BYTES: u64 = 20 << 20;
 /// The ref that keeps an import for as long as nothing has landed: where the work is when checks
 /// or a reviewer say no to it.
 pub fn saved_import(task: &TaskName, epoch: Epoch) -> String {
-    format!("refs/midwatch/rescue/{task}/{epoch}/imported")
+    saved_rescue(task, epoch) + "imported"
 }
 
-/// Below this are the refs of what was rescued from a run.
+/// Below this are the refs of what was rescued from a run. Whoever makes or looks for one takes its
+/// place from here.
 pub fn saved_rescue(task: &TaskName, epoch: Epoch) -> String {
     format!("refs/midwatch/rescue/{task}/{epoch}/")
 }

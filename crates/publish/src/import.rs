@@ -18,6 +18,7 @@ use midwatch_git::pack::pack_of;
 use crate::files::import_name;
 use crate::places::WORK_BUNDLE;
 use crate::publisher::{Ground, Trouble};
+use crate::rescue::refused_ref;
 
 /// How many findings are told when an import is refused.
 const TOLD: usize = 10;
@@ -129,7 +130,7 @@ fn set_aside(ground: &Ground, order: &ImportOrder<'_>, epoch: Epoch, objects_are
         bundle_bytes: order.limits.bundle_bytes,
     };
     let kept = if objects_are_sound {
-        let target = ground.name("rescue", format!("{epoch}/refused"));
+        let target = refused_ref(&ground.job.task, epoch);
         checkpoint(&ground.mirror, &rescue, &target).map(drop).map_err(|error| error.to_string())
     } else {
         let name = import_name(&ground.job.task, epoch);

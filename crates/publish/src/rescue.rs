@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use midwatch_core::event::Event;
-use midwatch_core::id::{CommitId, Epoch};
-use midwatch_core::landing::saved_import;
+use midwatch_core::id::{CommitId, Epoch, TaskName};
+use midwatch_core::landing::{saved_import, saved_rescue};
 use midwatch_git::bundle::BundleError;
 use midwatch_git::import::{ImportError, Limits, RescueOrder, keep_file, rescue};
 use midwatch_git::pack::pack_of;
@@ -17,11 +17,21 @@ use crate::saved::SNAPSHOT;
 /// A rescue's refs are set all at once: one that is there says that all are. An import's ref in
 /// the same place, refused or not, is none of them.
 pub(crate) fn look(ground: &Ground, epoch: Epoch) -> Result<Option<Event>, Trouble> {
-    let prefix = ground.name("rescue", epoch);
+    let prefix = place(ground, epoch);
     let mut refs = ground.mirror.work_refs(&prefix)?;
-    let imports = [format!("{prefix}/refused"), saved_import(&ground.job.task, epoch)];
+    let imports = [refused_ref(&ground.job.task, epoch), saved_import(&ground.job.task, epoch)];
     refs.retain(|(name, _)| !imports.contains(name));
     if refs.is_empty() { Ok(None) } else { saved(ground, epoch, &prefix, &refs).map(Some) }
+}
+
+/// Where a rescue's refs are, as git takes a prefix.
+fn place(ground: &Ground, epoch: Epoch) -> String {
+    saved_rescue(&ground.job.task, epoch).trim_end_matches('/').to_owned()
+}
+
+/// The ref of a commit that was not let in, beside what a rescue of its run saves.
+pub(crate) fn refused_ref(task: &TaskName, epoch: Epoch) -> String {
+    saved_rescue(task, epoch) + "refused"
 }
 
 pub(crate) fn perform(
@@ -31,7 +41,7 @@ pub(crate) fn perform(
     base: &CommitId,
 ) -> Result<Event, Trouble> {
     crate::fetch::again(ground, base)?;
-    let prefix = ground.name("rescue", epoch);
+    let prefix = place(ground, epoch);
     let known = ground.known()?;
     let order = order(out, RESCUE_BUNDLE, base, &known);
     match rescue(&ground.mirror, &order, &prefix) {

@@ -136,7 +136,11 @@ impl Transcript {
     }
 
     fn failed(kind: &str, text: &str, ending: Ending) -> AgentOutcome {
-        let reason = failure::reason(kind, text, ending.exit);
+        Self::failed_for(failure::reason(kind, text, ending.exit), text, ending)
+    }
+
+    /// A limit is over when its words say.
+    fn failed_for(reason: FailReason, text: &str, ending: Ending) -> AgentOutcome {
         let resets_at = match reason {
             FailReason::UsageLimit | FailReason::RateLimit => failure::resets_at(text, ending.now),
             _ => None,
@@ -187,11 +191,7 @@ impl Stream for Transcript {
             Some(Outcome { ok: true, .. }) if ending.exit == Some(0) => {
                 Some(match self.error.take() {
                     None => AgentOutcome::Completed,
-                    Some(error) => AgentOutcome::Failed {
-                        reason: failure::of_words(&error),
-                        detail: error,
-                        resets_at: None,
-                    },
+                    Some(error) => Self::failed_for(failure::of_words(&error), &error, ending),
                 })
             }
             Some(Outcome { ok: false, kind, text }) => {
@@ -226,5 +226,32 @@ impl Stream for Transcript {
 
     fn final_text(&self) -> &str {
         if self.speaking.trim().is_empty() { &self.last_text } else { &self.speaking }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An error may be told beside a success, and then it is the end, with all that it says.
+    #[test]
+    fn a_limit_that_is_told_beside_a_success_has_its_reset() {
+        let ends = |message: &str| {
+            let mut stream = Transcript::default();
+            let error =
+                serde_json::json!({"type": "error", "severity": "error", "message": message});
+            stream.line(error.to_string().as_bytes());
+            stream.line(br#"{"type":"result","status":"success"}"#);
+            stream.end(Ending { exit: Some(0), stopped_by_us: false, now: 100 })
+        };
+        let quota = "You have exhausted your daily quota. Your quota will reset after 1h.";
+        let Some(AgentOutcome::Failed { reason, resets_at, .. }) = ends(quota) else {
+            panic!("a limit is no success")
+        };
+        assert_eq!((reason, resets_at), (FailReason::UsageLimit, Some(100 + 3600)));
+        let Some(AgentOutcome::Failed { resets_at, .. }) = ends("It broke, reset after 1h") else {
+            panic!("an error is no success")
+        };
+        assert_eq!(resets_at, None, "what is no limit has no reset");
     }
 }

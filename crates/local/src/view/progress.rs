@@ -63,8 +63,12 @@ pub fn progress(task: &Task, event: &Event, at: Time) -> Option<Progress> {
         }
         // What another task has met. It is told of the first agent that it stops.
         Event::CredentialLearnt { credential, reason, until, detail, pauses: _ } => {
-            let mut agents = 0..task.spec.agents();
-            let agent = agents.find(|agent| task.spec.credential_of(*agent) == Some(credential))?;
+            // One whose model is not there was stopped before.
+            let stopped = |agent: &usize| {
+                let gone = task.unavailable.get(agent).map(|gone| gone.reason);
+                task.spec.credential_of(*agent) == Some(credential) && gone == Some(*reason)
+            };
+            let agent = (0..task.spec.agents()).find(stopped)?;
             Some(unavailable(task, at, agent, *reason, detail, *until))
         }
         Event::Approved { commit, by } => {

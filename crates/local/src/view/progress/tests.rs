@@ -91,3 +91,30 @@ fn a_retry_and_a_fallback_are_told() {
     assert_eq!((&shown["profile"], &shown["next"]), (&json!("other"), &Value::Null));
     assert_eq!(shown["untilMs"], 7);
 }
+
+#[test]
+fn what_another_task_learnt_is_told_of_the_agent_that_it_stops() {
+    let mut task = task(true);
+    task.spec.credential_key = Some("k".into());
+    task.spec.fallbacks[0].credential_key = Some("k".into());
+    task.apply(&Event::Admitted).unwrap();
+    let mut wrong = task.clone();
+    let nameless = Event::AgentUnavailable {
+        agent: 0,
+        reason: HoldReason::ModelNotFound,
+        detail: "404".into(),
+        until: Wake::On(WakeEvent::Resume),
+    };
+    wrong.apply(&nameless).unwrap();
+    let learnt = Event::CredentialLearnt {
+        credential: "k".into(),
+        reason: HoldReason::CredentialCoolingDown,
+        until: Wake::At(Time(7)),
+        pauses: 1,
+        detail: "429".into(),
+    };
+    for (mut task, stopped) in [(task, "custom"), (wrong, "other")] {
+        task.apply(&learnt).unwrap();
+        assert_eq!(told(&task, &learnt)["profile"], stopped);
+    }
+}

@@ -5,6 +5,7 @@
 mod agent;
 mod base;
 mod check;
+mod clock;
 mod limits;
 mod place;
 mod real;

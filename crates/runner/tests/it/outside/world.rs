@@ -243,7 +243,7 @@ impl World {
             client_files: BTreeMap::new(),
             accept_missing: Vec::new(),
         };
-        Draft { world: self, order }
+        Draft { world: self, order, variables: Vec::new() }
     }
 
     /// A check.

@@ -20,6 +20,8 @@ pub(in crate::outside) struct Draft<'a> {
     pub(super) world: &'a World,
     /// The order.
     pub(in crate::outside) order: Order,
+    /// What the runner's environment has beside its PATH.
+    pub(super) variables: Vec<(&'static str, PathBuf)>,
 }
 
 impl Draft<'_> {
@@ -32,6 +34,12 @@ impl Draft<'_> {
     /// Changes the order.
     pub(in crate::outside) fn with(mut self, change: impl FnOnce(&mut Order)) -> Self {
         change(&mut self.order);
+        self
+    }
+
+    /// Gives the runner a variable.
+    pub(in crate::outside) fn variable(mut self, name: &'static str, value: &Path) -> Self {
+        self.variables.push((name, value.to_owned()));
         self
     }
 
@@ -51,7 +59,7 @@ impl Draft<'_> {
             Persona::Root | Persona::User => Command::new(program()),
         };
         command.arg("runner").arg(&folder);
-        command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin");
+        command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").envs(self.variables);
         command.stdin(Stdio::null()).stdout(Stdio::null());
         Started { child: command.spawn().unwrap(), folder }
     }

@@ -101,7 +101,9 @@ mod tests {
 
     fn whole(answers: &[Option<Trouble>]) -> Heard {
         let mut heard = Heard { whole: true, ..Heard::default() };
-        answers.iter().for_each(|answer| heard.take(*answer));
+        for answer in answers {
+            heard.take(*answer);
+        }
         heard
     }
 

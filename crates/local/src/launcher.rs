@@ -72,8 +72,7 @@ impl<A: Access> Act<RunOrder> for Launcher<A> {
     async fn look(&self, task: &Task, order: &RunOrder) -> Seen {
         let folder = self.folder.run(order.run.as_str());
         if let Some(report) = read_report(&folder) {
-            let heard = self.heard(task, order);
-            return Seen::Done(Box::new(self.ended(task, order, &report, &heard)));
+            return Seen::Done(Box::new(self.ended(task, order, &report)));
         }
         if process::is_alive(&folder) {
             return Seen::GoesOn;
@@ -164,18 +163,16 @@ impl<A: Access> Launcher<A> {
 
     /// What a run came to that is over.
     fn came_to(&self, task: &Task, order: &RunOrder, folder: &Path) -> Event {
-        let heard = self.heard(task, order);
         match read_report(folder) {
-            Some(report) => self.ended(task, order, &report, &heard),
+            Some(report) => self.ended(task, order, &report),
             None => lost(order, folder),
         }
     }
 
     /// What was heard of the run's model; nothing of a run that has none.
-    fn heard(&self, task: &Task, order: &RunOrder) -> Heard {
-        let row = self.store.row(task.spec.name.as_str()).ok().flatten();
-        let door = row.and_then(|row| orders::door(&self.folder, order, &row.order));
-        let of_model = door.filter(|door| door.model.is_some());
+    fn heard(&self, order: &RunOrder, wanted: &TaskOrder) -> Heard {
+        let of_model =
+            orders::door(&self.folder, order, wanted).filter(|door| door.model.is_some());
         of_model.map(|door| self.access.heard(&door.run, &door.log)).unwrap_or_default()
     }
 
@@ -227,16 +224,26 @@ impl<A: Access> Launcher<A> {
         door.map(|door| self.access.open(&door).map_err(Problem::internal)).transpose()
     }
 
-    fn ended(&self, task: &Task, order: &RunOrder, report: &Report, heard: &Heard) -> Event {
-        let layer =
-            orders::layer_of(task, order, self.store.row(task.spec.name.as_str()).ok().flatten());
+    /// The stored order of a task, where it can be read.
+    fn wanted(&self, task: &Task) -> Option<TaskOrder> {
+        let row = self.store.row(task.spec.name.as_str()).ok().flatten();
+        row.map(|row| row.order)
+    }
+
+    fn ended(&self, task: &Task, order: &RunOrder, report: &Report) -> Event {
+        let wanted = self.wanted(task);
+        let layer = wanted.as_ref().and_then(|wanted| orders::layer_of(task, order, wanted));
         let mut result = result_of(order, report, layer);
         if let RunResult::Agent(agent) = &mut result {
+            let heard = wanted.as_ref().map(|wanted| self.heard(order, wanted));
+            let heard = &heard.unwrap_or_default();
             let now = SystemClock.now().0 / 1_000;
             agent.outcome = heard::judged(agent.outcome.clone(), heard, now);
         }
         let event = ended(order, result);
-        check_cache::keep(self, task, order, &event);
+        if let Some(wanted) = &wanted {
+            check_cache::keep(self, task, order, wanted, &event);
+        }
         event
     }
 
@@ -250,14 +257,13 @@ impl<A: Access> Launcher<A> {
                 bases::is_usable(&base).then(|| ended(order, RunResult::BaseReady))
             }
             RunWork::Setup { .. } => {
-                let row = self.store.row(task.spec.name.as_str()).ok().flatten();
-                let layer = orders::layer_of(task, order, row)?;
+                let layer = orders::layer_of(task, order, &self.wanted(task)?)?;
                 let path = self.folder.deps(&layer);
                 touch(&path);
                 let there = path.is_dir();
                 there.then(|| ended(order, RunResult::DepsReady { layer, kept: true }))
             }
-            RunWork::Check { .. } => check_cache::find(self, task, order),
+            RunWork::Check { .. } => check_cache::find(self, task, order, &self.wanted(task)?),
             RunWork::Agent(_) | RunWork::Rescue { .. } => None,
         }
     }

@@ -1,5 +1,6 @@
 //! What a check says of a base is kept: fifty tasks on one commit run its checks once.
 
+use midwatch_api::task::TaskOrder;
 use midwatch_core::event::{Event, RunOrder, RunResult, RunWork};
 use midwatch_core::evidence::{CheckOutcome, CheckResult};
 use midwatch_core::ports::Clock as _;
@@ -10,24 +11,23 @@ use super::{Launcher, SystemClock};
 use crate::folder::hex;
 
 /// Everything that the result depends on, as far as it is ours to know.
-fn key<A>(launcher: &Launcher<A>, task: &Task, order: &RunOrder) -> Option<String> {
+fn key(task: &Task, order: &RunOrder, wanted: &TaskOrder) -> Option<String> {
     let RunWork::Check { commit, command, deps, .. } = &order.work else {
         return None;
     };
     if *commit != task.spec.base {
         return None;
     }
-    let row = launcher.store.row(task.spec.name.as_str()).ok()??;
     let mut hash = Sha256::new();
     for part in [
         task.spec.repository.as_str(),
         commit.as_str(),
         command,
         deps.as_deref().unwrap_or_default(),
-        &serde_json::to_string(&row.order.toolchains).ok()?,
-        &serde_json::to_string(&row.order.check_env).ok()?,
-        &serde_json::to_string(&row.order.limits).ok()?,
-        &row.order.accept_missing.join(","),
+        &serde_json::to_string(&wanted.toolchains).ok()?,
+        &serde_json::to_string(&wanted.check_env).ok()?,
+        &serde_json::to_string(&wanted.limits).ok()?,
+        &wanted.accept_missing.join(","),
     ] {
         hash.update(part.as_bytes());
         hash.update([0]);
@@ -36,8 +36,13 @@ fn key<A>(launcher: &Launcher<A>, task: &Task, order: &RunOrder) -> Option<Strin
 }
 
 /// The kept result, as if the run had just ended.
-pub(super) fn find<A>(launcher: &Launcher<A>, task: &Task, order: &RunOrder) -> Option<Event> {
-    let kept = launcher.store.cached_check(&key(launcher, task, order)?).ok()??;
+pub(super) fn find<A>(
+    launcher: &Launcher<A>,
+    task: &Task,
+    order: &RunOrder,
+    wanted: &TaskOrder,
+) -> Option<Event> {
+    let kept = launcher.store.cached_check(&key(task, order, wanted)?).ok()??;
     let Event::RunEnded { result: result @ RunResult::Checked(_), .. } = kept else {
         return None;
     };
@@ -45,14 +50,20 @@ pub(super) fn find<A>(launcher: &Launcher<A>, task: &Task, order: &RunOrder) -> 
 }
 
 /// Keeps a result that a repetition would give again: not what our limits or a crash made.
-pub(super) fn keep<A>(launcher: &Launcher<A>, task: &Task, order: &RunOrder, event: &Event) {
+pub(super) fn keep<A>(
+    launcher: &Launcher<A>,
+    task: &Task,
+    order: &RunOrder,
+    wanted: &TaskOrder,
+    event: &Event,
+) {
     let Event::RunEnded { result: RunResult::Checked(check), .. } = event else {
         return;
     };
     if !repeatable(check) {
         return;
     }
-    if let Some(key) = key(launcher, task, order)
+    if let Some(key) = key(task, order, wanted)
         && let Err(error) = launcher.store.cache_check(&key, event, SystemClock.now())
     {
         tracing::warn!(%error, "could not keep the base's check");

@@ -16,7 +16,6 @@ use sha2::{Digest, Sha256};
 use super::Problem;
 use crate::access::{Door, Model};
 use crate::folder::{StateFolder, hex};
-use crate::store::TaskRow;
 
 /// Seconds between checkpoints of a working agent.
 const CHECKPOINT_SECONDS: u32 = 120;
@@ -58,7 +57,7 @@ pub(super) fn build(
         }
         RunWork::Setup { commit, command, .. } => {
             limits.wall_seconds = PREPARE_SECONDS;
-            let layer = layer_of_order(task, run, wanted)
+            let layer = layer_of(task, run, wanted)
                 .ok_or_else(|| Problem::internal("a setup run without a layer"))?;
             Work::Setup {
                 workspace: workspace(folder, task, commit, None, identity),
@@ -140,14 +139,9 @@ pub(super) fn door(folder: &StateFolder, run: &RunOrder, wanted: &TaskOrder) -> 
     })
 }
 
-/// The layer that a setup run makes.
-pub(super) fn layer_of(task: &Task, run: &RunOrder, row: Option<TaskRow>) -> Option<String> {
-    layer_of_order(task, run, &row?.order)
-}
-
-/// Repository, lock files, setup text, toolchains and origin: a layer made for a commit of an
+/// The layer that a setup run makes. Repository, lock files, setup text, toolchains and origin: a layer made for a commit of an
 /// agent's never serves another task.
-fn layer_of_order(task: &Task, run: &RunOrder, wanted: &TaskOrder) -> Option<String> {
+pub(super) fn layer_of(task: &Task, run: &RunOrder, wanted: &TaskOrder) -> Option<String> {
     let RunWork::Setup { origin, lock_hash, command, .. } = &run.work else {
         return None;
     };

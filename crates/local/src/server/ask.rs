@@ -45,13 +45,18 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
 
     /// One task.
     pub fn get(&self, name: &str) -> Result<TaskView, Refusal> {
-        let view = self.store.view_or_damage(name).map_err(|e| internal(&e))?;
-        let placed = self.placed(view.into_iter().collect()).pop();
-        let mut view = placed.ok_or_else(|| unknown(name))?;
+        let mut view = self.get_unnoted(name)?;
         if let Ok(row) = self.row(name) {
             self.note_files(&row, &mut view.result);
         }
         Ok(view)
+    }
+
+    /// One task without what only its mirror tells.
+    pub(super) fn get_unnoted(&self, name: &str) -> Result<TaskView, Refusal> {
+        let view = self.store.view_or_damage(name).map_err(|e| internal(&e))?;
+        let placed = self.placed(view.into_iter().collect()).pop();
+        placed.ok_or_else(|| unknown(name))
     }
 
     /// The stored order of a task.

@@ -91,7 +91,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
                 return Ok(());
             }
             if matches!(watcher.task.state, State::Ended(_) | State::Held(_)) {
-                let transcript = self.get(&watcher.row.name)?.result.transcript;
+                let transcript = self.get_unnoted(&watcher.row.name)?.result.transcript;
                 let Watcher { task, row, approvals, .. } = &watcher;
                 let mut result = view::result(task, row, approvals, transcript);
                 view::place(&mut result, &self.folder);

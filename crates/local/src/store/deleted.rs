@@ -35,30 +35,33 @@ impl SqliteStore {
     /// Forgets a task that is over, with all that hangs on it but what it left; false when it is
     /// not there.
     pub fn forget(&self, name: &str, remains: &Remains) -> Result<bool, StoreError> {
-        let json = serde_json::to_string(remains).map_err(|e| row_error(name, 0, &e))?;
-        let mut inner = self.inner();
-        inner.folded.remove(name);
-        let transaction =
-            inner.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let removed = forget(&transaction, name, &json)?;
-        // Dropped, the transaction is rolled back.
-        if removed {
-            transaction.commit()?;
-        }
-        Ok(removed)
+        self.forget_after(name, remains, |_| Ok(()))
     }
 
     /// Forgets a task that cannot be read, whether it is over or not.
     pub fn forget_damaged(&self, name: &str, remains: &Remains) -> Result<bool, StoreError> {
+        self.forget_after(name, remains, |transaction| {
+            let over = params![name, remains.ended_ms];
+            let end = "UPDATE task SET ended = ?2 WHERE name = ?1 AND ended IS NULL";
+            transaction.execute(end, over).map(drop)
+        })
+    }
+
+    /// In one transaction with a change before it.
+    fn forget_after(
+        &self,
+        name: &str,
+        remains: &Remains,
+        change: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+    ) -> Result<bool, StoreError> {
         let json = serde_json::to_string(remains).map_err(|e| row_error(name, 0, &e))?;
         let mut inner = self.inner();
         inner.folded.remove(name);
         let transaction =
             inner.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let over = params![name, remains.ended_ms];
-        transaction
-            .execute("UPDATE task SET ended = ?2 WHERE name = ?1 AND ended IS NULL", over)?;
+        change(&transaction)?;
         let removed = forget(&transaction, name, &json)?;
+        // Dropped, the transaction is rolled back.
         if removed {
             transaction.commit()?;
         }

@@ -62,7 +62,7 @@ impl SqliteStore {
         }
     }
 
-    /// The same; of one that cannot be read, that it is there, and what is wrong.
+    /// The view of one task; of one that cannot be read, that it is there, and what is wrong.
     pub fn view_or_damage(&self, name: &str) -> Result<Option<TaskView>, StoreError> {
         let inner = self.inner();
         let mut statement = inner

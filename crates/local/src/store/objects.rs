@@ -95,39 +95,35 @@ impl SqliteStore {
         objects: &[(WireObject, Option<TaskOrder>)],
     ) -> Result<Vec<Change>, StoreError> {
         let inner = self.inner();
-        let change = |(object, _): &(WireObject, Option<TaskOrder>)| match read(
-            &inner.connection,
-            object.kind,
-            &object.metadata.name,
-        ) {
-            Ok(found) => Ok(change(found.as_ref(), object)),
-            Err(StoreError::Object { .. }) => Ok(Change::Configured),
-            Err(error) => Err(error),
+        let change = |(object, _): &(WireObject, Option<TaskOrder>)| {
+            beside(&inner.connection, object).map(|(_, change)| change)
         };
         objects.iter().map(change).collect()
     }
 }
 
-/// What becomes of an object, beside what is stored of it.
-fn change(found: Option<&ObjectRow>, object: &WireObject) -> Change {
-    match found {
+/// What is stored of an object, and what becomes of it beside that.
+fn beside(
+    connection: &Connection,
+    object: &WireObject,
+) -> Result<(Option<ObjectRow>, Change), StoreError> {
+    let found = match read(connection, object.kind, &object.metadata.name) {
+        Ok(found) => found,
+        // Written anew, it is whole.
+        Err(StoreError::Object { .. }) => return Ok((None, Change::Configured)),
+        Err(error) => return Err(error),
+    };
+    let change = match &found {
         None => Change::Created,
         Some(found) if found.object == *object => Change::Unchanged,
         Some(_) => Change::Configured,
-    }
+    };
+    Ok((found, change))
 }
 
 fn put(connection: &Connection, object: &WireObject, now: Time) -> Result<Change, StoreError> {
     let (kind, name) = (object.kind, &object.metadata.name);
-    let (found, change) = match read(connection, kind, name) {
-        Ok(found) => {
-            let change = change(found.as_ref(), object);
-            (found, change)
-        }
-        // Written anew, it is whole.
-        Err(StoreError::Object { .. }) => (None, Change::Configured),
-        Err(error) => return Err(error),
-    };
+    let (found, change) = beside(connection, object)?;
     if change == Change::Unchanged {
         return Ok(change);
     }

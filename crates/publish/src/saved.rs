@@ -3,20 +3,19 @@
 
 use std::path::Path;
 
-use midwatch_core::id::CommitId;
+use midwatch_core::id::{CommitId, Epoch, TaskName};
+use midwatch_core::landing::saved_import;
 use midwatch_git::error::GitError;
 use midwatch_git::inspect::{Checkout, InspectError};
 use midwatch_git::{Git, Mirror};
+
+use crate::rescue::refused_ref;
 
 /// Below this stands everything that saves work.
 const PREFIX: &str = "refs/midwatch/";
 
 /// The last part of the ref that holds the tree as it was found.
 pub(crate) const SNAPSHOT: &str = "snapshot";
-/// The last part of the ref of an import.
-const IMPORTED: &str = "imported";
-/// The last part of the ref of an import that a gate refused: nobody is to stand on it.
-const REFUSED: &str = "refused";
 
 /// Why nothing can be said.
 #[derive(Debug, thiserror::Error)]
@@ -38,22 +37,26 @@ pub fn refs(git: &Git, mirror: &Path) -> Result<Vec<(String, CommitId)>, GitErro
 /// The ref with the newest saved work of a task that git took: a rescue, an import or a
 /// checkpoint. Of one epoch a checkpoint is the oldest, and a rescue's snapshot the best.
 pub(crate) fn newest(mirror: &Mirror, task: &str) -> Result<Option<(String, CommitId)>, GitError> {
+    // Refs are named by names of tasks only.
+    let Ok(task) = TaskName::parse(task) else { return Ok(None) };
     let mut found = Vec::new();
     for kind in ["checkpoint", "rescue"] {
         let prefix = format!("{PREFIX}{kind}/{task}/");
         for (name, commit) in mirror.work_refs(prefix.trim_end_matches('/'))? {
             let rest = name.strip_prefix(&prefix).unwrap_or_default();
             let (epoch, rest) = rest.split_once('/').unwrap_or((rest, ""));
+            let Ok(epoch) = epoch.parse().map(Epoch) else { continue };
+            // Nobody is to stand on it.
+            if name == refused_ref(&task, epoch) {
+                continue;
+            }
             let rank = match rest {
-                REFUSED => continue,
                 "" => 0,
                 SNAPSHOT => 3,
-                IMPORTED => 2,
+                _ if name == saved_import(&task, epoch) => 2,
                 _ => 1,
             };
-            if let Ok(epoch) = epoch.parse::<u32>() {
-                found.push(((epoch, rank), name, commit));
-            }
+            found.push(((epoch, rank), name, commit));
         }
     }
     // Of several that are as good, the first, as a rescue itself names it.

@@ -14,9 +14,9 @@ use crate::engine::{Engine, EngineError};
 pub enum Decided {
     /// Stop, save, end.
     Cancel,
-    /// Let a commit or a plan through. One that names neither is refused: between the look and the
+    /// Let a commit or a plan through, by the name of what was looked at: between the look and the
     /// word, what is at hand may have become another.
-    Approve(Option<Seen>),
+    Approve(AtHand),
     /// Do not; empty feedback ends the task.
     Reject(String),
     /// Go on now. A task that waits for a login takes all others of that login along.
@@ -41,14 +41,15 @@ impl Decided {
         let by = by.to_owned();
         let said = match self.clone() {
             Self::Cancel => Event::CancelRequested { by },
-            Self::Approve(None) => return false,
-            Self::Approve(Some(seen)) => match task.last_word.clone() {
+            Self::Approve(seen) => match task.last_word.clone() {
                 Some(Event::Approved { commit, .. })
-                    if seen.means(&Seen::Commit(commit.as_str().to_owned())) =>
+                    if seen.means(&AtHand::Commit(commit.as_str().to_owned())) =>
                 {
                     Event::Approved { commit, by }
                 }
-                Some(Event::PlanApproved { plan, .. }) if seen.means(&Seen::Plan(plan.clone())) => {
+                Some(Event::PlanApproved { plan, .. })
+                    if seen.means(&AtHand::Plan(plan.clone())) =>
+                {
                     Event::PlanApproved { plan, by }
                 }
                 Some(_) | None => return false,
@@ -64,9 +65,9 @@ impl Decided {
     }
 }
 
-/// What somebody looked at before they said yes.
+/// What waits for an approval, or what somebody looked at before they said yes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Seen {
+pub enum AtHand {
     /// A commit, by its id, or the first digits of it.
     Commit(String),
     /// A plan, by its digest, or the first digits of it.
@@ -79,13 +80,14 @@ pub const SEEN_DIGITS: usize = 7;
 /// Digits that are shown of one.
 pub const SHOWN_DIGITS: usize = 12;
 
-impl Seen {
-    /// What waits for an approval, while a task is at it.
-    pub fn at_hand(task: &Task) -> Self {
-        match task.plan_at_hand() {
+impl AtHand {
+    /// What waits for an approval, where a task waits for one.
+    pub fn of(task: &Task) -> Option<Self> {
+        let State::Held(hold) = &task.state else { return None };
+        (hold.reason == HoldReason::Approval).then(|| match task.plan_at_hand() {
             Some(plan) => Self::Plan(plan),
             None => Self::Commit(task.head().as_str().to_owned()),
-        }
+        })
     }
 
     /// The field of a command that holds it.
@@ -112,7 +114,7 @@ impl Seen {
 }
 
 /// In few words, as it is named to `midwatch approve`.
-impl std::fmt::Display for Seen {
+impl std::fmt::Display for AtHand {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let digits = self.digits();
         write!(f, "{} {}", self.field(), digits.get(..SHOWN_DIGITS).unwrap_or(digits))
@@ -133,15 +135,9 @@ pub enum CommandError<E: std::error::Error> {
         /// The verb, as a participle.
         verb: &'static str,
     },
-    /// The approval names nothing.
-    #[error("{} is missing: an approval names what was looked at; {at_hand} waits for one", .at_hand.field())]
-    Unnamed {
-        /// What waits.
-        at_hand: Seen,
-    },
     /// The approval saw something else.
     #[error("it is {0} that waits for an approval now; look at it, then approve that")]
-    Another(Seen),
+    Another(AtHand),
     /// Questions come before an approval.
     #[error("the plan asks, and nobody has answered: {0}")]
     OpenQuestions(String),
@@ -168,7 +164,7 @@ impl<S: Store, R: ActOnRun, L: ActOnLand, C: Clock> Engine<S, R, L, C> {
         let by = by.to_owned();
         let (event, verb) = match decided {
             Decided::Cancel => (Event::CancelRequested { by }, "cancelled"),
-            Decided::Approve(seen) => (approval(&task, seen, by)?, "approved"),
+            Decided::Approve(seen) => (approval(&task, &seen, by)?, "approved"),
             Decided::Reject(feedback) => (Event::Rejected { feedback, by }, "rejected"),
             Decided::Resume => {
                 self.resume_alike(&task, &by)?;
@@ -247,22 +243,18 @@ fn rejected_logins(task: &Task) -> Vec<Login<'_>> {
 /// The event of an approval: of the plan where one is at hand, else of the commit.
 fn approval<E: std::error::Error>(
     task: &Task,
-    seen: Option<Seen>,
+    seen: &AtHand,
     by: String,
 ) -> Result<Event, CommandError<E>> {
-    if !waits_for_approval(task) {
+    let Some(at_hand) = AtHand::of(task) else {
         return Err(CommandError::NotNow { state: task.state.as_str(), verb: "approved" });
-    }
-    let at_hand = Seen::at_hand(task);
-    let Some(seen) = seen else {
-        return Err(CommandError::Unnamed { at_hand });
     };
     if !seen.means(&at_hand) {
         return Err(CommandError::Another(at_hand));
     }
     let plan = match at_hand {
-        Seen::Commit(_) => return Ok(Event::Approved { commit: task.head().clone(), by }),
-        Seen::Plan(plan) => plan,
+        AtHand::Commit(_) => return Ok(Event::Approved { commit: task.head().clone(), by }),
+        AtHand::Plan(plan) => plan,
     };
     let open: Vec<String> = task.open_questions().map(Asked::line).collect();
     if open.is_empty() {
@@ -270,10 +262,6 @@ fn approval<E: std::error::Error>(
     } else {
         Err(CommandError::OpenQuestions(open.join("; ")))
     }
-}
-
-fn waits_for_approval(task: &Task) -> bool {
-    matches!(&task.state, State::Held(hold) if hold.reason == HoldReason::Approval)
 }
 
 /// Whether a question has this very answer.

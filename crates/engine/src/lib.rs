@@ -12,5 +12,5 @@ mod engine;
 mod perform;
 mod record;
 
-pub use command::{CommandError, Decided, SEEN_DIGITS, SHOWN_DIGITS, Seen};
+pub use command::{AtHand, CommandError, Decided, SEEN_DIGITS, SHOWN_DIGITS};
 pub use engine::{Change, Engine, EngineError, Ports, pass};

@@ -8,7 +8,7 @@ use midwatch_core::id::RunName;
 use midwatch_core::reason::HoldReason;
 use midwatch_core::task::{Outcome, State, Task, Wake};
 use midwatch_core::time::Time;
-use midwatch_engine::Seen;
+use midwatch_engine::AtHand;
 
 use crate::folder::StateFolder;
 use crate::store::TaskRow;
@@ -99,17 +99,12 @@ fn waiting_plan(task: &Task) -> Option<String> {
 
 /// What an approval would be of.
 fn to_approve(task: &Task) -> Option<ToApprove> {
-    match &task.state {
-        State::Held(hold) if hold.reason == HoldReason::Approval => {
-            let at_hand = Seen::at_hand(task);
-            let of = match at_hand {
-                Seen::Plan(_) => "Plan",
-                Seen::Commit(_) => "Commit",
-            };
-            Some(ToApprove { of: of.into(), id: at_hand.digits().into() })
-        }
-        State::Queued | State::Running(_) | State::Held(_) | State::Ended(_) => None,
-    }
+    let at_hand = AtHand::of(task)?;
+    let of = match at_hand {
+        AtHand::Plan(_) => "Plan",
+        AtHand::Commit(_) => "Commit",
+    };
+    Some(ToApprove { of: of.into(), id: at_hand.digits().into() })
 }
 
 /// Why a task waits, or what it does, in one sentence.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use midwatch_core::reason::FailReason;
 use midwatch_core::task::{Outcome, State};
-use midwatch_engine::{CommandError, Decided, EngineError, Seen};
+use midwatch_engine::{AtHand, CommandError, Decided, EngineError};
 
 use crate::play::{load, play, says_yes, turns};
 use crate::script::{Script, commit, name, spec};
@@ -57,18 +57,19 @@ fn commands_at_the_wrong_time_are_refused() {
         let engine = load(&world, 1);
         let task = name("t");
         let command = |decided| engine.command(&task, decided, "me");
-        for early in [Decided::Approve(None), Decided::Reject(String::new()), Decided::Resume] {
+        let seen = |digits: &str| AtHand::Commit(digits.to_owned());
+        let any = seen(commit(1).as_str());
+        for early in [Decided::Approve(any), Decided::Reject(String::new()), Decided::Resume] {
             assert!(matches!(command(early), Err(CommandError::NotNow { state: "Queued", .. })));
         }
         assert!(turns(&engine, &world).await);
         let here = commit(1);
-        let seen = |digits: &str| Some(Seen::Commit(digits.to_owned()));
-        let unnamed = command(Decided::Approve(None));
-        assert!(matches!(unnamed, Err(CommandError::Unnamed { at_hand }) if at_hand.digits() == here.as_str()));
-        let plan = Some(Seen::Plan(here.as_str().to_owned()));
+        let plan = AtHand::Plan(here.as_str().to_owned());
         for another in [seen(commit(9).as_str()), seen(&here.as_str()[..6]), seen(""), plan] {
             let told = command(Decided::Approve(another));
-            assert!(matches!(told, Err(CommandError::Another(now)) if now.digits() == here.as_str()));
+            assert!(
+                matches!(told, Err(CommandError::Another(now)) if now.digits() == here.as_str())
+            );
         }
         assert!(command(Decided::Approve(seen(&here.as_str()[..7]))).is_ok());
         assert!(turns(&engine, &world).await);

@@ -4,7 +4,7 @@
 use midwatch_core::admit::{Limits, Observed};
 use midwatch_core::id::TaskName;
 use midwatch_core::task::{State, Task, Wake, WakeEvent};
-use midwatch_engine::{Decided, Engine, Ports, Seen, pass};
+use midwatch_engine::{AtHand, Decided, Engine, Ports, pass};
 
 use crate::world::{Die, World};
 
@@ -17,7 +17,7 @@ pub(crate) type Person = fn(&Task) -> Option<Decided>;
 pub(crate) fn says_yes(task: &Task) -> Option<Decided> {
     match &task.state {
         State::Held(hold) => match hold.until {
-            Wake::On(WakeEvent::Approval) => Some(Decided::Approve(Some(Seen::at_hand(task)))),
+            Wake::On(WakeEvent::Approval) => AtHand::of(task).map(Decided::Approve),
             Wake::On(_) => Some(Decided::Resume),
             Wake::At(_) => None,
         },

@@ -6,7 +6,7 @@ use midwatch_core::id::TaskName;
 use midwatch_core::input::InvalidInput;
 use midwatch_core::ports::ActOnLand;
 use midwatch_core::task::Task;
-use midwatch_engine::{CommandError, Decided, EngineError, SEEN_DIGITS, Seen};
+use midwatch_engine::{AtHand, CommandError, Decided, EngineError, SEEN_DIGITS};
 
 use super::Server;
 use super::refusal::{internal, refused, stored};
@@ -25,7 +25,8 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         let (decided, by) = match command {
             Command::Cancel { by } => (Decided::Cancel, by),
             Command::Approve { commit, plan, by } => {
-                (Decided::Approve(seen(commit, plan).map_err(refused)?), by)
+                let seen = seen(commit, plan).map_err(refused)?;
+                (Decided::Approve(seen.ok_or_else(|| self.unnamed(&name))?), by)
             }
             Command::Reject { feedback, by } => (Decided::Reject(feedback), by),
             Command::Resume { by, secret, fallback_secrets } => {
@@ -63,15 +64,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
     fn not_taken(&self, name: &TaskName, verb: &str, error: &CommandError<StoreError>) -> Refusal {
         match error {
             CommandError::NotOpen => self.over(name, verb),
-            CommandError::Unnamed { at_hand } | CommandError::Another(at_hand) => Refusal {
-                message: error.to_string(),
-                hint: Some(format!(
-                    "{}, then `{}`",
-                    view::look(name, at_hand),
-                    view::approve(name, at_hand)
-                )),
-                exit: 2,
-            },
+            CommandError::Another(at_hand) => look_first(name, at_hand, error.to_string()),
             CommandError::NotNow { .. }
             | CommandError::OpenQuestions(_)
             | CommandError::NoSuchAnswer(_) => Refusal {
@@ -82,6 +75,21 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             CommandError::Engine(EngineError::Store(error)) => stored(error),
             CommandError::Engine(fault @ EngineError::Replay { .. }) => internal(fault),
         }
+    }
+
+    /// That an approval names nothing, where something waits for one.
+    fn unnamed(&self, name: &TaskName) -> Refusal {
+        let verb = "approved";
+        let Some(task) = self.engine.task(name) else { return self.over(name, verb) };
+        let Some(at_hand) = AtHand::of(&task) else {
+            let state = task.state.as_str();
+            return self.not_taken(name, verb, &CommandError::NotNow { state, verb });
+        };
+        let message = format!(
+            "{} is missing: an approval names what was looked at; {at_hand} waits for one",
+            at_hand.field()
+        );
+        look_first(name, &at_hand, message)
     }
 
     /// That a task has ended, how, and what can be done with it still.
@@ -137,12 +145,18 @@ pub(super) fn not_killed(run: &str, error: &std::io::Error) -> String {
     format!("{run} could not be killed: {error}")
 }
 
+/// A refusal of an approval, with what can be approved.
+fn look_first(name: &TaskName, at_hand: &AtHand, message: String) -> Refusal {
+    let (look, approve) = (view::look(name, at_hand), view::approve(name, at_hand));
+    Refusal { message, hint: Some(format!("{look}, then `{approve}`")), exit: 2 }
+}
+
 /// What an approval names: digits of one of both.
-fn seen(commit: Option<String>, plan: Option<String>) -> Result<Option<Seen>, InvalidInput> {
+fn seen(commit: Option<String>, plan: Option<String>) -> Result<Option<AtHand>, InvalidInput> {
     let seen = match (commit, plan) {
         (None, None) => return Ok(None),
-        (Some(digits), None) => Seen::Commit(digits),
-        (None, Some(digits)) => Seen::Plan(digits),
+        (Some(digits), None) => AtHand::Commit(digits),
+        (None, Some(digits)) => AtHand::Plan(digits),
         (Some(_), Some(plan)) => {
             let rule = "stands beside a commit";
             return Err(InvalidInput::new("plan", &plan, rule, "name the one that you looked at"));

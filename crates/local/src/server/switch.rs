@@ -148,7 +148,6 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
                 Err(
                     CommandError::NotOpen
                     | CommandError::NotNow { .. }
-                    | CommandError::Unnamed { .. }
                     | CommandError::Another(_)
                     | CommandError::OpenQuestions(_)
                     | CommandError::NoSuchAnswer(_),

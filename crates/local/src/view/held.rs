@@ -4,7 +4,7 @@ use midwatch_core::id::TaskName;
 use midwatch_core::plan::Asked;
 use midwatch_core::reason::HoldReason;
 use midwatch_core::task::{Hold, Task};
-use midwatch_engine::{SHOWN_DIGITS as DIGITS, Seen};
+use midwatch_engine::{AtHand, SHOWN_DIGITS as DIGITS};
 
 /// What the task waits for now, in a sentence.
 pub(super) fn detail(task: &Task, hold: &Hold) -> String {
@@ -30,10 +30,10 @@ pub(super) fn detail(task: &Task, hold: &Hold) -> String {
 /// What can be done about it. What is approved is named in the command: a plan that took its place
 /// meanwhile is not approved by it.
 pub(super) fn hint(task: &Task, hold: &Hold) -> String {
-    if hold.reason != HoldReason::Approval {
+    let Some(at_hand) = AtHand::of(task) else {
         return hold.reason.hint().to_owned();
-    }
-    let (name, at_hand) = (&task.spec.name, Seen::at_hand(task));
+    };
+    let name = &task.spec.name;
     let asks = task.plan_at_hand().is_some() && task.open_questions().next().is_some();
     let first = if asks {
         format!("answer each question with `midwatch answer {name}`")
@@ -45,15 +45,15 @@ pub(super) fn hint(task: &Task, hold: &Hold) -> String {
 }
 
 /// How to look at what waits for an approval.
-pub(crate) fn look(name: &TaskName, at_hand: &Seen) -> String {
+pub(crate) fn look(name: &TaskName, at_hand: &AtHand) -> String {
     match at_hand {
-        Seen::Plan(_) => format!("read it with `midwatch describe {name}`"),
-        Seen::Commit(_) => format!("look at it with `midwatch diff {name}`"),
+        AtHand::Plan(_) => format!("read it with `midwatch describe {name}`"),
+        AtHand::Commit(_) => format!("look at it with `midwatch diff {name}`"),
     }
 }
 
 /// The command that approves exactly this.
-pub(crate) fn approve(name: &TaskName, at_hand: &Seen) -> String {
+pub(crate) fn approve(name: &TaskName, at_hand: &AtHand) -> String {
     // Field and digits, as the flag takes them.
     format!("midwatch approve {name} --{at_hand}")
 }

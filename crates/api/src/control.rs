@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::task::TaskOrder;
-use crate::view::ResultLine;
+use crate::view::{DecidedOn, ResultLine};
 
 mod apply;
 mod decide;
@@ -136,8 +136,8 @@ pub struct TaskView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ToApprove {
-    /// `Plan` or `Commit`.
-    pub of: String,
+    /// A plan or a commit.
+    pub of: DecidedOn,
     /// The plan's digest, or the commit's id.
     pub id: String,
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 mod approval;
 mod kept;
 
-pub use approval::ApprovalLine;
+pub use approval::{ApprovalLine, DecidedOn};
 pub use kept::KeptWork;
 
 /// The version of every JSON line.
@@ -224,8 +224,8 @@ pub enum Progress {
         decision: String,
         /// Who.
         by: String,
-        /// `Plan`, `Commit` or `Question`; null where it is about the whole task.
-        of: Option<String>,
+        /// On what; null where it is about the whole task.
+        of: Option<DecidedOn>,
         /// The plan's digest, the commit's id, or the question's.
         id: Option<String>,
         /// The feedback, the choice, or the message.

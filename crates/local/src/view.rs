@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use midwatch_api::control::{RunView, TaskView, ToApprove, WaitingView};
-use midwatch_api::view::ApprovalLine;
+use midwatch_api::view::{ApprovalLine, DecidedOn};
 use midwatch_core::id::RunName;
 use midwatch_core::reason::HoldReason;
 use midwatch_core::task::{Outcome, State, Task, Wake};
@@ -101,10 +101,10 @@ fn waiting_plan(task: &Task) -> Option<String> {
 fn to_approve(task: &Task) -> Option<ToApprove> {
     let at_hand = AtHand::of(task)?;
     let of = match at_hand {
-        AtHand::Plan(_) => "Plan",
-        AtHand::Commit(_) => "Commit",
+        AtHand::Plan(_) => DecidedOn::Plan,
+        AtHand::Commit(_) => DecidedOn::Commit,
     };
-    Some(ToApprove { of: of.into(), id: at_hand.digits().into() })
+    Some(ToApprove { of, id: at_hand.digits().into() })
 }
 
 /// Why a task waits, or what it does, in one sentence.

@@ -2,6 +2,7 @@
 
 use midwatch_api::control::{Command, PauseAll, Submit, ToApprove};
 use midwatch_api::task::TaskOrder;
+use midwatch_api::view::DecidedOn;
 
 use super::pause::switch_all;
 use super::{Context, beside, retry};
@@ -85,8 +86,9 @@ impl Approve {
             (None, None) => at_hand(context, &self.name).await?,
             named => named,
         };
-        let said = |of: &str, id: &Option<String>| id.as_deref().map(|id| approvals::about(of, id));
-        let what = said("Plan", &plan).or_else(|| said("Commit", &commit)).unwrap_or_default();
+        let said = |of, id: &Option<String>| id.as_deref().map(|id| approvals::about(of, id));
+        let what = said(DecidedOn::Plan, &plan).or_else(|| said(DecidedOn::Commit, &commit));
+        let what = what.unwrap_or_default();
         let by = whoever(&context.environment);
         let command = Command::Approve { commit, plan, by };
         hand_over(context, &self.name, &command, &format!("approved: {what}")).await
@@ -147,9 +149,14 @@ async fn at_hand(
     else {
         return Ok((None, None));
     };
-    let what = format!("{} {id}", of.to_lowercase());
+    let what = format!("{} {id}", of.noun());
     context.output.say_marked(Ink::Notable, "approves:", &what);
-    Ok(if of == "Plan" { (None, Some(id)) } else { (Some(id), None) })
+    Ok(match of {
+        DecidedOn::Plan => (None, Some(id)),
+        DecidedOn::Commit => (Some(id), None),
+        // Questions are answered, and never wait here.
+        DecidedOn::Question => (None, None),
+    })
 }
 
 /// Who decides, as far as this machine knows.

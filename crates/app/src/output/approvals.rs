@@ -1,6 +1,6 @@
 //! What people let through, and what else they decided, in sentences. Not escaped.
 
-use midwatch_api::view::{ApprovalLine, ResultLine};
+use midwatch_api::view::{ApprovalLine, DecidedOn, ResultLine};
 
 use super::quantity::moment;
 
@@ -15,12 +15,15 @@ pub(crate) fn sentences(result: &ResultLine) -> Vec<String> {
 fn sentence(approval: &ApprovalLine) -> String {
     let ApprovalLine { of, id, by, at_ms } = approval;
     let at = moment(*at_ms).map(|at| format!(" at {at}")).unwrap_or_default();
-    format!("{} by {by}{at}", about(of, id))
+    format!("{} by {by}{at}", about(*of, id))
 }
 
 /// `plan 0123456789ab`.
-pub(crate) fn about(of: &str, id: &str) -> String {
-    // What a question is called is short already, and no number.
-    let shown = if of == "Question" { id } else { id.get(..DIGITS).unwrap_or(id) };
-    format!("{} {shown}", of.to_lowercase())
+pub(crate) fn about(of: DecidedOn, id: &str) -> String {
+    let shown = match of {
+        DecidedOn::Plan | DecidedOn::Commit => id.get(..DIGITS).unwrap_or(id),
+        // What a question is called is short already, and no number.
+        DecidedOn::Question => id,
+    };
+    format!("{} {shown}", of.noun())
 }

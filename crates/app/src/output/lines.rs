@@ -52,7 +52,7 @@ pub(crate) fn line(line: &ProgressLine) -> Option<String> {
         Progress::Decided { decision, by, of, id, text } => {
             let mut said = decision.to_lowercase();
             if let (Some(of), Some(id)) = (of, id) {
-                said.extend([" ", &shortened(&about(of, id), NAME_MAX)]);
+                said.extend([" ", &shortened(&about(*of, id), NAME_MAX)]);
             }
             said.extend([" by ", &shortened(by, NAME_MAX)]);
             if let Some(text) = text {
@@ -130,7 +130,7 @@ fn agent(event: &StreamEvent) -> Option<String> {
 mod tests {
     use super::*;
     use crate::output::escape;
-    use midwatch_api::view::LINE_VERSION;
+    use midwatch_api::view::{DecidedOn, LINE_VERSION};
 
     fn said(progress: Progress) -> String {
         let task = "t".to_owned();
@@ -138,11 +138,11 @@ mod tests {
         escape::line(&line(&line_).unwrap())
     }
 
-    fn decided(about: Option<(&str, &str)>, by: &str, text: Option<&str>) -> String {
+    fn decided(about: Option<(DecidedOn, &str)>, by: &str, text: Option<&str>) -> String {
         said(Progress::Decided {
             decision: if about.is_some() { "Approved" } else { "Rejected" }.into(),
             by: by.into(),
-            of: about.map(|(of, _)| of.into()),
+            of: about.map(|(of, _)| of),
             id: about.map(|(_, id)| id.into()),
             text: text.map(Into::into),
         })
@@ -150,7 +150,8 @@ mod tests {
 
     #[test]
     fn a_decision_is_one_line_and_nobody_writes_a_second_one() {
-        let plan = decided(Some(("Plan", &"0123456789abcdef".repeat(4))), "me (uid 0)", None);
+        let plan =
+            decided(Some((DecidedOn::Plan, &"0123456789abcdef".repeat(4))), "me (uid 0)", None);
         assert_eq!(plan, "approved plan 0123456789ab by me (uid 0)");
         let hostile = "no\u{1b}[2J\napproved plan by root";
         let rejected = decided(None, "x\nok: approved\u{202e}", Some(hostile));

@@ -1,6 +1,6 @@
 //! What an event means to a person who watches.
 
-use midwatch_api::view::Progress;
+use midwatch_api::view::{DecidedOn, Progress};
 use midwatch_core::agent::AgentOutcome;
 use midwatch_core::event::{Action, EndKind, Event, RunResult};
 use midwatch_core::evidence::{Exit, NotItsOwn};
@@ -72,14 +72,14 @@ pub fn progress(task: &Task, event: &Event, at: Time) -> Option<Progress> {
             Some(unavailable(task, at, agent, *reason, detail, *until))
         }
         Event::Approved { commit, by } => {
-            Some(decided("Approved", by, Some(("Commit", commit.as_str())), None))
+            Some(decided("Approved", by, Some((DecidedOn::Commit, commit.as_str())), None))
         }
         Event::PlanApproved { plan, by } => {
-            Some(decided("Approved", by, Some(("Plan", plan)), None))
+            Some(decided("Approved", by, Some((DecidedOn::Plan, plan)), None))
         }
         Event::Rejected { feedback, by } => Some(decided("Rejected", by, None, Some(feedback))),
         Event::QuestionAnswered { question, choice, by } => {
-            Some(decided("Answered", by, Some(("Question", question)), Some(choice)))
+            Some(decided("Answered", by, Some((DecidedOn::Question, question)), Some(choice)))
         }
         Event::Messaged { text, by } => Some(decided("Messaged", by, None, Some(text))),
         Event::PauseRequested { by } => Some(decided("Paused", by, None, None)),
@@ -111,11 +111,16 @@ const fn milliseconds(until: Wake) -> Option<i64> {
     }
 }
 
-fn decided(decision: &str, by: &str, about: Option<(&str, &str)>, text: Option<&str>) -> Progress {
+fn decided(
+    decision: &str,
+    by: &str,
+    about: Option<(DecidedOn, &str)>,
+    text: Option<&str>,
+) -> Progress {
     Progress::Decided {
         decision: decision.into(),
         by: by.into(),
-        of: about.map(|(of, _)| of.into()),
+        of: about.map(|(of, _)| of),
         id: about.map(|(_, id)| id.into()),
         text: text.filter(|text| !text.is_empty()).map(Into::into),
     }

@@ -1,7 +1,7 @@
 //! What is told of a task and is not in its state: its runs so far, who let what through, and the
 //! pause between two attempts.
 
-use midwatch_api::view::ApprovalLine;
+use midwatch_api::view::{ApprovalLine, DecidedOn};
 use midwatch_core::event::{Action, Event, RunResult, RunWork};
 use midwatch_core::id::RunName;
 use midwatch_core::ports::Stored;
@@ -35,11 +35,11 @@ pub fn follow_runs(runs: &mut Vec<RunSeen>, event: &Event) {
 /// Takes an event into the list of what people let through.
 pub fn follow_approvals(approvals: &mut Vec<ApprovalLine>, stored: &Stored) {
     let (of, id, by) = match &stored.event {
-        Event::Approved { commit, by } => ("Commit", commit.as_str(), by),
-        Event::PlanApproved { plan, by } => ("Plan", plan.as_str(), by),
+        Event::Approved { commit, by } => (DecidedOn::Commit, commit.as_str(), by),
+        Event::PlanApproved { plan, by } => (DecidedOn::Plan, plan.as_str(), by),
         _ => return,
     };
-    let (of, id, by) = (of.to_owned(), id.to_owned(), by.clone());
+    let (id, by) = (id.to_owned(), by.clone());
     approvals.push(ApprovalLine { of, id, by, at_ms: stored.at.0 });
 }
 

@@ -18,6 +18,7 @@ pub use decide::{Command, PauseAll, PausedAll, Secret};
 pub use follow::{EventsQuery, FollowFrom};
 pub use list::{Asked, Cursor, ListQuery, PAGE_MAX, TaskPage, WAITING, state};
 pub use waiting::WaitingView;
+pub use who::Who;
 pub use work::{DamageQuery, OpenBody, Opened, Patch, PatchForm, PatchQuery};
 
 /// Counts every incompatible change of this interface.
@@ -161,8 +162,7 @@ pub struct RunView {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct DeleteTaskQuery {
     /// Who asks.
-    #[serde(deserialize_with = "who::one_line")]
-    pub by: String,
+    pub by: Who,
 }
 
 /// What was deleted, and what is left of it.

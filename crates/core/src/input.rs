@@ -49,15 +49,25 @@ impl fmt::Display for InvalidInput {
 
 impl std::error::Error for InvalidInput {}
 
-/// Text from outside made fit for one line of a terminal or log: escaped and shortened.
+/// Text from outside made fit for one line of a terminal or log: escaped and shortened. A
+/// backslash is doubled, so that what was escaped is told from what was written so.
 pub fn shown(value: &str) -> String {
+    escaped(value, |c| is_invisible(c) || c == '\\')
+}
+
+/// The same of what is kept and read again, such as a name: a backslash in it stays one.
+pub fn one_line(value: &str) -> String {
+    escaped(value, is_invisible)
+}
+
+fn escaped(value: &str, is_escaped: impl Fn(char) -> bool) -> String {
     let mut out = String::new();
     for (count, c) in value.chars().enumerate() {
         if count == SHOWN {
             out.push('…');
             break;
         }
-        if is_invisible(c) || c == '\\' {
+        if is_escaped(c) {
             out.extend(c.escape_default());
         } else {
             out.push(c);

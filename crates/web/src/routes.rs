@@ -121,7 +121,7 @@ async fn delete_task<D: Desk>(
     name: Name,
     query: Result<Query<DeleteTaskQuery>, QueryRejection>,
 ) -> Answer<Deleted> {
-    Ok(Json(desk.delete_task(&name?.0, query?.0.by).await?))
+    Ok(Json(desk.delete_task(&name?.0, query?.0.by.into()).await?))
 }
 
 async fn order<D: Desk>(State(desk): State<Arc<D>>, name: Name) -> Answer<TaskOrder> {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::who::one_line;
+use super::who::Who;
 
 /// A decision of somebody about a held task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -16,8 +16,7 @@ pub enum Command {
     /// Stop, save, end.
     Cancel {
         /// Who.
-        #[serde(deserialize_with = "one_line")]
-        by: String,
+        by: Who,
     },
     /// Let the commit or the plan through. One of both has to be named, as `toApprove` of the task
     /// names it: an approval of something else is refused, and so is one that names nothing.
@@ -29,22 +28,19 @@ pub enum Command {
         #[serde(default)]
         plan: Option<String>,
         /// Who.
-        #[serde(deserialize_with = "one_line")]
-        by: String,
+        by: Who,
     },
     /// Do not.
     Reject {
         /// What to do instead; empty ends the task.
         feedback: String,
         /// Who.
-        #[serde(deserialize_with = "one_line")]
-        by: String,
+        by: Who,
     },
     /// Go on now.
     Resume {
         /// Who.
-        #[serde(deserialize_with = "one_line")]
-        by: String,
+        by: Who,
         /// A key in the place of the one that was rejected; goes where that one is kept.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         secret: Option<Secret>,
@@ -56,8 +52,7 @@ pub enum Command {
     /// Stop agents, save, and wait.
     Pause {
         /// Who.
-        #[serde(deserialize_with = "one_line")]
-        by: String,
+        by: Who,
     },
     /// Answer a question of the agent's.
     Answer {
@@ -66,16 +61,14 @@ pub enum Command {
         /// One of its choices, or text where it has none.
         choice: String,
         /// Who.
-        #[serde(deserialize_with = "one_line")]
-        by: String,
+        by: Who,
     },
     /// Say something to the agent of a task that is not over.
     Message {
         /// What.
         text: String,
         /// Who.
-        #[serde(deserialize_with = "one_line")]
-        by: String,
+        by: Who,
     },
 }
 
@@ -86,8 +79,7 @@ pub struct PauseAll {
     /// Stop; false lets everything go on.
     pub paused: bool,
     /// Who.
-    #[serde(deserialize_with = "one_line")]
-    pub by: String,
+    pub by: Who,
 }
 
 /// What the switch did.

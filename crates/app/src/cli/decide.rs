@@ -1,6 +1,6 @@
 //! What people decide about a task: approve, reject, resume, cancel.
 
-use midwatch_api::control::{Command, PauseAll, Submit, ToApprove};
+use midwatch_api::control::{Command, PauseAll, Submit, ToApprove, Who};
 use midwatch_api::task::TaskOrder;
 use midwatch_api::view::DecidedOn;
 
@@ -160,10 +160,11 @@ async fn at_hand(
 }
 
 /// Who decides, as far as this machine knows.
-pub(super) fn whoever(environment: &Environment) -> String {
+pub(super) fn whoever(environment: &Environment) -> Who {
     let name = environment.text("USER").or_else(|| environment.text("LOGNAME"));
     let uid = rustix::process::geteuid().as_raw();
-    name.map_or_else(|| format!("uid {uid}"), |name| format!("{name} (uid {uid})"))
+    let by = name.map_or_else(|| format!("uid {uid}"), |name| format!("{name} (uid {uid})"));
+    Who::from(by.as_str())
 }
 
 /// Hands the login at the repository's server over anew: a task may be held because the one that

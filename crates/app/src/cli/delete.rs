@@ -1,6 +1,6 @@
 //! `midwatch delete`: a task that is over is forgotten, an object taken away.
 
-use midwatch_api::control::{Command, Deleted, FollowFrom};
+use midwatch_api::control::{Command, Deleted, FollowFrom, Who};
 use midwatch_api::kind::Kind;
 use midwatch_api::view::LINE_VERSION;
 
@@ -65,7 +65,7 @@ impl Delete {
                 if self.cancel {
                     end(&client, name, &by).await?;
                 }
-                client.delete_task(name, &by).await?
+                client.delete_task(name, by.as_str()).await?
             }
             Kind::Profile | Kind::Pipeline | Kind::Repository => {
                 client.delete_object(kind, name).await?
@@ -78,7 +78,7 @@ impl Delete {
 
 /// Ends what is open. Of a task that cannot be read there is no end to wait for: what goes on of
 /// it is killed.
-async fn end(client: &Client, name: &str, by: &str) -> Result<(), Problem> {
+async fn end(client: &Client, name: &str, by: &Who) -> Result<(), Problem> {
     let view = client.get(name).await?;
     if view.result.state.is_none() {
         return client.kill(name).await.map(drop);
@@ -87,8 +87,8 @@ async fn end(client: &Client, name: &str, by: &str) -> Result<(), Problem> {
 }
 
 /// Cancels, and waits for the end: only what is over and saved is deleted.
-async fn cancel(client: &Client, name: &str, by: &str) -> Result<(), Problem> {
-    match client.command(name, &Command::Cancel { by: by.to_owned() }).await {
+async fn cancel(client: &Client, name: &str, by: &Who) -> Result<(), Problem> {
+    match client.command(name, &Command::Cancel { by: by.clone() }).await {
         // It is being cancelled already, or was over meanwhile.
         Ok(()) => {}
         Err(problem) if problem.exit == exit::USAGE => {}

@@ -43,9 +43,9 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
                 (Decided::Message(text), by)
             }
         };
-        let taken = self.engine.command(&name, decided.clone(), &by);
+        let taken = self.engine.command(&name, decided.clone(), by.as_str());
         taken.or_else(|error| match &error {
-            CommandError::NotOpen if self.ended_with(&name, &decided, &by) => Ok(()),
+            CommandError::NotOpen if self.ended_with(&name, &decided, by.as_str()) => Ok(()),
             error => Err(self.not_taken(&name, verb, error)),
         })
     }

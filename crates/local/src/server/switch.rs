@@ -58,7 +58,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
                 None => return Err(internal(&error)),
             },
         };
-        self.engine.pause(switch.paused.then(|| switch.by.clone()));
+        self.engine.pause(switch.paused.then(|| switch.by.clone().into()));
         let Turned { tasks, stuck, failed } = self.turn_tasks(switch);
         let unstored = unwritten.or(stuck);
         self.unstored.send_replace(unstored.map(|_| switch.clone()));
@@ -120,7 +120,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         if !switch.paused {
             return remove_private(&file);
         }
-        let write = || write_private(&file, switch.by.as_bytes());
+        let write = || write_private(&file, switch.by.as_str().as_bytes());
         match write() {
             Err(error) if Stuck::of(&error) == Some(Stuck::Full) => {
                 self.reserve.release();
@@ -138,7 +138,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         let mut turned = Turned::default();
         for task in self.engine.open_tasks().iter().filter(|task| concerned(task)) {
             let name = &task.spec.name;
-            let fault = match self.engine.command(name, decided.clone(), &switch.by) {
+            let fault = match self.engine.command(name, decided.clone(), switch.by.as_str()) {
                 Ok(()) => {
                     turned.tasks.push(name.to_string());
                     continue;

@@ -58,10 +58,9 @@ async fn a_task_with_a_damaged_log_is_ended_and_forgotten_by_name_and_its_work_s
     assert!(view.explain.contains("cannot be read"), "{}", view.explain);
     assert!(view.result.hint.is_some_and(|hint| hint.contains("midwatch delete bad --cancel")));
     // While it goes on nothing is taken from under it, and every refusal names the way out.
-    let by = || String::from("me");
     let refusals = [
         server.delete_task("bad", "me").map(drop),
-        server.command("bad", Command::Cancel { by: by() }),
+        server.command("bad", Command::Cancel { by: "me".into() }),
         server.follow("bad", FollowFrom::default()).map(drop),
     ];
     for refusal in refusals.map(Result::unwrap_err) {

@@ -26,7 +26,7 @@ async fn questions_reach_the_desk_and_refusals_come_back_as_json() {
     assert_eq!(ask(socket, "POST", "/v1/tasks/a/open", r#"{"folder":"/x"}"#).await.0, 500);
     let cancel = r#"{"verb":"cancel","by":"me"}"#;
     assert_eq!(ask(socket, "POST", "/v1/tasks/a/commands", cancel).await.0, 200);
-    assert_eq!(world.clerk.asked(), ["patch a Stat", "open a /x", "a Cancel { by: \"me\" }"]);
+    assert_eq!(world.clerk.asked(), ["patch a Stat", "open a /x", "a Cancel { by: Who(\"me\") }"]);
 }
 
 #[tokio::test]

@@ -20,9 +20,9 @@ impl Records for Clerk {
     }
 
     async fn pause_all(&self, switch: PauseAll) -> Result<PausedAll, Refusal> {
-        self.note(format!("pause {} {}", switch.paused, switch.by));
+        self.note(format!("pause {} {}", switch.paused, switch.by.as_str()));
         Ok(PausedAll {
-            paused_by: switch.paused.then_some(switch.by),
+            paused_by: switch.paused.then(|| switch.by.into()),
             tasks: vec![],
             unstored: None,
         })

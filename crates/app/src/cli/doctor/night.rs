@@ -206,7 +206,7 @@ async fn checks(context: &Context, client: &Client) -> Result<Vec<Row>, Problem>
         rows.push(row.with(result.hint.unwrap_or_else(|| "see `midwatch logs`".to_owned())));
     }
     let by = whoever(&context.environment);
-    match client.delete_task(&name, &by).await {
+    match client.delete_task(&name, by.as_str()).await {
         Ok(_) => {}
         // It is only in the way of nobody.
         Err(problem) if problem.exit == exit::USAGE => {}

@@ -98,7 +98,7 @@ fn values() -> Vec<Row> {
         row("/checkEnv", json!({"GIT_SSH_COMMAND": "id"}), &["checkEnv", "reserved", "leave it"]),
         row("/clientEnv", json!({"A=B": ""}), &["clientEnv", "'A=B'", "name of a variable"]),
         row("/checkEnv", json!({"A": "\u{0}"}), &["checkEnv.A", "NUL"]),
-        row("/clientEnv", json!({"A": "ghp_canary"}), &["clientEnv.A", "looks like a key"]),
+        row("/clientEnv", json!({"A": "ghp_canary"}), &["clientEnv.A", "like a key", "leave it"]),
         row("/registries", json!(["*.com"]), &["registries", "'*.com'", "wildcard", "npmjs"]),
         row("/registries", json!(["https://h.example/"]), &["registries", "is a URL"]),
         row("/acceptMissing", json!(["all"]), &["acceptMissing", "'all'", "landlock"]),
@@ -160,6 +160,17 @@ fn places(place: &Place) -> Vec<Row> {
         row("/toolchains", at(r#"folder="x""#), &["toolchains[0].folder", "no absolute path"]),
         row("/toolchains", at(r#"path=["../x"]"#), &["toolchains[0].path", "leaves"]),
         row("/toolchains", at(r#"env={"LD_PRELOAD":"/x"}"#), &["toolchains[0].env", "reserved"]),
+        // Ours are reserved for ourselves; what they hold has the rules of all.
+        row(
+            "/toolchains",
+            at(r#"env={"MIDWATCH_NODE_MODULES":"\u0000"}"#),
+            &["toolchains[0].env.MIDWATCH_NODE_MODULES", "holds a NUL"],
+        ),
+        row(
+            "/toolchains",
+            at(r#"env={"MIDWATCH_NODE_MODULES":"ghp_canary"}"#),
+            &["toolchains[0].env.MIDWATCH_NODE_MODULES", "like a key"],
+        ),
         row(
             "/agent/credential",
             json!({"from": "ClaudeLogin", "path": "login.json"}),

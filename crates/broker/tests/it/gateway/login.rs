@@ -4,9 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use midwatch_broker::{
-    CredentialSource, Egress, LoginKind, ModelGrant, Record, Trouble, WireApi,
-};
+use midwatch_broker::{CredentialSource, Egress, LoginKind, ModelGrant, Record, Trouble, WireApi};
 
 use crate::world::{Provider, World, model, whole};
 

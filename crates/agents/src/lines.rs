@@ -9,8 +9,8 @@ pub const LINE_LIMIT: usize = 1024 * 1024;
 pub enum Line {
     /// All of it.
     Whole(Vec<u8>),
-    /// It was longer than the limit, and is dropped.
-    TooLong,
+    /// It was longer than the limit, by so many bytes in all, and is dropped.
+    TooLong(u64),
 }
 
 /// Collects bytes until a line feed.
@@ -18,7 +18,8 @@ pub enum Line {
 pub struct Lines {
     pending: Vec<u8>,
     limit: usize,
-    dropping: bool,
+    /// Bytes of a line that is too long.
+    dropping: Option<u64>,
 }
 
 impl Default for Lines {
@@ -30,7 +31,7 @@ impl Default for Lines {
 impl Lines {
     /// Lines of up to `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { pending: Vec::new(), limit, dropping: false }
+        Self { pending: Vec::new(), limit, dropping: None }
     }
 
     /// Takes what was read, gives the lines that it completed. Empty lines are left out.
@@ -51,11 +52,12 @@ impl Lines {
     }
 
     fn keep(&mut self, part: &[u8]) {
-        if self.dropping {
+        if let Some(dropped) = &mut self.dropping {
+            *dropped += part.len() as u64;
             return;
         }
         if self.pending.len() + part.len() > self.limit {
-            self.dropping = true;
+            self.dropping = Some((self.pending.len() + part.len()) as u64);
             self.pending = Vec::new();
             return;
         }
@@ -63,8 +65,8 @@ impl Lines {
     }
 
     fn take(&mut self) -> Option<Line> {
-        if std::mem::take(&mut self.dropping) {
-            return Some(Line::TooLong);
+        if let Some(dropped) = self.dropping.take() {
+            return Some(Line::TooLong(dropped));
         }
         let mut line = std::mem::take(&mut self.pending);
         if line.last() == Some(&b'\r') {
@@ -86,10 +88,10 @@ mod tests {
         assert_eq!(lines.push(b"ab"), []);
         assert_eq!(
             lines.push(b"cd\r\nabcde\n\nx\n"),
-            [Line::TooLong, Line::TooLong, Line::Whole(b"x".to_vec())]
+            [Line::TooLong(5), Line::TooLong(5), Line::Whole(b"x".to_vec())]
         );
         assert_eq!(lines.push(b"abcdefgh"), []);
-        assert_eq!((lines.pending.capacity(), lines.finish()), (0, Some(Line::TooLong)));
+        assert_eq!((lines.pending.capacity(), lines.finish()), (0, Some(Line::TooLong(8))));
         assert_eq!(lines.finish(), None);
     }
 

@@ -297,7 +297,7 @@ impl Running {
                 self.stdout.push(b'\n');
                 self.events.extend(self.stream.line(&line));
             }
-            Output::Stdout(Line::TooLong) => self.events.push(AgentEvent::Malformed),
+            Output::Stdout(Line::TooLong(_)) => self.events.push(AgentEvent::Malformed),
             Output::Stderr(line) => {
                 self.stream.stderr_line(&line);
                 self.stderr.extend_from_slice(&line);

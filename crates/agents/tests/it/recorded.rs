@@ -65,7 +65,7 @@ fn read(cli: Cli, name: &str) -> (String, Option<AgentOutcome>, Option<AgentOutc
                     writeln!(text, "{event:?}").unwrap();
                 }
             }
-            Line::TooLong => panic!("no recording has so long a line"),
+            Line::TooLong(_) => panic!("no recording has so long a line"),
         }
     }
     for line in end["stderr"].as_array().unwrap() {

@@ -58,7 +58,7 @@ fn a_custom_agent_by_stdin_with_json_lines() {
     for line in Lines::default().push(&output.stdout) {
         match line {
             Line::Whole(line) => events.extend(stream.line(&line)),
-            Line::TooLong => panic!("{line:?}"),
+            Line::TooLong(_) => panic!("{line:?}"),
         }
     }
     assert_eq!(events[0], AgentEvent::Text("hello".into()));

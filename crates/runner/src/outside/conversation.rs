@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use midwatch_agents::{Adapter, Ending, Line, Lines, Stream, adapter};
 use midwatch_api::order::{self, AgentWork, inside};
-use midwatch_api::report::AgentReport;
+use midwatch_api::report::{AgentReport, STDOUT_FILE};
 use midwatch_core::agent::{
     AgentCommand, AgentEvent, AgentKind, AgentOrder, AgentOutcome, CredentialKind, CustomAgent,
     EventMapping, PromptBy, Session, Usage,
@@ -173,7 +173,10 @@ fn earlier(file: &Path, session: &str) -> Usage {
 fn take(stream: &mut dyn Stream, line: &Line) -> Vec<AgentEvent> {
     match line {
         Line::Whole(line) => stream.line(line),
-        Line::TooLong => vec![AgentEvent::Malformed],
+        // Whoever reads the transcript misses it otherwise; what is no event at all is noise.
+        Line::TooLong(bytes) => vec![AgentEvent::Warning(format!(
+            "a line of {bytes} bytes is left out here; {STDOUT_FILE} of this run has it"
+        ))],
     }
 }
 

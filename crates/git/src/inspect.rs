@@ -32,6 +32,12 @@ pub enum InspectError {
     /// There is no repository at that path.
     #[error("{} is not in a git repository; run it in a checkout, or `git init` and commit first", .0.display())]
     NotARepository(PathBuf),
+    /// There is one, and no files of it are checked out there.
+    #[error(
+        "{} is a bare repository or a git directory, with no files checked out; run it in a checkout of it (`git clone`, `git worktree add`)",
+        .0.display()
+    )]
+    Bare(PathBuf),
     /// No commit yet.
     #[error("the repository has no commit yet; commit something first")]
     Empty,

@@ -113,7 +113,7 @@ pub fn find(
 ) -> Result<Ordered, OrderError> {
     let checkout = Checkout::find(git, path)?;
     let top = checkout.top().map(Path::to_owned);
-    let top = top.ok_or_else(|| InspectError::NotARepository(path.to_owned()))?;
+    let top = top.ok_or_else(|| InspectError::Bare(path.to_owned()))?;
     // An empty repository is told as such, whatever reference was given.
     let head = checkout.head_commit(git)?;
     let base = match reference {

@@ -36,6 +36,10 @@ pub fn confirm(git: &Git, told: Told<'_>, mirror: &Path) -> Result<(), OrderErro
         }
         Err(error) => return Err(error.into()),
     };
+    if checkout.top().is_none() {
+        let rule = "is a bare repository or a git directory, with no files checked out";
+        return bad("repository.path", &shown, rule, "name a checkout of it");
+    }
     if checkout.top() != Some(path) {
         let rule = "is not the real path of a checkout's top folder";
         return bad("repository.path", &shown, rule, "see `git rev-parse --show-toplevel`");

@@ -138,10 +138,10 @@ fn repositories_that_cannot_be_worked_with_are_named() {
     std::fs::write(broken.join(".git/HEAD"), "nonsense\n").unwrap();
     let inside = house.repository("inside", &[("README", "x\n")]).join(".git");
     for (folder, word) in [
-        (bare, "git repository"),
+        (bare, "is a bare repository"),
         (unborn, "no commit yet"),
         (broken, "git repository"),
-        (inside, "git repository"),
+        (inside, "or a git directory, with no files checked out"),
         (house.folder("plain"), "git repository"),
     ] {
         let told = run(&house, &folder, &[]);

@@ -181,6 +181,15 @@ fn a_follow_up_goes_on_from_the_work_on_the_same_branch_and_the_task_before_stay
     assert_eq!(said.code, Some(0), "{}", said.stderr);
     house.midwatch(&repository, &["wait", "t-f4"]).is("Failed", Some("EmptyDiff"), 3);
     assert_eq!(house.git(&repository, &["rev-parse", "midwatch/t"]), parent);
+    // A retry goes on from the same one, for as long as that is there.
+    assert_eq!(house.midwatch(&repository, &["retry", "t-f4"]).code, Some(0));
+    house.midwatch(&repository, &["wait", "t-f4-r2"]).is("Failed", Some("EmptyDiff"), 3);
+    assert_eq!(house.midwatch(&repository, &["delete", "t-f3"]).code, Some(0));
+    let said = house.midwatch(&repository, &["retry", "t-f4"]);
+    assert_eq!(said.code, Some(2), "{}", said.stdout);
+    for word in ["follows 't-f3' is no task any more", "`midwatch run --base BRANCH`"] {
+        assert!(said.stderr.contains(word), "{}", said.stderr);
+    }
 }
 
 #[test]

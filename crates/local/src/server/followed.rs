@@ -19,7 +19,11 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
     /// the same: what is over does not change.
     pub(super) fn followed(&self, mut order: TaskOrder) -> Result<TaskOrder, Refusal> {
         let Some(wanted) = &order.follows else { return Ok(order) };
-        let row = self.row(&wanted.task)?;
+        let Some(row) = self.store.row(&wanted.task).map_err(|error| internal(&error))? else {
+            let gone = "is no task any more: its conversations, and what was saved of it, are gone";
+            let fix = "`midwatch run --base BRANCH` goes on from what is on a branch";
+            return Err(refused(InvalidInput::new("follows", &wanted.task, gone, fix)));
+        };
         let spec = row.order.to_spec(&row.name).map_err(refused)?;
         let events = self.store.events(&row.name, 0).map_err(|error| internal(&error))?;
         let task = Task::replay(spec, events.iter().map(|stored| &stored.event))

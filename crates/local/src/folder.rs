@@ -126,6 +126,11 @@ impl StateFolder {
         }
     }
 
+    /// Makes sure that runs and HOMEs that were taken away stay away when the power goes.
+    pub fn settle_removals(&self) -> io::Result<()> {
+        ["runs", "homes"].iter().try_for_each(|name| File::open(self.root.join(name))?.sync_all())
+    }
+
     /// Keeps a credential; equal ones share a file. Returns its id, which tells nothing of it.
     pub fn keep_credential(&self, secret: &str) -> Result<String, FolderError> {
         let mut hash = Sha256::new();

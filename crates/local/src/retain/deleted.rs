@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use midwatch_api::gc::What;
 use midwatch_core::time::Time;
 
-use super::saved::ON_A_SERVER;
+use super::saved::{self, ON_A_SERVER};
 use super::tasks::{self, OnDisk, Over};
 use super::unsaved::Unsaved;
 use super::{Collector, Found, last};
@@ -73,16 +73,27 @@ pub(super) fn repository(
 
 /// Gives names free of which nothing is left: no folder, and no ref that is named by them.
 pub(super) fn free_names(collector: &Collector<'_>) -> Result<(), StoreError> {
+    let mut free = Vec::new();
+    let mut named = None;
     for name in collector.store.reserved_names()? {
-        let left = match remains(collector, &name)? {
+        let saved = match remains(collector, &name)? {
             Ok(Some(remains)) => remains.saved,
-            Ok(None) | Err(_) => true,
+            Ok(None) | Err(_) => continue,
         };
-        if !left && !has_folders(collector, &name) {
-            collector.store.free_name(&name)?;
+        let left = has_folders(collector, &name)
+            || saved && named.get_or_insert_with(|| saved::tasks(collector)).has(&name);
+        if !left {
+            free.push(name);
         }
     }
-    Ok(())
+    if free.is_empty() {
+        return Ok(());
+    }
+    if let Err(error) = collector.folder.settle_removals() {
+        tracing::warn!(%error, "names of deleted tasks are given again later");
+        return Ok(());
+    }
+    free.iter().try_for_each(|name| collector.store.free_name(name))
 }
 
 /// What cannot be looked at counts as there.

@@ -2,7 +2,7 @@
 //! only when the task is over for long and the user's repository has every one of its commits on
 //! a ref of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use midwatch_api::gc::What;
@@ -218,6 +218,36 @@ fn forget(
     let bytes = work.bundles.iter().map(|bundle| found.take(&bundle.path, bundle.bytes)).sum();
     let why = format!("the repository has all {commits} of its commits on refs of its own");
     found.went(What::SavedWork, task, bytes, why);
+}
+
+/// The tasks that saved work is named by.
+pub(super) enum Named {
+    /// These, in all mirrors.
+    Known(BTreeSet<String>),
+    /// It cannot be seen.
+    Unknown,
+}
+
+impl Named {
+    /// Whether something is named by a task. What cannot be seen is.
+    pub(super) fn has(&self, task: &str) -> bool {
+        match self {
+            Self::Known(tasks) => tasks.contains(task),
+            Self::Unknown => true,
+        }
+    }
+}
+
+/// Looks into every mirror.
+pub(super) fn tasks(collector: &Collector<'_>) -> Named {
+    let mirrors = folders_in(&collector.folder.root().join("mirrors"));
+    let (Some(saved), Ok(mirrors)) = (collector.saved, mirrors) else { return Named::Unknown };
+    let mut named = BTreeSet::new();
+    for mirror in mirrors {
+        let Ok(tasks) = by_task(saved, &mirror) else { return Named::Unknown };
+        named.extend(tasks.into_keys());
+    }
+    Named::Known(named)
 }
 
 fn by_task(saved: &dyn SavedWork, mirror: &Path) -> Result<BTreeMap<String, Work>, String> {

@@ -50,14 +50,22 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         }
         tracing::info!(task = name, by, "task.deleted");
         let gone = self.remove_folders(&view, name, &left);
-        if gone
-            && !remains.saved
-            && let Err(error) = self.store.free_name(name)
-        {
-            tracing::warn!(task = name, %error, "its name is given again after the next clean-up");
+        if gone && !remains.saved {
+            self.free_name(name);
         }
         kept.extend(left.into_iter().map(|(run, _, why)| format!("run {run}: {why}")));
         Ok(Deleted { name: name.to_owned(), kept })
+    }
+
+    /// Gives a name free of which nothing is left. That has to outlive the power first: folders
+    /// that came back would be taken for those of the next task of that name.
+    fn free_name(&self, name: &str) {
+        let later = "its name is given again after the next clean-up";
+        if let Err(error) = self.folder.settle_removals() {
+            tracing::warn!(task = name, %error, "{later}");
+        } else if let Err(error) = self.store.free_name(name) {
+            tracing::warn!(task = name, %error, "{later}");
+        }
     }
 
     /// Runs that hold what exists nowhere else, and why they stay.
@@ -149,7 +157,9 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
     pub(super) fn name_is_free(&self, name: &str) -> Result<(), Refusal> {
         if self.store.is_reserved(name).map_err(|e| internal(&e))? {
             let rule = "belonged to a task that was deleted, and what it left is named by it";
-            return Err(refused(InvalidInput::new("--name", name, rule, "give another name")));
+            let fix = "give another name, or have `midwatch gc` free it: that takes what a branch of \
+                the repository has, and says of the rest where it is";
+            return Err(refused(InvalidInput::new("--name", name, rule, fix)));
         }
         Ok(())
     }

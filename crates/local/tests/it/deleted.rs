@@ -152,6 +152,12 @@ async fn refs_of_a_deleted_task_go_once_the_repository_has_all_of_them() {
         let why = why(&collection, What::SavedWork, "failed");
         assert_eq!(why.contains("no branch"), !goes, "{why}");
         assert!(left.kept.exists(), "refs and files are two things");
+        fs::remove_file(&left.kept).unwrap();
+        let refusal = left.server.submit(submit("failed")).unwrap_err();
+        assert!(refusal.message.contains("`midwatch gc`"), "how to free it: {}", refusal.message);
+        left.collect(false);
+        let given = left.server.submit(submit("failed"));
+        assert_eq!(given.is_ok(), goes, "the control is a ref that stays: {given:?}");
     }
 }
 

@@ -9,11 +9,12 @@ use std::sync::Arc;
 use midwatch_api::control::PauseAll;
 use midwatch_core::time::Time;
 use midwatch_local::folder::StateFolder;
+use midwatch_local::retain::Trash;
 use midwatch_local::server::{Server, Settings};
 use midwatch_local::store::SqliteStore;
 use rusqlite::Connection;
 
-use super::world::{Closed, Lands, order};
+use super::world::{Closed, Lands, V1, order};
 
 /// Cuts a file system off; the same that tools/elsewhere/power-loss.sh uses.
 const CUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tools/elsewhere/cut.py");
@@ -101,18 +102,65 @@ impl Drop for Disk {
 
 /// Turns the switch for everything, and cuts the power as soon as that is acknowledged.
 fn pause(disk: &Disk, paused: bool) {
-    let folder = disk.folder();
+    let (server, store) = server(disk.folder());
+    let told = server.pause_all(&PauseAll { paused, by: "me".into() }).unwrap();
+    assert_eq!(told.unstored, None, "it was acknowledged as stored");
+    disk.cut();
+    drop((server, store));
+    disk.back();
+}
+
+/// A server, which nobody drives.
+fn server(folder: StateFolder) -> (Arc<Server<Closed, Lands>>, Arc<SqliteStore>) {
     let store = Arc::new(SqliteStore::open(&folder.database()).unwrap());
     let mut settings = Settings::new("/bin/false".into());
     // What it would keep free for rescues is more than the disk has: a full one stores nothing.
     settings.reserve_bytes = 1 << 20;
-    let (server, driven) =
-        Server::start(folder, store, Closed, Lands::default(), settings).unwrap();
-    let told = server.pause_all(&PauseAll { paused, by: "me".into() }).unwrap();
-    assert_eq!(told.unstored, None, "it was acknowledged as stored");
+    let (server, _driven) =
+        Server::start(folder, Arc::clone(&store), Closed, Lands::default(), settings).unwrap();
+    (server, store)
+}
+
+/// A run's folder, on the disk.
+fn run_on(disk: &Disk, name: &str) -> PathBuf {
+    let run = disk.folder().run(name);
+    std::fs::create_dir_all(&run).unwrap();
+    assert!(done("sync", &["-f"], &[&run]));
+    run
+}
+
+/// Folders that came back would be taken for those of the next task of that name.
+#[test]
+fn a_deleted_tasks_folder_does_not_come_back_under_a_name_that_is_given_again() {
+    let Some(disk) = Disk::new() else { return };
+    let folder = disk.folder();
+    folder.make().unwrap();
+    let plain = Connection::open(folder.database()).unwrap();
+    plain.execute_batch(V1).unwrap();
+    let saved = "DELETE FROM event WHERE task = 'failed' AND event LIKE '%\"Rescued\"%'";
+    plain.execute(saved, []).unwrap();
+    let run = run_on(&disk, "failed-checkout-1");
+    let (server, store) = server(folder.clone());
+    server.delete_task("failed", "me").unwrap();
+    assert!(!run.exists() && !store.is_reserved("failed").unwrap(), "the name is given again");
     disk.cut();
-    drop((server, driven));
+    drop((server, store, plain));
     disk.back();
+    let store = SqliteStore::open(&folder.database()).unwrap();
+    assert!(!run.exists() && !store.is_reserved("failed").unwrap());
+    drop(store);
+    // What is waited for before that, and the control. This file system takes a removal along with
+    // the database's next commit; not every one does.
+    for (settles, comes_back) in [(true, false), (false, true)] {
+        let run = run_on(&disk, "other-checkout-1");
+        Trash::of(&folder).take(&run).unwrap();
+        if settles {
+            folder.settle_removals().unwrap();
+        }
+        disk.cut();
+        disk.back();
+        assert_eq!(run.exists(), comes_back, "waited for the disk: {settles}");
+    }
 }
 
 #[test]

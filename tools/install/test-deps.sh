@@ -1,6 +1,7 @@
 #!/bin/sh
-# What `make test` needs: all that the demo needs, and the package clients whose projects the
-# tests set up for real. Without one of those its tests say that they were not run.
+# What `make test` needs: all that the demo needs, the package clients whose projects the tests
+# set up for real, and the shells that they complete in. Without one of those its tests say that
+# they were not run.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 
@@ -12,7 +13,9 @@ here=$(cd "$(dirname "$0")" && pwd)
     default-jdk-headless 'command -v javac' \
     maven 'command -v mvn' \
     gradle 'command -v gradle' \
-    iproute2 'command -v ip'
+    iproute2 'command -v ip' \
+    zsh 'command -v zsh' \
+    fish 'command -v fish'
 
 # Its tests say that they were not run where this cannot be.
 "$here/../agents/aider.sh" || echo "aider is not installed: its tests will not run" >&2

@@ -1,5 +1,7 @@
 //! `midwatch completions`: for bash, zsh and fish. Task names are asked of a server that runs.
 
+use std::time::Duration;
+
 use clap_complete::Shell;
 use midwatch_api::control::Asked;
 
@@ -31,6 +33,9 @@ enum Wanted {
     Names,
 }
 
+/// How long somebody waits who pressed a key.
+const ANSWER: Duration = Duration::from_secs(2);
+
 /// Commands whose first word is a task.
 const OF_TASKS: &str = "get describe explain wait logs diff open approve reject answer message pause publish resume retry cancel delete";
 
@@ -40,15 +45,17 @@ impl Completions {
         context: &Context,
         mut root: clap::Command,
     ) -> Result<u8, Problem> {
-        let (shell, more) = match self.shell {
-            Wanted::Names => return names(context).await,
-            Wanted::Bash => (Shell::Bash, bash()),
-            Wanted::Zsh => (Shell::Zsh, zsh()),
-            Wanted::Fish => (Shell::Fish, fish()),
+        let mut generated = |shell: Shell| {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut root, "midwatch", &mut script);
+            String::from_utf8_lossy(&script).trim_end().to_owned()
         };
-        let mut script = Vec::new();
-        clap_complete::generate(shell, &mut root, "midwatch", &mut script);
-        let script = format!("{}\n{more}", String::from_utf8_lossy(&script).trim_end());
+        let script = match self.shell {
+            Wanted::Names => return names(context).await,
+            Wanted::Bash => format!("{}\n{}", generated(Shell::Bash), bash()),
+            Wanted::Zsh => zsh(&generated(Shell::Zsh)),
+            Wanted::Fish => format!("{}\n{}", generated(Shell::Fish), fish()),
+        };
         if context.output.is_json() {
             json_alone(context.output, &serde_json::json!({"type": "help", "text": script}));
         } else {
@@ -62,8 +69,8 @@ impl Completions {
 async fn names(context: &Context) -> Result<u8, Problem> {
     let client = Client::new(&context.environment);
     let asked = Asked { limit: NAMES_MAX, after: None, states: vec![] };
-    let page = client.list_if_running(&asked).await;
-    let tasks = page.map(|page| page.tasks).unwrap_or_default();
+    let page = tokio::time::timeout(ANSWER, client.list_if_running(&asked)).await;
+    let tasks = page.ok().and_then(Result::ok).map(|page| page.tasks).unwrap_or_default();
     let names: Vec<String> = tasks.into_iter().filter_map(|task| task.result.task).collect();
     if context.output.is_json() {
         let text = names.join("\n");
@@ -91,17 +98,27 @@ complete -F _midwatch_tasks -o nosort -o bashdefault -o default midwatch"#
     )
 }
 
-fn zsh() -> String {
+/// How a script of clap's ends: the file is loaded as a function of its name, when it is needed
+/// first, or sourced.
+const ZSH_END: &str = "if [ \"$funcstack[1]\" = \"_midwatch\" ]; then";
+
+/// Ours in the place of clap's end: what stands behind it would come too late for the first key.
+fn zsh(generated: &str) -> String {
+    let own = generated.rsplit_once(ZSH_END).map_or(generated, |(own, _)| own);
     format!(
-        r#"
-# Names of tasks, where a command takes one.
+        r#"{own}# Names of tasks, where a command takes one.
 _midwatch_tasks() {{
+    local verb="${{words[2]}}" place=$CURRENT
     _midwatch "$@"
-    if (( CURRENT > 2 )) && [[ " {OF_TASKS} " == *" ${{words[2]}} "* ]]; then
+    if (( place > 2 )) && [[ " {OF_TASKS} " == *" $verb "* ]]; then
         compadd -- ${{(f)"$(midwatch completions names 2>/dev/null)"}}
     fi
 }}
-compdef _midwatch_tasks midwatch"#
+
+compdef _midwatch_tasks midwatch
+{ZSH_END}
+    _midwatch_tasks "$@"
+fi"#
     )
 }
 

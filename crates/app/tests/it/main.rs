@@ -26,4 +26,5 @@ mod objects;
 mod orders;
 mod phone;
 mod remotes;
+mod shells;
 mod talk;

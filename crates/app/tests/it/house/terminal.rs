@@ -11,6 +11,11 @@ use rustix::termios::{Winsize, tcsetwinsize};
 pub(crate) struct Ours(File);
 
 impl Ours {
+    /// What is written here is typed there.
+    pub(crate) fn keys(&self) -> File {
+        self.0.try_clone().unwrap()
+    }
+
     /// Reads what is shown until nobody has the other end any more.
     pub(crate) fn read(mut self) -> JoinHandle<String> {
         std::thread::spawn(move || {

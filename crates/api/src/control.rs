@@ -79,6 +79,9 @@ pub struct ServerInfo {
     pub pid: u32,
     /// Tasks that are not over.
     pub open_tasks: usize,
+    /// It ends by itself when nothing goes on: a client started it.
+    #[serde(default)]
+    pub leaves: bool,
 }
 
 /// A refusal. `exit` is the client's exit code.

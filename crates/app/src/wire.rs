@@ -9,6 +9,7 @@ mod found;
 mod heard;
 mod intake;
 mod layers;
+mod lock;
 mod log;
 mod machine;
 mod places;
@@ -20,4 +21,5 @@ mod saved;
 mod server;
 
 pub(crate) use layers::accepted;
-pub(crate) use server::{Exit, lock, run};
+pub(crate) use lock::lock;
+pub(crate) use server::{Exit, run};

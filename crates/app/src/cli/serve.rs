@@ -55,11 +55,12 @@ impl Serve {
         let folder = StateFolder::new(environment.state_folder());
         let made = folder.make();
         made.map_err(|error| Problem::cannot(error.to_string(), "set MIDWATCH_HOME"))?;
-        let Some(_lock) = lock(&folder)? else {
-            let problem =
-                Problem::internal(format!("another server has {}", folder.root().display()))
-                    .with_hint("`midwatch get` talks to it; MIDWATCH_HOME names another folder");
-            let exit = if self.exit_when_idle { ALREADY } else { exit::INTERNAL };
+        let Some(_lock) = lock(&folder, !self.exit_when_idle)? else {
+            let problem = Problem::cannot(
+                format!("another server has {}", folder.root().display()),
+                "`midwatch get` talks to it; MIDWATCH_HOME names another folder",
+            );
+            let exit = if self.exit_when_idle { ALREADY } else { problem.exit };
             return Err(Problem { exit, ..problem });
         };
         let limits = self.limits.over(&folder)?;

@@ -137,7 +137,7 @@ async fn end(socket: &Path, info: &ServerInfo) -> Result<(), Problem> {
 }
 
 fn busy(info: &ServerInfo) -> Problem {
-    let ServerInfo { build, pid, open_tasks, api: _ } = info;
+    let ServerInfo { build, pid, open_tasks, api: _, leaves: _ } = info;
     Problem::internal(format!(
         "a server of another build ({build}, pid {pid}) is busy with {open_tasks} open tasks"
     ))
@@ -204,8 +204,10 @@ mod tests {
 
     #[test]
     fn new_work_wants_the_same_build_and_questions_only_the_same_language() {
-        let info =
-            |api, build: &str| ServerInfo { build: build.into(), api, pid: 7, open_tasks: 2 };
+        let info = |api, build: &str| {
+            let build = build.into();
+            ServerInfo { build, api, pid: 7, open_tasks: 2, leaves: true }
+        };
         assert!(suits(&info(API_NUMBER, "a"), Start::SameBuild, "a"));
         assert!(!suits(&info(API_NUMBER, "b"), Start::SameBuild, "a"));
         assert!(suits(&info(API_NUMBER, "b"), Start::Any, "a"));

@@ -44,6 +44,8 @@ pub(super) struct LocalDesk {
     pub(super) git_fault: Option<String>,
     /// True once the server is about to end. Whoever changes tasks holds it for reading.
     pub(super) closing: RwLock<bool>,
+    /// It ends by itself when nothing goes on.
+    pub(super) leaves: bool,
     /// Tells the server to end.
     pub(super) end: watch::Sender<bool>,
     /// Clients that are following.
@@ -144,6 +146,7 @@ impl Desk for LocalDesk {
             api: API_NUMBER,
             pid: std::process::id(),
             open_tasks: self.server.open_tasks(),
+            leaves: self.leaves,
         }
     }
 

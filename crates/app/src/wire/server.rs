@@ -1,18 +1,17 @@
 //! A server's life: lock, store, self-tests, engine, socket, end.
 
 use std::convert::Infallible;
-use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use midwatch_core::admit::Limits;
-use midwatch_local::folder::{FolderError, FolderLock, StateFolder};
+use midwatch_local::folder::StateFolder;
 use midwatch_local::server::{Fault, Server, Settings};
-use midwatch_local::store::SqliteStore;
+use midwatch_local::store::{SqliteStore, StoreError};
 use midwatch_publish::{Git, Publisher, self_test};
-use midwatch_web::{Bounds, ControlSocket, address_of, serve};
+use midwatch_web::{Bounds, ControlSocket, serve};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Mutex, RwLock, watch};
 
@@ -20,11 +19,8 @@ use super::desk::{Local, LocalDesk};
 use super::doors::Doors;
 use super::places::StoredPlaces;
 use super::saved::Mirrors;
-use crate::problem::Problem;
+use crate::problem::{Problem, exit as code};
 
-/// How long a server waits for the one before it to let go of the lock: that one finishes what
-/// its clients asked.
-const LOCK_WAIT: Duration = Duration::from_secs(10);
 /// How long a server that may exit stays after the last question: a person's next command, or
 /// a script's, mostly comes soon.
 const IDLE: Duration = Duration::from_secs(20);
@@ -51,33 +47,6 @@ impl Exit {
     }
 }
 
-/// Takes the lock; none when another server goes on having it.
-pub(crate) fn lock(folder: &StateFolder) -> Result<Option<FolderLock>, Problem> {
-    let began = Instant::now();
-    loop {
-        match folder.lock() {
-            Ok(lock) => return Ok(Some(lock)),
-            Err(FolderError::Busy(_)) if began.elapsed() > LOCK_WAIT => return Ok(None),
-            Err(FolderError::Busy(_)) if answers(folder) => return Ok(None),
-            Err(FolderError::Busy(_)) => std::thread::sleep(LOOK / 10),
-            Err(error) => return Err(Problem::internal(error.to_string())),
-        }
-    }
-}
-
-/// Whether somebody answers at the socket: then the lock will not become free soon. To be let in
-/// is not enough: what a killed server was just starting holds its lock and its socket until it
-/// becomes another program.
-fn answers(folder: &StateFolder) -> bool {
-    let asked = address_of(&folder.socket()).and_then(|(address, _folder)| {
-        let mut server = std::os::unix::net::UnixStream::connect(address)?;
-        server.set_read_timeout(Some(LOOK))?;
-        server.write_all(b"GET /v1/server HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
-        server.read(&mut [0])
-    });
-    asked.is_ok_and(|read| read > 0)
-}
-
 /// Runs a server until its end. Whoever calls this holds the lock.
 pub(crate) async fn run(
     folder: StateFolder,
@@ -86,8 +55,9 @@ pub(crate) async fn run(
     limits: Limits,
 ) -> Result<(), Problem> {
     let fault = |error: &dyn std::fmt::Display| Problem::internal(error.to_string());
-    folder.made_key().map_err(|e| fault(&e))?;
-    let store = Arc::new(SqliteStore::open(&folder.database()).map_err(|e| fault(&e))?);
+    // A key that was made once can only be damaged, or not be read.
+    folder.made_key().map_err(|error| Problem { exit: code::CANNOT, ..fault(&error) })?;
+    let store = Arc::new(SqliteStore::open(&folder.database()).map_err(|e| unopened(&e))?);
     let git = Git::find()
         .map_err(|error| Problem::cannot(error.to_string(), "install git 2.39 or later"))?;
     let git_fault = self_test(&git, folder.root()).err().map(|error| error.to_string());
@@ -113,6 +83,7 @@ pub(crate) async fn run(
         build,
         git_fault,
         closing: RwLock::new(false),
+        leaves: matches!(exit, Exit::WhenIdle(_)),
         end,
         followers: Arc::new(AtomicUsize::new(0)),
         asked: Mutex::new(Instant::now()),
@@ -136,6 +107,26 @@ pub(crate) async fn run(
     }
     tracing::info!("server.ended");
     result.map(drop)
+}
+
+/// A database that cannot be opened: the exit code says whether another start may fare better,
+/// which is what systemd looks at.
+fn unopened(error: &StoreError) -> Problem {
+    let exit = match error {
+        StoreError::Newer { .. }
+        | StoreError::Damaged { .. }
+        | StoreError::Missing { .. }
+        | StoreError::NoLog { .. } => code::CANNOT,
+        StoreError::Sqlite(_)
+        | StoreError::Row { .. }
+        | StoreError::Object { .. }
+        | StoreError::Fold { .. }
+        | StoreError::Raced { .. }
+        | StoreError::ReadOnly { .. }
+        | StoreError::Locked { .. }
+        | StoreError::Copy { .. } => code::INTERNAL,
+    };
+    Problem { exit, ..Problem::internal(error.to_string()) }
 }
 
 /// Removes what is of no more use before the end, so that nothing of it stays until the next
@@ -213,31 +204,5 @@ async fn leave_when_idle(desk: &LocalDesk, exit: Exit) -> Infallible {
         if desk.server.busy_tasks() == 0 && desk.idle().await >= idle && desk.close().await {
             return std::future::pending().await;
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::net::UnixListener;
-
-    use super::*;
-
-    #[test]
-    fn who_only_lets_in_does_not_answer() {
-        let place = tempfile::tempdir().unwrap();
-        let folder = StateFolder::new(place.path().to_owned());
-        assert!(!answers(&folder), "nobody is there");
-        // As a child of a killed server has it: the kernel lets callers in.
-        let socket = UnixListener::bind(folder.socket()).unwrap();
-        assert!(!answers(&folder));
-        // The control.
-        let server = std::thread::spawn(move || {
-            for caller in socket.incoming().take(2) {
-                // The first is the one from before, who has gone.
-                let _ = caller.unwrap().write_all(b"HTTP/1.1 200 OK\r\n\r\n");
-            }
-        });
-        assert!(answers(&folder));
-        server.join().unwrap();
     }
 }

@@ -28,3 +28,4 @@ mod phone;
 mod remotes;
 mod shells;
 mod talk;
+mod units;

@@ -48,7 +48,7 @@ fn nobody(name: &str) -> Refusal {
 
 impl Desk for Clerk {
     async fn info(&self) -> ServerInfo {
-        ServerInfo { build: "b".into(), api: API_NUMBER, pid: 1, open_tasks: 0 }
+        ServerInfo { build: "b".into(), api: API_NUMBER, pid: 1, open_tasks: 0, leaves: false }
     }
 
     async fn submit(&self, submit: Submit) -> Result<Submitted, Refusal> {

@@ -82,7 +82,7 @@ fn a_server_that_cannot_start_says_why() {
     std::fs::write(house.state().join("midwatch.db"), "no database").unwrap();
     let told = house.midwatch(&repository, &["get"]);
     is_whole(&told, "a broken database");
-    assert_eq!(told.code, Some(1), "{}", told.stderr);
+    assert_eq!(told.code, Some(6), "{}", told.stderr);
     assert!(told.stderr.contains("server.log"), "{}", told.stderr);
 }
 

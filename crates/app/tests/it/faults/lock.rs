@@ -30,7 +30,8 @@ fn a_second_server_is_told_and_the_first_goes_on() {
     gate.reached();
     let before = std::fs::read_to_string(ground.state().log()).unwrap();
     let second = ground.midwatch(&["serve"]);
-    assert_eq!(second.code, Some(1), "{}", second.stderr);
+    // By this code systemd does not start it again and again.
+    assert_eq!(second.code, Some(6), "{}", second.stderr);
     assert!(second.stderr.contains("another server has"), "{}", second.stderr);
     let after = ground.log();
     assert_eq!(after.matches("server.started").count(), before.matches("server.started").count());
@@ -43,6 +44,27 @@ fn a_second_server_is_told_and_the_first_goes_on() {
     let second = ground.serve(&[]);
     assert_eq!(ground.result("t")["state"], "Done");
     assert!(second.end().success());
+}
+
+/// As systemd starts its unit where a client was faster: at a boot, or after a crash.
+#[test]
+fn a_server_that_stays_takes_the_place_of_a_clients_and_the_run_goes_on() {
+    let mut ground = Ground::new();
+    ground.house = ground.house.with("MIDWATCH_IDLE_SECONDS", "600");
+    let gate = Gate::new();
+    ground.begin("t", &format!("do: run {}\ndo: write made x", gate.command()), "", &[]);
+    gate.reached();
+    let clients = ground.house.server();
+    // The control: one that another client starts leaves it at work.
+    let idle = ground.midwatch(&["serve", "--exit-when-idle"]);
+    assert_eq!((idle.code, ground.house.server()), (Some(75), clients), "{}", idle.stderr);
+    let server = ground.serve(&[]);
+    until("the client's to make room", || ground.house.server_if_any() == Some(server.pid()));
+    gate.open(Signal::TERM);
+    ground.wait("t").is_done();
+    assert_eq!(ground.story("t").runs("Agent").len(), 1);
+    assert_eq!(ground.house.server(), server.pid(), "whoever asks finds it");
+    assert!(server.end().success());
 }
 
 #[test]

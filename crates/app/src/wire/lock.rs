@@ -1,0 +1,107 @@
+//! The lock of the state folder, and who may take whose place.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use midwatch_api::control::ServerInfo;
+use midwatch_local::folder::{FolderError, FolderLock, StateFolder};
+use midwatch_web::address_of;
+use rustix::net::sockopt::socket_peercred;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::problem::Problem;
+
+/// How long a server waits for the one before it to let go of the lock: that one finishes what
+/// its clients asked.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
+/// How long a server may take to say who it is.
+const ANSWER: Duration = Duration::from_millis(500);
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(50);
+/// The most that is read of an answer, in bytes.
+const ANSWER_MAX: u64 = 64 << 10;
+
+/// A server that has the folder and answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Other {
+    /// Its process, by the kernel's word; none in a pid namespace that we do not see.
+    pid: Option<Pid>,
+    /// A client started it, and it ends by itself when nothing goes on.
+    leaves: bool,
+}
+
+/// Takes the lock; none when another server goes on having it. A server that `stays` takes the
+/// place of one that a client started: runs outlive that one, and whoever asked it asks again.
+pub(crate) fn lock(folder: &StateFolder, stays: bool) -> Result<Option<FolderLock>, Problem> {
+    let began = Instant::now();
+    let mut told = None;
+    loop {
+        match folder.lock() {
+            Ok(lock) => return Ok(Some(lock)),
+            Err(FolderError::Busy(_)) if began.elapsed() > LOCK_WAIT => return Ok(None),
+            Err(FolderError::Busy(_)) => match answers(folder) {
+                Some(Other { pid: Some(pid), leaves: true }) if stays => {
+                    if told.replace(pid) != Some(pid) {
+                        // One that ended meanwhile needs no telling.
+                        let _ = kill_process(pid, Signal::TERM);
+                    }
+                    std::thread::sleep(PAUSE);
+                }
+                Some(Other { .. }) => return Ok(None),
+                None => std::thread::sleep(PAUSE),
+            },
+            Err(error) => return Err(Problem::internal(error.to_string())),
+        }
+    }
+}
+
+/// Who answers at the socket: then the lock will not become free soon. To be let in is not
+/// enough: what a killed server was just starting holds its lock and its socket until it becomes
+/// another program.
+fn answers(folder: &StateFolder) -> Option<Other> {
+    let asked = address_of(&folder.socket()).and_then(|(address, _folder)| {
+        let mut server = UnixStream::connect(address)?;
+        server.set_read_timeout(Some(ANSWER))?;
+        let pid = socket_peercred(&server).ok().map(|peer| peer.pid);
+        server.write_all(
+            b"GET /v1/server HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
+        )?;
+        let mut answer = Vec::new();
+        // What came before a time ran out is an answer, too.
+        let _ = server.take(ANSWER_MAX).read_to_end(&mut answer);
+        Ok((pid, answer))
+    });
+    let (pid, answer) = asked.ok().filter(|(_, answer)| !answer.is_empty())?;
+    let answer = String::from_utf8_lossy(&answer);
+    let info = answer.split_once("\r\n\r\n").map(|(_, body)| body);
+    let info = info.and_then(|body| serde_json::from_str::<ServerInfo>(body.trim()).ok());
+    Some(Other { pid, leaves: info.is_some_and(|info| info.leaves) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn who_only_lets_in_does_not_answer() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = StateFolder::new(place.path().to_owned());
+        assert_eq!(answers(&folder), None, "nobody is there");
+        // As a child of a killed server has it: the kernel lets callers in.
+        let socket = UnixListener::bind(folder.socket()).unwrap();
+        assert_eq!(answers(&folder), None);
+        // The control, of a version that says nothing of leaving.
+        let server = std::thread::spawn(move || {
+            for caller in socket.incoming().take(2) {
+                // The first is the one from before, who has gone.
+                let _ = caller.unwrap().write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+            }
+        });
+        let pid = Some(rustix::process::getpid());
+        assert_eq!(answers(&folder), Some(Other { pid, leaves: false }));
+        server.join().unwrap();
+    }
+}

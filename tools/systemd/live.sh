@@ -4,7 +4,8 @@
 #   sudo tools/systemd/live.sh system|user [MIDWATCH]     the program; built when it is not given
 # Started, killed, stopped and started again while an agent works: the run outlives all of that, its
 # work lands on one branch, and the limits of its sandbox are the kernel's. The control is the same
-# unit with KillMode=control-group, which ends the run with the server.
+# unit with KillMode=control-group, which ends the run with the server. A server that cannot start
+# is not started again and again.
 set -euo pipefail
 top=$(cd "$(dirname "$0")/../.." && pwd)
 
@@ -130,6 +131,9 @@ booted=$!
 # Its services write to this file; the last line is how it ended.
 timeout "$LONGEST" tail --follow --pid=$booted --lines=+1 "$place/log" |
     sed '/^\(passed\|FAILED\)$/q' || true
+if [ ! -s "$place/log" ] && ! kill -0 "$booted" 2>/dev/null; then
+    not_run "systemd does not start here: $(tail -1 "$place/systemd.log")"
+fi
 if ! grep -q '^passed$' "$place/log"; then
     tail -20 "$place/systemd.log"
     exit 1

@@ -34,10 +34,13 @@ submit() {
     (cd "$repository" && midwatch run "$1" --name "$1" --profile story --pipeline quick \
         --check 'test -s second' --detach 2>&1 | tail -1)
 }
+let_go() { pkill -xf 'sleep 31415'; }
+failed() { [ "$(control is-failed midwatch)" = failed ]; }
+shows() { control show --value -p "$1" midwatch; }
 ended() { midwatch get "$1" -o json | grep -q "\"state\":\"$2\""; }
 
 mkdir -p "$HOME/.config/midwatch/profiles" "$repository"
-# Long enough for all that is done to the server meanwhile.
+# It waits in a sleep that nobody else sleeps, until all is done to the server.
 cat >"$HOME/.config/midwatch/profiles/story.yaml" <<'YAML'
 apiVersion: midwatch.dev/v1alpha1
 kind: AgentProfile
@@ -46,7 +49,7 @@ spec:
   agent: custom
   egress: none
   custom:
-    argv: [bash, -c, 'cd /workspace; date > first; sleep 20; date > second']
+    argv: [bash, -c, 'cd /workspace; date > first; sleep 31415; date > second']
 YAML
 git init --quiet "$repository"
 git -C "$repository" -c user.name=a -c user.email=a@b commit --quiet --allow-empty -m base
@@ -77,8 +80,26 @@ control stop midwatch
 echo "stopped: $(control is-active midwatch || true), the run goes on"
 control start midwatch
 until_true listens
+let_go
 until_true ended kept Done
 echo "landed: $(git -C "$repository" log --oneline midwatch/kept | wc -l) commits on midwatch/kept, limits: $(grep -ho '"limits": "[A-Za-z]*"' "$MIDWATCH_HOME"/runs/kept-implement-*/report.json | sort -u)"
+
+# What another start cannot mend is not started again. The control is, and not for ever.
+control stop midwatch
+echo 'concurency = 3' >"$MIDWATCH_HOME/server.toml"
+control start midwatch || true
+until_true failed
+echo "broken: exit $(shows ExecMainStatus), started again $(shows NRestarts) times"
+[ "$(shows NRestarts)" = 0 ]
+printf '[Service]\nRestartPreventExitStatus=\nRestartSec=1ms\n' >"$drop_in/broken.conf"
+control daemon-reload
+control reset-failed midwatch
+control start midwatch || true
+until_true failed
+echo "control: without RestartPreventExitStatus $(shows NRestarts) times, and no more"
+[ "$(shows NRestarts)" = 30 ]
+rm "$MIDWATCH_HOME/server.toml" "$drop_in/broken.conf"
+control reset-failed midwatch
 
 # The control: with systemd's own way of stopping, the run ends with the server.
 printf '[Service]\nKillMode=control-group\n' >"$drop_in/control.conf"

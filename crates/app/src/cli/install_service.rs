@@ -132,23 +132,45 @@ fn variable(name: &str, path: &Path) -> Result<String, Problem> {
     Ok(format!("Environment={}", quoted(name, Path::new(&setting))?))
 }
 
-/// The unit. User namespaces, mounts, overlay, seccomp and bubblewrap need what is left out; a
-/// test runs the server under what can be had of the rest without systemd.
+/// What root's server needs no capability for. The rest makes mounts, becomes the service user and
+/// writes into folders of others.
+const NEEDLESS: &str = "CAP_AUDIT_CONTROL CAP_AUDIT_READ CAP_AUDIT_WRITE CAP_BLOCK_SUSPEND CAP_BPF \
+    CAP_IPC_LOCK CAP_IPC_OWNER CAP_LEASE CAP_LINUX_IMMUTABLE CAP_MAC_ADMIN CAP_MAC_OVERRIDE CAP_MKNOD \
+    CAP_NET_ADMIN CAP_NET_BIND_SERVICE CAP_NET_BROADCAST CAP_NET_RAW CAP_PERFMON CAP_SYS_BOOT \
+    CAP_SYS_MODULE CAP_SYS_PACCT CAP_SYS_RAWIO CAP_SYS_TIME CAP_SYS_TTY_CONFIG CAP_SYSLOG CAP_WAKE_ALARM";
+
+/// The unit. User namespaces, mounts, overlay, seccomp and bubblewrap need what is left out;
+/// `tools/systemd/live.sh` runs agents below it.
 fn unit(scope: Scope, program: &Path, state: &Path, home: &Path) -> Result<String, Problem> {
     let program = quoted("the program", program)?;
-    let state = variable("MIDWATCH_HOME", state)?;
-    let (wanted_by, more) = match scope {
-        Scope::User => ("default.target", String::new()),
+    let (mounts, state) = (quoted("MIDWATCH_HOME", state)?, variable("MIDWATCH_HOME", state)?);
+    let (wanted_by, after, more) = match scope {
+        Scope::User => ("default.target", String::new(), String::new()),
         // The machine's systemd gives no HOME. Checkouts are in homes and elsewhere, and branches
         // land in them: all of that stays writable. A user's unit has no right to make mounts.
-        Scope::System => {
-            ("multi-user.target", format!("ProtectSystem=true\n{}\n", variable("HOME", home)?))
-        }
+        Scope::System => (
+            "multi-user.target",
+            // A folder whose disk comes late looks like one that cannot be used.
+            format!("RequiresMountsFor={mounts}\n"),
+            format!(
+                "ProtectSystem=full\n\
+                 ProtectKernelModules=yes\n\
+                 PrivateDevices=yes\n\
+                 CapabilityBoundingSet=~{NEEDLESS}\n\
+                 {}\n",
+                variable("HOME", home)?
+            ),
+        ),
     };
+    let (usage, cannot) = (exit::USAGE, exit::CANNOT);
     Ok(format!(
         "# Written by `midwatch install-service`; write a drop-in to change it.\n\
          [Unit]\n\
          Description=Midwatch: coding agents, unattended\n\
+         {after}\
+         # A start that fails for a minute will not get better by itself.\n\
+         StartLimitIntervalSec=300\n\
+         StartLimitBurst=30\n\
          \n\
          [Service]\n\
          Type=exec\n\
@@ -156,6 +178,8 @@ fn unit(scope: Scope, program: &Path, state: &Path, home: &Path) -> Result<Strin
          {state}\n\
          Restart=on-failure\n\
          RestartSec=2\n\
+         # Settings that cannot be, a newer or damaged database, a folder that is another server's.\n\
+         RestartPreventExitStatus={usage} {cannot}\n\
          # Runs outlive the server, and the next one adopts them: only the server is stopped.\n\
          KillMode=process\n\
          KillSignal=SIGTERM\n\
@@ -168,11 +192,14 @@ fn unit(scope: Scope, program: &Path, state: &Path, home: &Path) -> Result<Strin
          OOMPolicy=continue\n\
          UMask=0077\n\
          # What the sandbox permits. Not here, because it would end every run: RestrictNamespaces,\n\
-         # PrivateUsers, ProtectProc, ProtectKernelTunables, ProtectControlGroups (a fresh /proc and\n\
-         # cgroups are mounted for each run), SystemCallFilter (mounts are made).\n\
+         # PrivateUsers, ProtectProc, ProtectKernelTunables, ProtectKernelLogs, ProtectControlGroups\n\
+         # (a fresh /proc and cgroups are mounted for each run), ProtectHostname (each has its own),\n\
+         # SystemCallFilter (mounts are made), MemoryDenyWriteExecute (node compiles as it runs).\n\
          NoNewPrivileges=yes\n\
          LockPersonality=yes\n\
          RestrictRealtime=yes\n\
+         SystemCallArchitectures=native\n\
+         RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK\n\
          {more}\
          \n\
          [Install]\n\
@@ -196,12 +223,20 @@ mod tests {
                 "KillMode=process",
                 "Delegate=yes",
                 "Restart=on-failure",
+                "RestartPreventExitStatus=2 6",
+                "StartLimitBurst=30",
                 "NoNewPrivileges=yes",
             ] {
                 assert!(text.lines().any(|found| found == line), "no {line} in {text}");
             }
-            let forbidden =
-                ["RestrictNamespaces=", "PrivateUsers=", "ProtectProc=", "ProtectKernel"];
+            let forbidden = [
+                "RestrictNamespaces=",
+                "PrivateUsers=",
+                "ProtectProc=",
+                "ProtectKernelTunables=",
+                "ProtectKernelLogs=",
+                "ProtectHostname=",
+            ];
             for option in forbidden {
                 assert!(!text.lines().any(|line| line.starts_with(option)), "{option} in {text}");
             }

@@ -97,6 +97,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             point: settings.point,
         };
         let engine = Engine::load(ports)?;
+        tell_strays(&store, &folder);
         engine.pause(switch::read(&folder));
         let keeping = Mutex::new(());
         // Before anything is stored, so that the clean-up sees every change.
@@ -125,5 +126,18 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
                 fault = Self::tidy(&driven) => fault,
             }
         }))
+    }
+}
+
+/// Runs that the database does not know are left alone, and named.
+fn tell_strays(store: &SqliteStore, folder: &StateFolder) {
+    match store.strays(folder) {
+        Ok(strays) if strays.is_empty() => {}
+        Ok(strays) => tracing::warn!(
+            runs = strays.len(),
+            first = strays.first(),
+            "store.runs_unknown: a part of the database was lost, such as its log"
+        ),
+        Err(error) => tracing::warn!(%error, "store.runs_unread"),
     }
 }

@@ -26,6 +26,7 @@ mod objects;
 mod schema;
 mod segments;
 mod summary;
+mod strays;
 
 pub use copies::{Copies, KEPT as COPIES_KEPT};
 pub use deleted::Remains;
@@ -35,6 +36,7 @@ pub use marks::Mark;
 pub use objects::{Listed, ObjectRow, Unstored};
 pub use schema::VERSION;
 
+pub use strays::strays_beside;
 use summary::Folded;
 
 /// Folded tasks that are kept for their next event. Beyond that all are let go and folded again

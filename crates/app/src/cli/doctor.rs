@@ -2,6 +2,7 @@
 
 use midwatch_api::view::LINE_VERSION;
 use midwatch_local::folder::StateFolder;
+use midwatch_local::store::strays_beside;
 use midwatch_publish::Git;
 use midwatch_runner::Found;
 
@@ -96,6 +97,8 @@ impl Doctor {
                 let asked = folder.clone();
                 rows.extend(beside(move || layers(&asked)).await?);
                 rows.push(disk(&folder));
+                let asked = folder.clone();
+                rows.extend(beside(move || strays(&asked)).await?);
                 true
             }
             Err(error) => {
@@ -189,6 +192,22 @@ fn layers(folder: &StateFolder) -> Vec<Row> {
             }
         })
         .collect()
+}
+
+/// That the database knows less than there is on the disk. Where it cannot be read, a server
+/// says why.
+fn strays(folder: &StateFolder) -> Option<Row> {
+    let strays = strays_beside(folder).ok()?;
+    let first = strays.first()?;
+    let text = format!(
+        "{} of the runs in {} are of no task that it knows, such as {first}: a part of it was lost \
+         (its -wal file was cut, or an older copy was put back)",
+        strays.len(),
+        folder.root().join("runs").display()
+    );
+    let remedy = "their work is left alone; `midwatch gc --dry-run` names it, remove what you \
+                  have looked at";
+    Some(Row::new("database", Health::Notable, text).with(remedy))
 }
 
 fn disk(folder: &StateFolder) -> Row {

@@ -27,7 +27,7 @@ pub struct Remains {
 }
 
 /// The key of a name that is not given again.
-fn reserved(name: &str) -> String {
+pub(super) fn reserved(name: &str) -> String {
     format!("reserved/{name}")
 }
 

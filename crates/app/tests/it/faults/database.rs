@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use midwatch_local::store::{SqliteStore, VERSION};
 
 use super::ground::Ground;
+use super::until;
 
 /// Where SQLite keeps the number of the schema, in the first page: its file format, 1.3.
 const USER_VERSION: usize = 60;
@@ -72,6 +73,39 @@ fn a_damaged_or_missing_database_is_refused_and_never_made_anew() {
     // The control: put back, it is read.
     std::fs::write(&path, whole).unwrap();
     assert_eq!(ground.result("t")["state"], "Done");
+}
+
+/// SQLite reads such a log up to where it is whole, and says nothing.
+#[test]
+fn a_log_that_was_cut_is_told_by_the_runs_that_nobody_knows() {
+    let (ground, path) = filled();
+    let log = path.with_extension("db-wal");
+    let server = ground.serve(&[]);
+    ground.begin("u", "do: write made x", "", &[]);
+    ground.wait("u").is_done();
+    server.kill();
+    let told = || {
+        let doctor = ground.midwatch(&["doctor", "--offline"]);
+        let rows = doctor.of("doctor").into_iter().filter(|row| row["name"] == "database");
+        let said: Vec<String> = rows.map(|row| row["text"].to_string()).collect();
+        // Whoever asked started a server, which is to be gone before its files are touched.
+        assert_eq!(ground.result("t")["state"], "Done");
+        until("the server to end", || ground.house.server_if_any().is_none());
+        (said, ground.log().contains("store.runs_unknown"))
+    };
+    let whole = std::fs::read(&log).unwrap();
+    assert!(!whole.is_empty(), "it was cut off nowhere");
+    let before = std::fs::read(&path).unwrap();
+    assert_eq!(told(), (vec![], false), "the control: all of it is there");
+    std::fs::write(&path, before).unwrap();
+    std::fs::write(&log, &whole[..whole.len() / 9]).unwrap();
+    let (said, logged) = told();
+    assert!(said.len() == 1 && said[0].contains("such as u-"), "{said:?}");
+    assert!(logged, "{}", ground.log());
+    let listed = ground.midwatch(&["get"]);
+    assert_eq!(listed.lines.len(), 1, "the other is lost: {}", listed.stdout);
+    let kept = ground.midwatch(&["gc", "--dry-run"]);
+    assert!(kept.stdout.contains("no task of that name is known"), "{}", kept.stdout);
 }
 
 #[test]

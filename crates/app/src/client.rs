@@ -70,6 +70,7 @@ impl Client {
                 Ok(answer) => return Ok(answer),
                 Err(Failure::Refused(refusal)) => return Err(refusal.into()),
                 Err(Failure::Odd(what)) => return Err(Problem::internal(what)),
+                Err(Failure::Silent { pid, waited }) => return Err(find::silent(pid, waited)),
                 Err(Failure::Gone(what)) if began.elapsed() > PATIENCE => {
                     return Err(find::unreachable(&self.state, &what));
                 }
@@ -166,6 +167,7 @@ impl Client {
                 Ok(result) => return Ok(*result),
                 Err(Failure::Refused(refusal)) => return Err(refusal.into()),
                 Err(Failure::Odd(what)) => return Err(Problem::internal(what)),
+                Err(Failure::Silent { pid, waited }) => return Err(find::silent(pid, waited)),
                 Err(Failure::Gone(what)) => what,
             };
             // A server that dies again and again without a new line is no restart; one that was

@@ -7,9 +7,11 @@ use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper_util::rt::TokioIo;
-use midwatch_api::control::Refusal;
+use midwatch_api::control::{Refusal, ServerInfo};
 use midwatch_api::view::{ProgressLine, ResultLine};
 use midwatch_web::address_of;
+use rustix::net::sockopt::socket_peercred;
+use rustix::process::Pid;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -23,6 +25,9 @@ const LINE_MAX: usize = 16 << 20;
 /// worktree of a large repository takes longest.
 const ANSWER_WAIT: Duration = Duration::from_mins(5);
 
+/// Until a server says who it is, which it knows by heart.
+const WHO_WAIT: Duration = Duration::from_secs(20);
+
 /// Until a provider has answered a tiny question.
 const EXCHANGE_WAIT: Duration = Duration::from_secs(30);
 
@@ -33,6 +38,13 @@ pub(crate) enum Failure {
     Refused(Refusal),
     /// Nobody is there, or the connection was cut, or the server is about to end.
     Gone(String),
+    /// Somebody is there, and did not answer in that time.
+    Silent {
+        /// Its process, where the kernel names it.
+        pid: Option<Pid>,
+        /// So long.
+        waited: Duration,
+    },
     /// What came is no answer of ours.
     Odd(String),
 }
@@ -51,8 +63,10 @@ async fn send(
     method: &str,
     path: &str,
     body: Vec<u8>,
+    waits: Duration,
 ) -> Result<Response<Incoming>, Failure> {
     let stream = connect(socket).await.map_err(gone)?;
+    let pid = socket_peercred(&stream).ok().map(|peer| peer.pid);
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(gone)?;
     // Ends with the connection; its errors reach us through the request.
@@ -64,8 +78,13 @@ async fn send(
         .header(http::header::CONTENT_TYPE, "application/json")
         .body(Full::new(Bytes::from(body)))
         .map_err(|error| Failure::Odd(error.to_string()))?;
-    let response = tokio::time::timeout(ANSWER_WAIT, sender.send_request(request));
-    response.await.map_err(gone)?.map_err(gone)
+    let response = tokio::time::timeout(waits, sender.send_request(request));
+    response.await.map_err(|_| Failure::Silent { pid, waited: waits })?.map_err(gone)
+}
+
+/// Asks a server who it is.
+pub(crate) async fn who(socket: &Path) -> Result<ServerInfo, Failure> {
+    answered(send(socket, "GET", "/v1/server", vec![], WHO_WAIT).await?).await
 }
 
 /// Asks and reads the whole answer.
@@ -79,7 +98,10 @@ pub(crate) async fn ask<T: DeserializeOwned>(
         Ok(body) => body.unwrap_or_default(),
         Err(error) => return Err(Failure::Odd(error.to_string())),
     };
-    let response = send(socket, method, path, body).await?;
+    answered(send(socket, method, path, body, ANSWER_WAIT).await?).await
+}
+
+async fn answered<T: DeserializeOwned>(response: Response<Incoming>) -> Result<T, Failure> {
     let status = response.status();
     let body = whole(response).await?;
     if !status.is_success() {
@@ -148,7 +170,7 @@ pub(crate) async fn lines(
     path: &str,
     mut told: impl FnMut(&ProgressLine),
 ) -> Result<Box<ResultLine>, Failure> {
-    let response = send(socket, "GET", path, vec![]).await?;
+    let response = send(socket, "GET", path, vec![], ANSWER_WAIT).await?;
     let status = response.status();
     if !status.is_success() {
         return Err(refused(status, &whole(response).await?));

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use midwatch_api::control::{API_NUMBER, ServerInfo};
 use midwatch_local::folder::StateFolder;
+use rustix::process::Pid;
 
 use super::connection::{self, Failure};
 use super::{Client, PAUSE, build};
@@ -69,6 +70,20 @@ pub(super) fn unreachable(state: &Path, what: &str) -> Problem {
         .with_hint(format!("see {}, or start it by hand: midwatch serve", log.display()))
 }
 
+/// Says that the server is there, and is stopped or stuck: another one would wait for its lock.
+pub(super) fn silent(pid: Option<Pid>, waited: Duration) -> Problem {
+    let seconds = waited.as_secs();
+    let Some(pid) = pid.map(Pid::as_raw_pid) else {
+        return Problem::internal(format!("the server does not answer for {seconds} seconds"))
+            .with_hint("it is in another container; look there whether it is stopped");
+    };
+    Problem::internal(format!("the server (pid {pid}) does not answer for {seconds} seconds"))
+        .with_hint(format!(
+            "`ps -o stat,wchan -p {pid}` says what it waits for: T is stopped, and goes on with \
+             `kill -CONT {pid}`; after `kill -9 {pid}` the next command starts another, and runs go on"
+        ))
+}
+
 /// A server that answers and speaks our language.
 pub(super) async fn ready(client: &Client, start: Start) -> Result<ServerInfo, Problem> {
     let socket = socket(&client.state);
@@ -81,9 +96,7 @@ pub(super) async fn ready(client: &Client, start: Start) -> Result<ServerInfo, P
         Start::SameBuild => build()?,
     };
     loop {
-        let what = match connection::ask::<ServerInfo>(&socket, "GET", "/v1/server", super::NO_BODY)
-            .await
-        {
+        let what = match connection::who(&socket).await {
             Ok(info) if suits(&info, start, &ours) => return Ok(info),
             Ok(info) => {
                 end(&socket, &info).await?;
@@ -91,6 +104,7 @@ pub(super) async fn ready(client: &Client, start: Start) -> Result<ServerInfo, P
             }
             Err(Failure::Refused(refusal)) => return Err(refusal.into()),
             Err(Failure::Odd(what)) => return Err(Problem::internal(what)),
+            Err(Failure::Silent { pid, waited }) => return Err(silent(pid, waited)),
             Err(Failure::Gone(what)) => {
                 match &mut child {
                     None => child = Some(spawn(client)?),
@@ -132,6 +146,7 @@ async fn end(socket: &Path, info: &ServerInfo) -> Result<(), Problem> {
     match connection::ask::<()>(socket, "POST", "/v1/shutdown", super::NO_BODY).await {
         // Gone is as good.
         Ok(()) | Err(Failure::Gone(_)) => Ok(()),
+        Err(Failure::Silent { pid, waited }) => Err(silent(pid, waited)),
         Err(Failure::Refused(_) | Failure::Odd(_)) => Err(busy(info)),
     }
 }

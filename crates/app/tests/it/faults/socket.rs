@@ -135,3 +135,24 @@ fn no_place_at_all(ground: &Ground) {
     drop(held);
     until("a place", || ground.result("t")["state"] == "Cancelled");
 }
+
+#[test]
+fn a_server_that_is_stopped_is_named_and_what_waits_goes_on_with_it() {
+    let (ground, gate, server) = at_work();
+    kill_process(server.pid(), Signal::STOP).unwrap();
+    let began = Instant::now();
+    let told = ground.midwatch(&["get", "t"]);
+    assert!(began.elapsed() < Duration::from_mins(1), "{:?}", began.elapsed());
+    assert_eq!(told.code, Some(1), "{}", told.stderr);
+    let pid = server.pid().as_raw_pid();
+    for word in [format!("the server (pid {pid}) does not answer"), format!("kill -CONT {pid}")] {
+        assert!(told.stderr.contains(&word), "{}", told.stderr);
+    }
+    // The control.
+    kill_process(server.pid(), Signal::CONT).unwrap();
+    assert_eq!(ground.result("t")["state"], "Running");
+    assert_eq!(ground.log().matches("server.started").count(), 1, "nobody started another");
+    gate.reached();
+    ground.midwatch(&["cancel", "t"]);
+    ground.wait("t").is("Cancelled", None, 130);
+}

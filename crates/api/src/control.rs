@@ -134,6 +134,19 @@ pub struct TaskView {
     pub to_approve: Option<ToApprove>,
     /// Runs so far, newest last.
     pub runs: Vec<RunView>,
+    /// That files of its runs were removed; null where none were, and in lists.
+    #[serde(default)]
+    pub collected: Option<CollectedView>,
+}
+
+/// That a clean-up removed the files of a task's runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CollectedView {
+    /// When it began to, milliseconds since 1970.
+    pub at_ms: i64,
+    /// Why.
+    pub why: String,
 }
 
 /// What somebody would approve now. An approval that names something else is refused.

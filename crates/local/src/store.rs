@@ -17,6 +17,7 @@ use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
 use crate::launcher::SystemClock;
 
+mod collected;
 mod copies;
 mod deleted;
 mod error;
@@ -25,8 +26,8 @@ mod marks;
 mod objects;
 mod schema;
 mod segments;
-mod summary;
 mod strays;
+mod summary;
 
 pub use copies::{Copies, KEPT as COPIES_KEPT};
 pub use deleted::Remains;
@@ -35,8 +36,8 @@ pub use listing::{Cursor, Ended, Page};
 pub use marks::Mark;
 pub use objects::{Listed, ObjectRow, Unstored};
 pub use schema::VERSION;
-
 pub use strays::strays_beside;
+
 use summary::Folded;
 
 /// Folded tasks that are kept for their next event. Beyond that all are let go and folded again

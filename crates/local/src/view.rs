@@ -34,6 +34,7 @@ pub use seen::{BetweenAttempts, RunSeen, follow_approvals, follow_attempts, foll
 /// world outside, its queue and its files, is added by [`placed`].
 pub fn folded(
     task: &Task,
+        collected: None,
     row: &TaskRow,
     runs: &[RunSeen],
     approvals: &[ApprovalLine],

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use midwatch_api::control::RunView;
+use midwatch_api::control::{RunView, TaskView};
 use midwatch_api::report::{EVENTS_FILE, STDERR_FILE, STDOUT_FILE, StreamEvent};
 use midwatch_api::view::{LINE_VERSION, Progress, ProgressLine};
 use midwatch_local::segment::SHOWN;
@@ -54,7 +54,10 @@ impl Logs {
             let fix = format!("runs: {}", all.join(", "));
             return Err(Problem::usage("--run", name, "is no run of this task", &fix));
         }
-        for run in runs {
+        let (there, gone): (Vec<&RunView>, Vec<&RunView>) =
+            runs.into_iter().partition(|run| run.open || Path::new(&run.folder).is_dir());
+        tell_gone(context, &task, &gone);
+        for run in there {
             show(context, &self.name, run);
         }
         // Behind all that may be long, so that it is seen.
@@ -66,6 +69,32 @@ impl Logs {
         }
         Ok(exit::FINE)
     }
+}
+
+/// That runs have no files any more, and since when.
+fn tell_gone(context: &Context, task: &TaskView, gone: &[&RunView]) {
+    if gone.is_empty() {
+        return;
+    }
+    let at = task.collected.as_ref().map(|collected| collected.at_ms);
+    let why = task.collected.as_ref().map(|collected| collected.why.as_str());
+    if context.output.is_json() {
+        for run in gone {
+            context.output.json(&serde_json::json!({
+                "type": "removed", "version": LINE_VERSION, "task": task.result.task, "seq": 0,
+                "run": run.run, "atMs": at, "why": why,
+            }));
+        }
+        return;
+    }
+    let runs = if gone.len() == 1 { "1 run has" } else { &format!("{} runs have", gone.len()) };
+    let at = at.and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
+    let said = match (at, why) {
+        (Some(at), Some(why)) => format!("a clean-up removed them at {at:.0}, because {why}"),
+        _ => "nobody wrote down why".to_owned(),
+    };
+    let text = format!("{runs} no logs any more: {said}; `midwatch describe` has what is known");
+    context.output.say_marked(Ink::Notable, "removed:", &text);
 }
 
 fn show(context: &Context, task: &str, run: &RunView) {

@@ -112,6 +112,10 @@ fn take_all(
             found.keep_with_others(what, *bytes, MEANWHILE);
             continue;
         }
+        if what == What::Runs && !found.dry_run {
+            // Written down before they go: who looks for them later is told.
+            collector.store.collect(over.name, collector.now, over.why)?;
+        }
         *went.get_or_insert(0) += found.take(path, *bytes);
         if what == What::Runs && !path.exists() {
             collector.store.forget_segments(&last(path))?;

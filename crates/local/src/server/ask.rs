@@ -49,6 +49,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         if let Ok(row) = self.row(name) {
             self.note_files(&row, &mut view.result);
         }
+        view.collected = self.store.collected(name).map_err(|e| internal(&e))?;
         Ok(view)
     }
 

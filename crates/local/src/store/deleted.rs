@@ -9,7 +9,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
-use super::{SqliteStore, StoreError, row_error};
+use super::{SqliteStore, StoreError, collected, row_error};
 
 /// What a deleted task left. Its name is not given again while this is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,8 +96,9 @@ impl SqliteStore {
 
     /// Gives the name of a deleted task free: nothing is left of it.
     pub fn free_name(&self, name: &str) -> Result<(), StoreError> {
-        self.inner().connection.execute("DELETE FROM fact WHERE key = ?1", [reserved(name)])?;
-        Ok(())
+        let inner = self.inner();
+        inner.connection.execute("DELETE FROM fact WHERE key = ?1", [reserved(name)])?;
+        collected::forget(&inner.connection, name)
     }
 }
 
@@ -105,6 +106,7 @@ impl SqliteStore {
 fn forget(transaction: &Connection, name: &str, remains: &str) -> Result<bool, StoreError> {
     transaction.execute("DELETE FROM event WHERE task = ?1", [name])?;
     transaction.execute("DELETE FROM summary WHERE task = ?1", [name])?;
+    collected::forget(transaction, name)?;
     let task = [Kind::Task.as_str(), name];
     transaction.execute("DELETE FROM object WHERE kind = ?1 AND name = ?2", task)?;
     let removed =

@@ -218,5 +218,6 @@ pub(super) fn unreadable(
         plan: None,
         to_approve: None,
         runs: vec![],
+        collected: None,
     }
 }

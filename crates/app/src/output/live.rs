@@ -2,7 +2,6 @@
 //! used. Drawn over itself; lines that stay are printed above it.
 
 use std::io::{self, Write as _};
-use std::time::Instant;
 
 use midwatch_api::report::StreamEvent;
 use midwatch_api::view::{Progress, ProgressLine};
@@ -19,7 +18,8 @@ const COLUMNS: usize = 80;
 #[derive(Debug)]
 pub(crate) struct Live {
     shown: bool,
-    began: Instant,
+    /// When that began, milliseconds since 1970: mostly before anybody looked.
+    began_ms: i64,
     frame: usize,
     step: String,
     tool: String,
@@ -32,7 +32,7 @@ impl Live {
     pub(crate) fn new(shown: bool) -> Self {
         Self {
             shown,
-            began: Instant::now(),
+            began_ms: now(),
             frame: 0,
             step: "waits".into(),
             tool: String::new(),
@@ -44,8 +44,12 @@ impl Live {
     /// Takes in what happened.
     pub(crate) fn take(&mut self, told: &ProgressLine) {
         match &told.progress {
-            Progress::State { state, .. } => self.step.clone_from(state),
+            Progress::State { state, .. } => {
+                self.began_ms = told.at_ms;
+                self.step.clone_from(state);
+            }
             Progress::RunStarted { step, kind, command, run: _ } => {
+                self.began_ms = told.at_ms;
                 self.step = match command {
                     Some(command) => format!("{step}: {command}"),
                     None if kind.eq_ignore_ascii_case(step) => step.clone(),
@@ -88,7 +92,7 @@ impl Live {
         }
         self.frame += 1;
         let columns = tcgetwinsize(io::stderr()).map_or(COLUMNS, |size| size.ws_col.into());
-        let text = self.text(if columns == 0 { COLUMNS } else { columns });
+        let text = self.text(if columns == 0 { COLUMNS } else { columns }, now());
         write(&format!("\r\x1b[2K{text}"));
         self.drawn = true;
     }
@@ -101,8 +105,8 @@ impl Live {
         }
     }
 
-    fn text(&self, columns: usize) -> String {
-        let elapsed = i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX);
+    fn text(&self, columns: usize, now_ms: i64) -> String {
+        let elapsed = now_ms.saturating_sub(self.began_ms);
         let mut parts = vec![line(&self.step), duration(elapsed / 1000 * 1000)];
         if !self.tool.is_empty() {
             parts.push(shortened(&self.tool, columns / 2));
@@ -126,6 +130,10 @@ impl Drop for Live {
     }
 }
 
+fn now() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
 /// A display that cannot be written is no reason to stop.
 fn write(text: &str) {
     let mut end = io::stderr().lock();
@@ -147,7 +155,28 @@ mod tests {
             at_ms: 0,
             progress: Progress::Agent { run: "r".into(), line: 1, event },
         });
-        let text = live.text(60);
+        let text = live.text(60, now());
         assert!(text.chars().count() < 60 && !text.contains(['\x1b', '\r', '\n']), "{text:?}");
+    }
+
+    #[test]
+    fn times_count_from_the_runs_start_and_not_from_when_somebody_looked() {
+        let mut live = Live::new(false);
+        let (step, kind, command) = ("implement".into(), "Agent".into(), None);
+        let run = Progress::RunStarted { run: "r".into(), kind, step, command };
+        let line = |at_ms, progress| ProgressLine {
+            version: 1,
+            task: "t".into(),
+            seq: 1,
+            at_ms,
+            progress,
+        };
+        let (state, reason) = ("Running".into(), None);
+        live.take(&line(1000, Progress::State { state, reason, detail: None, until_ms: None }));
+        live.take(&line(60_000, run));
+        let said = live.text(60, 60_000 + 125_000);
+        assert!(said.contains("implement (agent)  2m 05s"), "{said}");
+        // A clock that was set back makes no negative time.
+        assert!(live.text(60, 0).contains("  0s"), "{}", live.text(60, 0));
     }
 }

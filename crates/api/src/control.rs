@@ -169,6 +169,18 @@ pub struct RunView {
     pub kind: String,
     /// Still open.
     pub open: bool,
+    /// `Ok`, `Failed`, `Stopped`; of a check `Pass`, `Fail`, `CouldNotRun`; null while it is open.
+    #[serde(default)]
+    pub outcome: Option<String>,
+    /// Why it failed, one sentence.
+    #[serde(default)]
+    pub detail: Option<String>,
+    /// When it was begun, milliseconds since 1970.
+    #[serde(default)]
+    pub begun_ms: i64,
+    /// When it ended.
+    #[serde(default)]
+    pub ended_ms: Option<i64>,
     /// The folder with its logs.
     pub folder: String,
 }

@@ -40,6 +40,7 @@ mod retry;
 mod run;
 pub(crate) mod serve;
 mod signals;
+mod watch;
 
 #[derive(Debug, Parser)]
 #[command(

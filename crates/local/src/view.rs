@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use midwatch_api::control::{RunView, TaskView, ToApprove, WaitingView};
+use midwatch_api::control::{TaskView, ToApprove, WaitingView};
 use midwatch_api::view::{ApprovalLine, DecidedOn};
 use midwatch_core::id::RunName;
 use midwatch_core::reason::HoldReason;
@@ -18,6 +18,7 @@ mod kept;
 mod placed;
 mod progress;
 mod result;
+mod runs;
 mod seen;
 
 pub(crate) use held::{approve, look};
@@ -28,25 +29,20 @@ pub use progress::progress;
 use result::next;
 pub(crate) use result::usage;
 pub use result::{PUSHED, result};
-pub use seen::{BetweenAttempts, RunSeen, follow_approvals, follow_attempts, follow_runs};
+pub use runs::{RunSeen, follow_runs};
+pub use seen::{BetweenAttempts, follow_approvals, follow_attempts};
 
 /// A task as its events tell of it, with folders relative to the state folder. What hangs on the
 /// world outside, its queue and its files, is added by [`placed`].
 pub fn folded(
     task: &Task,
-        collected: None,
     row: &TaskRow,
     runs: &[RunSeen],
     approvals: &[ApprovalLine],
     pause: Option<&BetweenAttempts>,
 ) -> TaskView {
     let nowhere = StateFolder::new(PathBuf::new());
-    let runs = runs.iter().map(|seen| RunView {
-        run: seen.run.as_str().to_owned(),
-        kind: seen.kind.into(),
-        open: task.open_run(&seen.run).is_some(),
-        folder: nowhere.run(seen.run.as_str()).to_string_lossy().into_owned(),
-    });
+    let runs = runs.iter().map(|seen| seen.view(task, &nowhere));
     TaskView {
         result: result(task, row, approvals, None),
         goal: row.order.goal.clone(),
@@ -61,6 +57,7 @@ pub fn folded(
         plan: waiting_plan(task),
         to_approve: to_approve(task),
         runs: runs.collect(),
+        collected: None,
     }
 }
 

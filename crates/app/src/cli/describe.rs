@@ -7,7 +7,7 @@ use midwatch_api::view::{LINE_VERSION, ResultLine};
 
 use super::Context;
 use super::delete::{target, task_of};
-use super::get::{ink, json, object, yaml};
+use super::get::{came_to, ink, json, object, yaml};
 use crate::client::Client;
 use crate::output::quantity::moment;
 use crate::output::{Format, Output, approvals, escape, kept};
@@ -83,8 +83,8 @@ fn describe(output: Output, name: &str, view: &TaskView, order: &TaskOrder) {
         lines.push(("evidence", said));
     }
     for run in &view.runs {
-        let open = if run.open { " (open)" } else { "" };
-        lines.push(("run", format!("{} {}{open}", run.kind, run.folder)));
+        let (_, word) = came_to(run);
+        lines.push(("run", format!("{} ({word}) {}", run.kind, run.folder)));
     }
     rows(output, &lines);
 }

@@ -3,12 +3,14 @@
 
 use midwatch_api::control::{Asked, ObjectView, PAGE_MAX, TaskView};
 use midwatch_api::kind::Kind;
+use midwatch_api::task::TaskOrder;
 use midwatch_api::view::LINE_VERSION;
 use serde_json::Value;
 
 use super::Context;
 use super::delete::{target, task_of};
 use super::describe::{approved, kept, plan, rows, sandbox, sentence};
+use super::watch::{Row, watch};
 use crate::client::Client;
 use crate::discover::agent;
 use crate::problem::{Problem, exit};
@@ -21,11 +23,25 @@ const NAMED: usize = 5;
 /// Of a profile, pipeline or repository that was applied, and of a pipeline that ships: what it
 /// says, and which of the newest 1000 tasks were made with it.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  midwatch explain fix-login\n  midwatch explain profile fast")]
+#[command(
+    after_help = "Examples:\n  midwatch explain fix-login\n  midwatch explain fix-login --watch\n  midwatch explain profile fast"
+)]
 pub(crate) struct Explain {
     /// A task; or a kind (task, profile, pipeline, repository) and a name
     #[arg(value_name = "[KIND] NAME", num_args = 1..=2, required = true)]
     words: Vec<String>,
+
+    /// Say it again whenever it has changed, until Ctrl-C
+    #[arg(short, long)]
+    watch: bool,
+}
+
+/// All that is known.
+#[derive(Debug)]
+enum Known {
+    Task(Box<TaskView>, Box<TaskOrder>),
+    /// An object, tasks that were made with it, and both in a sentence.
+    Object(Box<ObjectView>, Vec<TaskView>, String),
 }
 
 impl Explain {
@@ -35,55 +51,94 @@ impl Explain {
 
     pub(super) async fn carry_out(self, context: &Context) -> Result<u8, Problem> {
         let client = Client::new(&context.environment);
-        match target(&self.words)? {
-            (Kind::Task, name) => task(context, &client, name).await?,
-            (kind @ (Kind::Profile | Kind::Pipeline | Kind::Repository), name) => {
-                object(context, &client, kind, name).await?;
+        let (kind, name) = target(&self.words)?;
+        if self.watch {
+            let ask = async || {
+                let known = ask(context, &client, kind, name).await?;
+                let mark = known.line().to_string();
+                Ok(vec![Row { name: name.to_owned(), mark, shown: known }])
+            };
+            return watch(context, ask, |changed| {
+                for known in changed {
+                    known.tell(context);
+                }
+            })
+            .await;
+        }
+        let known = ask(context, &client, kind, name).await?;
+        known.tell(context);
+        if context.output.is_json() {
+            match &known {
+                Known::Task(view, _) => context.output.json(&view.result),
+                Known::Object(..) => context.output.json(&Problem::nothing()),
             }
         }
         Ok(exit::FINE)
     }
 }
 
-async fn task(context: &Context, client: &Client, name: &str) -> Result<(), Problem> {
-    let (view, order) = (client.get(name).await?, client.order(name).await?);
-    let sandbox = sandbox(&order);
-    if context.output.is_json() {
-        let lines: Vec<String> = sandbox.iter().map(|(k, v)| format!("{k}: {v}")).collect();
-        context.output.json(&serde_json::json!({
-            "type": "explain", "version": LINE_VERSION, "task": name, "seq": 0,
-            "explain": view.explain, "waiting": view.waiting, "plan": view.plan,
-            "toApprove": view.to_approve, "sandbox": lines,
-        }));
-        context.output.json(&view.result);
-    } else {
-        context.output.tell(&format!("{name} {}", sentence(&view)));
-        plan(context.output, &view);
-        let notes = view.result.notes.iter().map(|note| ("note", note.clone()));
-        let said = kept(&view.result).chain(approved(&view.result)).chain(notes);
-        let all: Vec<_> = said.chain(sandbox).collect();
-        rows(context.output, &all);
+async fn ask(context: &Context, client: &Client, kind: Kind, name: &str) -> Result<Known, Problem> {
+    match kind {
+        Kind::Task => {
+            let (view, order) = (client.get(name).await?, client.order(name).await?);
+            Ok(Known::Task(Box::new(view), Box::new(order)))
+        }
+        Kind::Profile | Kind::Pipeline | Kind::Repository => {
+            let view = client.object(kind, name).await?;
+            let made = made_with(client, kind, name).await?;
+            let sentence = format!("{}{}", used(&view, &made), shadow(context, kind, name));
+            Ok(Known::Object(Box::new(view), made, sentence))
+        }
     }
-    Ok(())
 }
 
-async fn object(context: &Context, client: &Client, kind: Kind, name: &str) -> Result<(), Problem> {
-    let view = client.object(kind, name).await?;
-    let made = made_with(client, kind, name).await?;
-    let sentence = format!("{}{}", used(&view, &made), shadow(context, kind, name));
-    if context.output.is_json() {
-        let used_by: Vec<&Option<String>> = made.iter().map(|task| &task.result.task).collect();
-        context.output.json(&serde_json::json!({
-            "type": "explain", "version": LINE_VERSION, "task": null, "seq": 0,
-            "explain": sentence, "kind": kind, "name": name, "usedBy": used_by,
-            "spec": view.object.spec, "shipped": view.shipped,
-        }));
-        context.output.json(&Problem::nothing());
-    } else {
-        context.output.tell(&sentence);
-        rows(context.output, &said(&view));
+impl Known {
+    fn tell(&self, context: &Context) {
+        let output = context.output;
+        if output.is_json() {
+            return output.json(&self.line());
+        }
+        match self {
+            Self::Task(view, order) => {
+                let name = view.result.task.as_deref().unwrap_or_default();
+                output.tell(&format!("{name} {}", sentence(view)));
+                plan(output, view);
+                let notes = view.result.notes.iter().map(|note| ("note", note.clone()));
+                let said = kept(&view.result).chain(approved(&view.result)).chain(notes);
+                let all: Vec<_> = said.chain(sandbox(order)).collect();
+                rows(output, &all);
+            }
+            Self::Object(view, _, sentence) => {
+                output.tell(sentence);
+                rows(output, &said(view));
+            }
+        }
     }
-    Ok(())
+
+    /// As a line of type `explain`.
+    fn line(&self) -> Value {
+        match self {
+            Self::Task(view, order) => {
+                let sandbox = sandbox(order);
+                let lines: Vec<String> = sandbox.iter().map(|(k, v)| format!("{k}: {v}")).collect();
+                serde_json::json!({
+                    "type": "explain", "version": LINE_VERSION, "task": view.result.task, "seq": 0,
+                    "explain": view.explain, "waiting": view.waiting, "plan": view.plan,
+                    "toApprove": view.to_approve, "sandbox": lines,
+                })
+            }
+            Self::Object(view, made, sentence) => {
+                let used_by: Vec<&Option<String>> =
+                    made.iter().map(|task| &task.result.task).collect();
+                serde_json::json!({
+                    "type": "explain", "version": LINE_VERSION, "task": null, "seq": 0,
+                    "explain": sentence, "kind": view.object.kind,
+                    "name": view.object.metadata.name, "usedBy": used_by,
+                    "spec": view.object.spec, "shipped": view.shipped,
+                })
+            }
+        }
+    }
 }
 
 /// Those of the newest tasks that were made with an object of that name.

@@ -1,29 +1,24 @@
 //! `midwatch get`: tasks, runs and objects, or one of them.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
-use midwatch_api::control::{Asked, ObjectView, PAGE_MAX, TaskView, state};
+use midwatch_api::control::{Asked, ObjectView, PAGE_MAX, RunView, TaskView, state};
 use midwatch_api::kind::Kind;
 use midwatch_api::view::LINE_VERSION;
 
 use super::Context;
+use super::watch::{Row, watch};
 use crate::client::Client;
-use crate::output::{Format, Output, reader_is_gone};
+use crate::output::{Format, Output};
 use crate::problem::{Problem, exit};
 
 mod object;
 mod table;
 
-pub(super) use table::ink;
-
-/// How often a watch looks.
-const LOOK: Duration = Duration::from_secs(1);
+pub(super) use table::{came_to, ink};
 
 /// Lists tasks, newest first, or shows one; and profiles, pipelines, repositories, runs
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  midwatch get\n  midwatch get fix-login --output json\n  midwatch get tasks --state held,failed\n  midwatch get profiles\n  midwatch get profile fast -o yaml\n  midwatch get runs fix-login\n  midwatch get --watch\n\nExit codes: 0 found, 2 no such task or object."
+    after_help = "Examples:\n  midwatch get\n  midwatch get fix-login --output json\n  midwatch get tasks --state held,failed\n  midwatch get profiles\n  midwatch get profile fast -o yaml\n  midwatch get runs fix-login\n  midwatch get --watch\n  midwatch get runs fix-login --watch\n\nExit codes: 0 found, 2 no such task or object."
 )]
 pub(crate) struct Get {
     /// A task; or a kind (tasks, profiles, pipelines, repositories, runs) and perhaps a name; all
@@ -40,7 +35,7 @@ pub(crate) struct Get {
     #[arg(long, value_name = "STATE", value_delimiter = ',')]
     state: Vec<String>,
 
-    /// Show it again whenever it changes, until Ctrl-C
+    /// Show whatever of it is new or has changed, until Ctrl-C
     #[arg(short, long)]
     watch: bool,
 }
@@ -91,16 +86,7 @@ impl Get {
         let states = self.state.iter().map(|text| state(text).map_err(|e| e.of("--state")));
         let states = states.collect::<Result<Vec<_>, _>>()?;
         if self.watch {
-            return tokio::select! {
-                biased;
-                () = context.signals.interrupt() => {
-                    if context.output.is_json() {
-                        context.output.json(&Problem::nothing());
-                    }
-                    Ok(exit::FINE)
-                }
-                ended = watch(context, &client, &target, &states, self.limit) => ended,
-            };
+            return self.watched(context, &client, &target, &states).await;
         }
         match target {
             Target::Objects(kind, name) => {
@@ -108,7 +94,10 @@ impl Get {
             }
             Target::Runs(name) => {
                 let (tasks, older) = tasks(&client, name, &states, self.limit).await?;
-                table::runs(context.output, &tasks);
+                table::runs(context.output, &runs_of(&tasks));
+                if context.output.is_json() {
+                    context.output.json(&Problem::nothing());
+                }
                 self.tell_older(context, older);
                 Ok(exit::FINE)
             }
@@ -120,6 +109,45 @@ impl Get {
                 }
                 self.tell_older(context, older);
                 Ok(code)
+            }
+        }
+    }
+
+    /// Lines of JSON for scripts, lines of text for everybody else.
+    async fn watched(
+        &self,
+        context: &Context,
+        client: &Client,
+        target: &Target<'_>,
+        states: &[String],
+    ) -> Result<u8, Problem> {
+        let (output, limit) = (context.output, self.limit);
+        match *target {
+            Target::Tasks(name) => {
+                let ask = async || Ok(marked_tasks(tasks(client, name, states, limit).await?.0));
+                watch(context, ask, |changed| match output.format {
+                    Format::Json => changed.iter().for_each(|task| json(output, task)),
+                    Format::Text | Format::Yaml => table::tasks(output, changed),
+                })
+                .await
+            }
+            Target::Runs(name) => {
+                let ask = async || {
+                    let (tasks, _) = tasks(client, name, states, limit).await?;
+                    Ok(runs_of(&tasks).into_iter().map(marked_run).collect())
+                };
+                watch(context, ask, |changed| table::runs(output, changed)).await
+            }
+            Target::Objects(kind, name) => {
+                let ask = async || {
+                    let views = object::ask(client, kind, name).await?;
+                    Ok(views.into_iter().map(marked_object).collect())
+                };
+                watch(context, ask, |changed| match output.format {
+                    Format::Json => changed.iter().for_each(|view| object_json(output, view)),
+                    Format::Text | Format::Yaml => object::rows(output, kind, changed),
+                })
+                .await
             }
         }
     }
@@ -181,53 +209,30 @@ async fn show(
     Ok(exit::FINE)
 }
 
-/// Shows what changes. Lines of JSON for scripts, lines of text where nobody looks at a terminal.
-async fn watch(
-    context: &Context,
-    client: &Client,
-    target: &Target<'_>,
-    states: &[String],
-    limit: u32,
-) -> Result<u8, Problem> {
-    let Target::Tasks(name) = target else {
-        let fix = "leave --watch away, or ask for tasks";
-        return Err(Problem::usage("--watch", "", "is for tasks only", fix));
+/// Every run of the tasks, oldest first in each, with its task's name.
+fn runs_of(tasks: &[TaskView]) -> Vec<(String, RunView)> {
+    let name = |task: &TaskView| task.result.task.clone().unwrap_or_default();
+    let of = |task: &TaskView| task.runs.iter().map(|run| (name(task), run.clone())).collect();
+    tasks.iter().flat_map::<Vec<_>, _>(of).collect()
+}
+
+fn marked_tasks(tasks: Vec<TaskView>) -> Vec<Row<TaskView>> {
+    let marked = |task: TaskView| {
+        let result = &task.result;
+        let mark = format!("{:?} {:?} {}", result.state, result.reason, task.explain);
+        Row { name: result.task.clone().unwrap_or_default(), mark, shown: task }
     };
-    let output = context.output;
-    let mut seen: BTreeMap<String, String> = BTreeMap::new();
-    loop {
-        let (found, _) = tasks(client, *name, states, limit).await?;
-        let mark = |task: &TaskView| {
-            let result = &task.result;
-            format!("{:?} {:?} {}", result.state, result.reason, task.explain)
-        };
-        let now: BTreeMap<String, String> = found
-            .iter()
-            .map(|task| (task.result.task.clone().unwrap_or_default(), mark(task)))
-            .collect();
-        let changed: Vec<TaskView> = found
-            .iter()
-            .filter(|task| {
-                let name = task.result.task.as_deref().unwrap_or_default();
-                seen.get(name) != now.get(name)
-            })
-            .cloned()
-            .collect();
-        if !changed.is_empty() {
-            match output.format {
-                Format::Json => changed.iter().for_each(|task| json(output, task)),
-                Format::Text | Format::Yaml => table::tasks(output, &changed),
-            }
-        }
-        seen = now;
-        if reader_is_gone() {
-            return Ok(exit::UNREAD);
-        }
-        // polls: the stream that `logs -f` follows is one task's and ends when it is held or over;
-        // a list takes in tasks that are yet to come, and what it says of a task that waits
-        // changes without an event of that task
-        tokio::time::sleep(LOOK).await;
-    }
+    tasks.into_iter().map(marked).collect()
+}
+
+fn marked_run((task, run): (String, RunView)) -> Row<(String, RunView)> {
+    let mark = format!("{} {:?}", run.open, run.outcome);
+    Row { name: run.run.clone(), mark, shown: (task, run) }
+}
+
+fn marked_object(view: ObjectView) -> Row<ObjectView> {
+    let mark = format!("{} {} {:?}", view.generation, view.changed_ms, view.damaged);
+    Row { name: view.object.metadata.name.clone(), mark, shown: view }
 }
 
 /// All of one object: YAML for people, too, since that is how it was written.

@@ -26,6 +26,7 @@ mod objects;
 mod orders;
 mod phone;
 mod remotes;
+mod runs;
 mod shells;
 mod talk;
 mod units;

@@ -14,7 +14,7 @@ use crate::view::{self, BetweenAttempts, RunSeen};
 
 /// Counts changes of what a stored view holds: raise it with every change of [`view::folded`]
 /// that is to be seen in tasks that are over.
-const SHAPE: u32 = 4;
+const SHAPE: u32 = 5;
 
 /// The state of a task whose rows cannot be read. No task of the domain is ever in it.
 pub(super) const DAMAGED: &str = "Damaged";
@@ -49,7 +49,7 @@ impl Folded {
             seq: stored.seq,
             illegal,
         })?;
-        view::follow_runs(&mut self.runs, &stored.event);
+        view::follow_runs(&mut self.runs, &self.task, stored);
         view::follow_approvals(&mut self.approvals, stored);
         self.seq = stored.seq;
         self.changed = stored.at;

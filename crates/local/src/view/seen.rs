@@ -1,36 +1,12 @@
-//! What is told of a task and is not in its state: its runs so far, who let what through, and the
-//! pause between two attempts.
+//! What is told of a task and is not in its state: who let what through, and the pause between two
+//! attempts.
 
 use midwatch_api::view::{ApprovalLine, DecidedOn};
-use midwatch_core::event::{Action, Event, RunResult, RunWork};
-use midwatch_core::id::RunName;
+use midwatch_core::event::{Event, RunWork};
 use midwatch_core::ports::Stored;
 use midwatch_core::reason::FailReason;
 use midwatch_core::task::Task;
 use midwatch_core::time::Time;
-
-/// A run that was begun, for the list of a task's runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RunSeen {
-    /// Its name.
-    pub run: RunName,
-    /// Its kind.
-    pub kind: &'static str,
-}
-
-/// Takes an event into the list of a task's runs: those that were begun. What was found to be
-/// there already was not run.
-pub fn follow_runs(runs: &mut Vec<RunSeen>, event: &Event) {
-    match event {
-        Event::Intended(Action::Run(order)) => {
-            runs.push(RunSeen { run: order.run.clone(), kind: kind(&order.work).0 });
-        }
-        Event::RunEnded { run, result: RunResult::DepsReady { kept: true, .. }, .. } => {
-            runs.retain(|seen| seen.run != *run);
-        }
-        _ => {}
-    }
-}
 
 /// Takes an event into the list of what people let through.
 pub fn follow_approvals(approvals: &mut Vec<ApprovalLine>, stored: &Stored) {

@@ -19,6 +19,18 @@ use crate::problem::{Problem, exit};
 const SHIPPED: &str = "shipped";
 
 /// One object, or all of a kind.
+pub(super) async fn ask(
+    client: &Client,
+    kind: Kind,
+    name: Option<&str>,
+) -> Result<Vec<ObjectView>, Problem> {
+    match name {
+        Some(name) => Ok(vec![client.object(kind, name).await?]),
+        None => client.objects(kind).await,
+    }
+}
+
+/// The same, shown.
 pub(super) async fn show(
     output: Output,
     context: &Context,
@@ -26,10 +38,7 @@ pub(super) async fn show(
     kind: Kind,
     name: Option<&str>,
 ) -> Result<u8, Problem> {
-    let views = match name {
-        Some(name) => vec![client.object(kind, name).await?],
-        None => client.objects(kind).await?,
-    };
+    let views = ask(client, kind, name).await?;
     match output.format {
         Format::Json => {
             for view in &views {
@@ -127,8 +136,8 @@ fn print(context: &Context, place: usize, value: &Value) -> Result<(), Problem> 
     Ok(())
 }
 
-fn table(context: &Context, kind: Kind, views: &[ObjectView], all: bool) {
-    let output = context.output;
+/// The objects, one a line.
+pub(super) fn rows(output: Output, kind: Kind, views: &[ObjectView]) {
     let now = jiff::Timestamp::now().as_millisecond();
     let width = views.iter().map(|view| view.object.metadata.name.len()).max().unwrap_or(0);
     let aged = if views.iter().any(|view| view.shipped) { SHIPPED.len() } else { 4 };
@@ -149,6 +158,11 @@ fn table(context: &Context, kind: Kind, views: &[ObjectView], all: bool) {
             escape::shortened(&said, 60)
         ));
     }
+}
+
+fn table(context: &Context, kind: Kind, views: &[ObjectView], all: bool) {
+    let output = context.output;
+    rows(output, kind, views);
     if !all {
         return;
     }

@@ -1,10 +1,9 @@
 //! Tasks and runs as aligned columns; on a narrow terminal as two lines each.
 
-use midwatch_api::control::{Cursor, TaskView, WaitingView};
+use midwatch_api::control::{Cursor, RunView, TaskView, WaitingView};
 use midwatch_api::view::LINE_VERSION;
 
 use crate::output::{Ink, Output, escape, quantity};
-use crate::problem::Problem;
 
 /// The longest goal in a list, in characters.
 const GOAL: usize = 50;
@@ -91,30 +90,45 @@ fn took(task: &TaskView) -> String {
     task.ended_ms.map_or_else(String::new, |ended| quantity::duration(ended - task.submitted_ms))
 }
 
-/// Every run of the tasks, oldest first in each.
-pub(super) fn runs(output: Output, tasks: &[TaskView]) {
-    let all = || tasks.iter().flat_map(|task| task.runs.iter().map(move |run| (task, run)));
+/// Runs with the names of their tasks, one a line.
+pub(super) fn runs(output: Output, runs: &[(String, RunView)]) {
     if output.is_json() {
-        for (task, run) in all() {
+        for (task, run) in runs {
             output.json(&serde_json::json!({
-                "type": "run", "version": LINE_VERSION, "task": task.result.task, "seq": 0,
-                "run": run.run, "kind": run.kind, "open": run.open, "folder": run.folder,
+                "type": "run", "version": LINE_VERSION, "task": task, "seq": 0, "run": run.run,
+                "kind": run.kind, "open": run.open, "outcome": run.outcome, "detail": run.detail,
+                "begunMs": run.begun_ms, "endedMs": run.ended_ms, "folder": run.folder,
             }));
         }
-        output.json(&Problem::nothing());
         return;
     }
-    let width = all().map(|(_, run)| run.run.len()).max().unwrap_or(0);
+    let width = runs.iter().map(|(_, run)| run.run.len()).max().unwrap_or(0);
     if width == 0 {
         output.say("There are no runs here.");
     }
-    for (_, run) in all() {
-        let (ink, word) = if run.open { (Ink::Strong, "open") } else { (Ink::Faint, "over") };
-        let word = output.paint(ink, &format!("{word:<5}"));
+    let now = jiff::Timestamp::now().as_millisecond();
+    for (_, run) in runs {
+        let (ink, word) = came_to(run);
+        let word = output.paint(ink, &format!("{word:<11}"));
         let kind = escape::line(&run.kind);
+        let took = quantity::duration(run.ended_ms.unwrap_or(now).saturating_sub(run.begun_ms));
+        let age = quantity::age(now.saturating_sub(run.begun_ms));
         let folder = escape::line(&run.folder);
-        output
-            .tell_painted(&format!("{:width$}  {kind:<9} {word} {folder}", escape::line(&run.run)));
+        let name = escape::line(&run.run);
+        output.tell_painted(&format!(
+            "{name:width$}  {kind:<9} {word} {took:>7}  {age:>4}  {folder}"
+        ));
+    }
+}
+
+/// How a run ended, in a word and its colour.
+pub(in crate::cli) fn came_to(run: &RunView) -> (Ink, String) {
+    match run.outcome.as_deref() {
+        None if run.open => (Ink::Strong, "open".to_owned()),
+        None => (Ink::Faint, "over".to_owned()),
+        Some(outcome @ ("Ok" | "Pass")) => (Ink::Good, outcome.to_owned()),
+        Some(outcome @ "Stopped") => (Ink::Faint, outcome.to_owned()),
+        Some(outcome) => (Ink::Bad, escape::line(outcome)),
     }
 }
 

@@ -60,7 +60,8 @@ impl Task {
                 }
                 // A limit of a forge's, or one that an older version stored: no agent is gone.
                 let cools = hold.reason == HoldReason::CredentialCoolingDown;
-                self.pauses += u32::from(cools && self.unavailable.is_empty());
+                let away = hold.reason == HoldReason::RepositoryAway;
+                self.pauses += u32::from(away || (cools && self.unavailable.is_empty()));
             }
             Event::Intended(action) => {
                 if let Action::Run(order) = action {

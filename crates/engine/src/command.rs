@@ -232,6 +232,7 @@ fn rejected_logins(task: &Task) -> Vec<Login<'_>> {
         | HoldReason::Approval
         | HoldReason::Question
         | HoldReason::SandboxUnavailable
+        | HoldReason::RepositoryAway
         | HoldReason::Paused
         | HoldReason::RepositoryLimit
         | HoldReason::CredentialLimit

@@ -130,6 +130,7 @@ fn waits_for_somebody(view: &TaskView) -> bool {
             | HoldReason::Approval
             | HoldReason::Question
             | HoldReason::SandboxUnavailable
+            | HoldReason::RepositoryAway
             | HoldReason::ModelNotFound
             | HoldReason::Paused,
         )

@@ -29,7 +29,10 @@ pub(crate) fn look(ground: &Ground, commit: &CommitId) -> Result<Option<Event>, 
 pub(crate) fn perform(ground: &Ground, commit: &CommitId) -> Result<Event, Trouble> {
     if !is_there(ground, commit)? {
         match &ground.home {
-            Home::Checkout { checkout, .. } => ground.mirror.fetch_local(checkout, commit)?,
+            Home::Checkout { place, .. } => {
+                let checkout = place.find(ground.mirror.git())?;
+                ground.mirror.fetch_local(&checkout, commit)?;
+            }
             Home::Server(server) => {
                 let branch = ground.protected().first();
                 ground.mirror.fetch_commit(server.access(), commit, branch)?;
@@ -74,11 +77,12 @@ fn took_back(ground: &Ground, commit: &CommitId) -> Result<(), Trouble> {
 
 /// False where no place has it.
 fn took_from_home(ground: &Ground, commit: &CommitId) -> Result<bool, Trouble> {
-    let (checkout, remote) = match &ground.home {
+    let (place, remote) = match &ground.home {
         Home::Server(server) => return took_from_server(ground, server, commit),
-        Home::Checkout { checkout, remote } => (checkout, remote),
+        Home::Checkout { place, remote } => (place, remote),
     };
-    let here = took_from(ground, checkout, commit);
+    let here = place.find(ground.mirror.git());
+    let here = here.and_then(|checkout| took_from(ground, &checkout, commit));
     if matches!(here, Ok(true)) {
         return here;
     }

@@ -87,7 +87,7 @@ fn leave(ground: &Ground, commit: &CommitId, branch: &BranchName) -> Result<Even
     let ours = recorded(ground)?;
     let delivery =
         Delivery { commit, branch, ours_at: ours.as_ref(), protected: ground.protected() };
-    let there = deliver(&ground.mirror, checkout(ground)?, &delivery)?;
+    let there = deliver(&ground.mirror, &checkout(ground)?, &delivery)?;
     landed(ground, branch, there, LOCAL.to_owned())
 }
 
@@ -138,9 +138,9 @@ fn remote(ground: &Ground) -> Result<Target<'_>, Trouble> {
     }
 }
 
-fn checkout(ground: &Ground) -> Result<&Checkout, Trouble> {
+fn checkout(ground: &Ground) -> Result<Checkout, Trouble> {
     match &ground.home {
-        Home::Checkout { checkout, .. } => Ok(checkout),
+        Home::Checkout { place, .. } => place.find(ground.mirror.git()),
         Home::Server(_) => Err(Trouble::new(
             FailReason::InvalidInput,
             "there is no checkout here to leave a branch in: this repository is only pushed to",

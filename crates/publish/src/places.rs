@@ -1,12 +1,16 @@
 //! Where the things of a task are. The binary knows; this crate asks.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use midwatch_core::id::{BranchName, RunName, TaskName};
+use midwatch_git::Git;
 use midwatch_git::credential::Credential;
 use midwatch_git::gates::KnownSecret;
+use midwatch_git::inspect::{Checkout, InspectError};
 use midwatch_git::remote::{Access, Addresses, Proxy};
 use midwatch_git::url::RepositoryUrl;
+
+use crate::publisher::Trouble;
 
 /// A repository on a forge or another server, and how it is spoken with.
 #[derive(Debug, Clone)]
@@ -35,6 +39,40 @@ impl Server {
     }
 }
 
+/// Where the user's checkout was when its task was ordered: it may be away for a while. Only who
+/// needs it looks for it; work is imported, saved and shown while it is away.
+#[derive(Debug)]
+pub(crate) struct Place {
+    path: PathBuf,
+    identity: PathBuf,
+}
+
+impl Place {
+    pub(crate) fn new(path: PathBuf, identity: PathBuf) -> Self {
+        Self { path, identity }
+    }
+
+    /// The checkout, where it is there.
+    pub(crate) fn look(&self, git: &Git) -> Result<Option<Checkout>, InspectError> {
+        match Checkout::find(git, &self.path) {
+            // In an empty mount point the repository around it is found.
+            Ok(checkout) => Ok((checkout.common_dir() == self.identity).then_some(checkout)),
+            Err(InspectError::NotARepository(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The checkout, for what cannot do without.
+    pub(crate) fn find(&self, git: &Git) -> Result<Checkout, Trouble> {
+        let away = || Trouble::away(&self.path);
+        self.look(git)?.ok_or_else(away)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
 /// Where a branch is pushed to.
 #[derive(Debug, Clone)]
 pub enum Remote {
@@ -51,6 +89,8 @@ pub enum Home {
     Checkout {
         /// Its top folder.
         path: PathBuf,
+        /// The real path of its common git folder: another repository may be found at `path`.
+        identity: PathBuf,
         /// Where `--push` goes.
         remote: Option<Remote>,
     },

@@ -1,5 +1,6 @@
 //! The executor of land actions.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use midwatch_core::event::{Action, ActionKey, Event, LandAction};
@@ -11,11 +12,11 @@ use midwatch_git::deliver::DeliverError;
 use midwatch_git::error::GitError;
 use midwatch_git::gates::{KnownSecret, Scanner};
 use midwatch_git::import::{ImportError, sanitised};
-use midwatch_git::inspect::{Checkout, InspectError};
+use midwatch_git::inspect::InspectError;
 use midwatch_git::remote::RemoteError;
 use midwatch_git::{Git, Mirror};
 
-use crate::places::{self, Places, Remote, Repository, Server};
+use crate::places::{self, Place, Places, Remote, Repository, Server};
 
 /// Acts on Land.
 pub struct Publisher<P> {
@@ -152,10 +153,10 @@ pub(crate) struct Ground {
     secrets: Vec<KnownSecret>,
 }
 
-/// Where a task's repository is, opened.
+/// Where a task's repository is.
 pub(crate) enum Home {
-    /// The user's checkout.
-    Checkout { checkout: Checkout, remote: Option<Remote> },
+    /// The user's checkout, which may be away for a while.
+    Checkout { place: Place, remote: Option<Remote> },
     /// A server only.
     Server(Server),
 }
@@ -164,16 +165,14 @@ impl Ground {
     fn open(git: &Git, job: Job, repository: Repository) -> Result<Self, Trouble> {
         let Repository { mirror, home, ca_bundle, protected, secrets } = repository;
         let git = git.clone().with_ca_bundle(ca_bundle);
-        let (home, sha256) = match home {
-            places::Home::Checkout { path, remote } => {
-                let checkout = Checkout::find(&git, &path)?;
-                let sha256 = checkout.is_sha256();
-                (Home::Checkout { checkout, remote }, sha256)
+        let home = match home {
+            places::Home::Checkout { path, identity, remote } => {
+                Home::Checkout { place: Place::new(path, identity), remote }
             }
-            // The base's id is of the kind that its repository has.
-            places::Home::Server(server) => (Home::Server(server), is_sha256(&job.base)),
+            places::Home::Server(server) => Home::Server(server),
         };
-        let mirror = Mirror::open(&git, &mirror, sha256)?;
+        // The base's id is of the kind that its repository has.
+        let mirror = Mirror::open(&git, &mirror, is_sha256(&job.base))?;
         Ok(Self { job, home, mirror, protected, secrets })
     }
 
@@ -233,6 +232,12 @@ impl Trouble {
         Self::new(FailReason::Internal, detail)
     }
 
+    /// What the task was ordered for is not there.
+    pub(crate) fn away(path: &Path) -> Self {
+        let detail = format!("the repository is not at {}", path.display());
+        Self::new(FailReason::RepositoryAway, detail)
+    }
+
     fn event(self, key: ActionKey) -> Event {
         tracing::warn!(%key, reason = %self.reason, detail = self.detail, "landing failed");
         Event::LandFailed { key, reason: self.reason, detail: self.detail }
@@ -250,6 +255,8 @@ impl From<InspectError> for Trouble {
     fn from(error: InspectError) -> Self {
         match error {
             InspectError::Git(error) => error.into(),
+            // It was one when the task was ordered.
+            InspectError::NotARepository(path) => Self::away(&path),
             other => Self::new(FailReason::InvalidInput, other.to_string()),
         }
     }

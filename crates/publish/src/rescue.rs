@@ -5,6 +5,7 @@ use std::path::Path;
 use midwatch_core::event::Event;
 use midwatch_core::id::{CommitId, Epoch, TaskName};
 use midwatch_core::landing::{saved_import, saved_rescue};
+use midwatch_core::reason::FailReason;
 use midwatch_git::bundle::BundleError;
 use midwatch_git::import::{ImportError, Limits, RescueOrder, keep_file, rescue};
 use midwatch_git::pack::pack_of;
@@ -40,10 +41,19 @@ pub(crate) fn perform(
     epoch: Epoch,
     base: &CommitId,
 ) -> Result<Event, Trouble> {
-    crate::fetch::again(ground, base)?;
     let prefix = place(ground, epoch);
     let known = ground.known()?;
     let order = order(out, RESCUE_BUNDLE, base, &known);
+    match crate::fetch::again(ground, base) {
+        Ok(()) => {}
+        // The mirror is gone, and what it would be made from: only the bundle itself is left.
+        Err(Trouble { reason: FailReason::RepositoryAway, detail })
+            if out.join(RESCUE_BUNDLE).exists() =>
+        {
+            return kept_as_file(ground, &order, epoch, &detail);
+        }
+        Err(trouble) => return Err(trouble),
+    }
     match rescue(&ground.mirror, &order, &prefix) {
         Ok(rescued) => {
             if rescued.as_trees {
@@ -54,14 +64,24 @@ pub(crate) fn perform(
         // Nothing differed from the base.
         Err(ImportError::Bundle(BundleError::Missing)) => saved(ground, epoch, &prefix, &[]),
         Err(error) if error.is_bundles_fault() => {
-            let kept = keep_file(&ground.mirror, &order, &rescue_name(&ground.job.task, epoch))?;
-            tracing::warn!(task = %ground.job.task, %error, "a rescue was kept as a file");
-            // What was saved before is older: whoever opens the work is told of both.
-            let reference = Some(kept.display().to_string());
-            Ok(Event::Rescued { epoch, reference, snapshot: None })
+            kept_as_file(ground, &order, epoch, &error.to_string())
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Keeps a bundle as the file that it is.
+fn kept_as_file(
+    ground: &Ground,
+    order: &RescueOrder<'_>,
+    epoch: Epoch,
+    why: &str,
+) -> Result<Event, Trouble> {
+    let kept = keep_file(&ground.mirror, order, &rescue_name(&ground.job.task, epoch))?;
+    tracing::warn!(task = %ground.job.task, why, "a rescue was kept as a file");
+    // What was saved before is older: whoever opens the work is told of both.
+    let reference = Some(kept.display().to_string());
+    Ok(Event::Rescued { epoch, reference, snapshot: None })
 }
 
 /// Keeps the commits that git refused beside the work that is saved without them.

@@ -81,6 +81,7 @@ fn retry(rule: RetryRule) -> &'static str {
         RetryRule::Free => "tried again, not counted",
         RetryRule::HoldUntilReset => "held until the limit resets",
         RetryRule::HoldForLogin => "held until somebody logs in",
+        RetryRule::HoldUntilThere => "held, and looked for after growing pauses",
     }
 }
 

@@ -6,7 +6,7 @@ use crate::rules::Finding;
 /// The page.
 const PAGE: &str = "docs/FAULTS.md";
 /// Its rows are counted from 1.
-const ROWS: u32 = 40;
+const ROWS: u32 = 41;
 /// Rows that need a cluster or a forge, which this version does not have.
 const ELSEWHERE: [u32; 11] = [3, 4, 6, 7, 9, 10, 18, 19, 22, 24, 34];
 /// Says that a row has no test, and why.

@@ -1,7 +1,7 @@
 //! The desk behind the control socket: asks the local server, the publisher's views, and nobody
 //! else.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use midwatch_api::control::{
     Refusal, ServerInfo, Submit, Submitted, TaskPage, TaskView,
 };
 use midwatch_api::kind::{AnyObject, Kind};
-use midwatch_api::task::TaskOrder;
+use midwatch_api::task::{RepositoryRef, TaskOrder};
 use midwatch_core::id::{CommitId, TaskName};
 use midwatch_local::folder::StateFolder;
 use midwatch_local::server::{Line as LocalLine, Server};
@@ -126,9 +126,12 @@ impl LocalDesk {
         let git = self.git.clone();
         let job = tokio::task::spawn_blocking(move || {
             let base = CommitId::parse(&order.base).map_err(internal)?;
-            let view = match order.repository.path() {
-                Some(path) => View::open(&git, &mirror, path),
-                None => View::open_remote(&git, &mirror, &base),
+            let view = match &order.repository {
+                RepositoryRef::Checkout(checkout) => {
+                    let place = (checkout.path.as_path(), Path::new(&checkout.identity));
+                    View::open(&git, &mirror, place, &base)
+                }
+                RepositoryRef::Remote(_) => View::open_remote(&git, &mirror, &base),
             };
             let view = view.map_err(internal)?;
             let found = Found::newest(&view, &task.result)?;

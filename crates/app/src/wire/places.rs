@@ -125,7 +125,8 @@ fn home(folder: &StateFolder, order: &TaskOrder) -> Result<Home, String> {
                     server.map(Remote::Server)
                 }
             };
-            Ok(Home::Checkout { path: checkout.path.clone(), remote })
+            let (path, identity) = (checkout.path.clone(), PathBuf::from(&checkout.identity));
+            Ok(Home::Checkout { path, identity, remote })
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What can go wrong on one machine, done to the real program: a row of docs/FAULTS.md each, with
 //! what is seen when the fault, or what holds against it, is not there.
 
+mod away;
 mod beside;
 mod cancel;
 mod clock;

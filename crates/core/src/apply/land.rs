@@ -47,6 +47,13 @@ impl Task {
             return;
         };
         match action {
+            // What the bundle stands on can be had later: its workspace waits for that.
+            LandAction::Import { .. } if reason == FailReason::RepositoryAway => {
+                self.fail(Some(reason), detail.to_owned(), None);
+                if self.cancel {
+                    self.give_up_import();
+                }
+            }
             LandAction::Import { run, epoch, .. } => {
                 self.to_import = None;
                 self.save_once(run, epoch);

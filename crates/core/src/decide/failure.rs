@@ -16,6 +16,9 @@ const FARTHEST_RESET: i64 = 7 * 24 * 60 * 60;
 const RESET_MARGIN: i64 = 60;
 /// Seconds before a model that did not answer is asked again, while another agent works.
 const MODEL_DOWN: i64 = 30 * 60;
+/// How often a repository that is away is looked for, for hours, before only a person lets the
+/// task look again.
+const MAX_AWAY_PAUSES: u32 = 24;
 /// Before work that found no room on the disk is tried to be saved again.
 const FULL_DISK: Pause = Pause { first: 10, most: 60 };
 /// Pauses in a row for an outage that several tasks see, before they fail: over three hours.
@@ -74,6 +77,16 @@ pub(super) fn after(task: &Task, failure: &Failure, now: Time) -> Event {
         }
         RetryRule::HoldForLogin => {
             gone(failure, HoldReason::NeedsLogin, Wake::On(WakeEvent::Resume))
+        }
+        RetryRule::HoldUntilThere => {
+            let until = if task.pauses < MAX_AWAY_PAUSES {
+                let millis = pause::millis(&task.spec.name, task.pauses, facts.pause);
+                Wake::At(now.plus_millis(millis))
+            } else {
+                Wake::On(WakeEvent::Resume)
+            };
+            let detail = failure.detail.clone();
+            Event::Held(Hold { reason: HoldReason::RepositoryAway, detail, until })
         }
     }
 }

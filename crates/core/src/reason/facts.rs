@@ -32,6 +32,8 @@ pub enum RetryRule {
     HoldUntilReset,
     /// The task is held until somebody logs in.
     HoldForLogin,
+    /// The task is held and looks again after growing pauses, at last only when it is resumed.
+    HoldUntilThere,
 }
 
 /// How long to wait before a next try: doubled each time, up to a cap. A jitter is added, see
@@ -74,7 +76,7 @@ impl FailReason {
     /// Fault, retry rule and hint of a reason.
     pub const fn facts(self) -> ReasonFacts {
         use Fault::{Agent, Machine, Midwatch, Provider, User};
-        use RetryRule::{Charged, Free, HoldForLogin, HoldUntilReset, Never, Once};
+        use RetryRule::{Charged, Free, HoldForLogin, HoldUntilReset, HoldUntilThere, Never, Once};
         let (fault, retry, hint) = match self {
             Self::Authentication => {
                 (User, HoldForLogin, "log in again, `midwatch doctor` tries the login for real")
@@ -147,6 +149,9 @@ impl FailReason {
                 Never,
                 "see why the target refused; the verified commit is kept, `midwatch open` shows it",
             ),
+            Self::RepositoryAway => {
+                (User, HoldUntilThere, "bring the repository back to its place, then resume")
+            }
             Self::SetupFailed => (
                 User,
                 Never,
@@ -185,6 +190,9 @@ impl FailReason {
         } else if matches!(self, Self::UsageLimit | Self::RateLimit) {
             // No reset was told: what a limit per minute needs first, hours at last.
             Pause { first: 60, most: 3_600 }
+        } else if matches!(self, Self::RepositoryAway) {
+            // To look costs nothing; who unmounted a disk may leave it so for the night.
+            Pause { first: 2, most: 600 }
         } else if matches!(self, Self::SessionLost) {
             // Nothing has to pass: the next try does not ask for what is not there.
             Pause { first: 1, most: 1 }

@@ -49,6 +49,8 @@ names! {
         MergeConflict,
         /// The target refused the branch.
         PushRejected,
+        /// The repository is not where it was: an unmounted disk, a folder that was moved.
+        RepositoryAway,
         /// Setup of dependencies failed.
         SetupFailed,
         /// The container image cannot be had.

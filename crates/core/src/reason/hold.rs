@@ -21,6 +21,8 @@ names! {
         Question,
         /// The sandbox cannot be built.
         SandboxUnavailable,
+        /// The repository is not where it was: an unmounted disk, a folder that was moved.
+        RepositoryAway,
         /// The model does not answer.
         ModelDown,
         /// The provider does not have an agent's model; another agent works meanwhile.
@@ -53,6 +55,9 @@ impl HoldReason {
             }
             Self::Question => "read it with `midwatch explain`, then `midwatch answer`",
             Self::SandboxUnavailable => "`midwatch doctor` names the missing layer",
+            Self::RepositoryAway => {
+                "bring it back to its place; it goes on by itself, at once with `midwatch resume`"
+            }
             Self::ModelDown => "it is tried again by itself",
             Self::ModelNotFound => {
                 "begin anew with a model that the provider has (--model; in a file spec.model)"

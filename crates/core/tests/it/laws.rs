@@ -11,7 +11,7 @@ use midwatch_core::event::{
 use midwatch_core::evidence::{CheckOutcome, Evidence};
 use midwatch_core::id::{CommitId, Epoch};
 use midwatch_core::pipeline::StepKind;
-use midwatch_core::reason::HoldReason;
+use midwatch_core::reason::{FailReason, HoldReason};
 use midwatch_core::task::{Outcome, State, Task, Wake, WakeEvent};
 use midwatch_core::time::Time;
 
@@ -106,11 +106,18 @@ impl Laws {
                 self.owed.remove(epoch);
                 Ok(())
             }
-            Event::LandFailed { key, .. } => {
-                if let Some(Action::Land(LandAction::SaveRescue { epoch, .. })) =
-                    before.open.get(key)
-                {
-                    self.owed.insert(*epoch, true);
+            Event::LandFailed { key, reason, .. } => {
+                match before.open.get(key) {
+                    Some(Action::Land(LandAction::SaveRescue { epoch, .. })) => {
+                        self.owed.insert(*epoch, true);
+                    }
+                    // It waits in its workspace until what it stands on can be had.
+                    Some(Action::Land(LandAction::Import { epoch, .. }))
+                        if *reason == FailReason::RepositoryAway =>
+                    {
+                        self.owed.insert(*epoch, true);
+                    }
+                    Some(_) | None => {}
                 }
                 Ok(())
             }
@@ -188,6 +195,7 @@ impl Laws {
                         waiting::agent_started(before, run)?;
                         keep(Law::RunsAreBounded, order.epoch.0 <= MAX_EPOCHS, order.epoch)?;
                         self.all_saved(&order.run)?;
+                        keep(Law::WorkIsSaved, before.to_import.is_none(), &order.run)?;
                         self.agent_started(before, run)
                     }
                     RunWork::Checkout { .. } | RunWork::Setup { .. } | RunWork::Check { .. } => {

@@ -220,12 +220,18 @@ fn every_reason_has_its_rule_and_none_is_a_hot_loop() {
                 // Nobody's fault: as long as it lasts, each pause longer, an hour at last.
                 RetryRule::HoldUntilReset => 24 + 7,
                 RetryRule::HoldForLogin => 24,
+                // By itself for hours, then whenever somebody resumes it.
+                RetryRule::HoldUntilThere => 24 + 24,
             };
             // A verdict that is missing is asked for again; a change that is none cannot be.
             let most = if *reason == FailReason::ReviewRejected { 3 } else { most };
             assert!((1..=most).contains(&starts.len()), "{told}, {most} at most");
-            let held =
-                matches!(reason.facts().retry, RetryRule::HoldUntilReset | RetryRule::HoldForLogin);
+            let held = match reason.facts().retry {
+                RetryRule::HoldUntilReset | RetryRule::HoldForLogin | RetryRule::HoldUntilThere => {
+                    true
+                }
+                RetryRule::Never | RetryRule::Charged | RetryRule::Once | RetryRule::Free => false,
+            };
             let ended = match &story.task.state {
                 State::Ended(outcome) => Some(failed(outcome)),
                 State::Queued | State::Running(_) | State::Held(_) => None,

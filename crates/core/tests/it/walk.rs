@@ -226,9 +226,13 @@ impl<C: Choose> Walk<C> {
         }
         let count = u32::try_from(self.taken.len()).unwrap();
         let event = self.taken[self.choose.below(count) as usize].clone();
-        // These have no epoch: while the same intent is open again, they are its answer.
+        // While the same intent is open again, they are its answer: of one epoch what was beside
+        // its work may be saved first, and all of it when the import fails.
         let answers_again = match &event {
             Event::LandFailed { key, .. } => self.task.open.contains_key(key),
+            Event::Rescued { epoch, .. } => {
+                self.task.open.contains_key(&ActionKey(format!("rescue-{epoch}")))
+            }
             Event::Fetched { .. } => self.task.open.contains_key(&ActionKey("fetch".to_owned())),
             Event::Landed(_) => ["publish", "keep"]
                 .iter()

@@ -54,6 +54,7 @@ pub(super) fn judged(outcome: AgentOutcome, heard: &Heard, now: i64) -> AgentOut
         | FailReason::ProtectedPath
         | FailReason::MergeConflict
         | FailReason::PushRejected
+        | FailReason::RepositoryAway
         | FailReason::SetupFailed
         | FailReason::Image
         | FailReason::Evicted

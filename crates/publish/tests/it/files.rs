@@ -4,16 +4,10 @@ use std::path::Path;
 
 use midwatch_core::event::{Event, LandAction};
 use midwatch_core::id::{CommitId, RunName};
-use midwatch_publish::view::View;
 use midwatch_publish::{Git, saved};
 
 use crate::actions::fetched;
 use crate::world::World;
-
-fn view(world: &World) -> View {
-    let mirror = world.path().join("mirror");
-    View::open(&Git::find().unwrap(), &mirror, &world.repo()).unwrap()
-}
 
 /// Something new at the snapshot's ref.
 fn half(world: &World, text: &str) -> CommitId {
@@ -62,8 +56,8 @@ async fn beside_a_file_there_is_the_older_checkpoint() {
     checkpointed(&world, 1).await;
     cut(&world, 1, &world.base).await;
     let name = "refs/midwatch/checkpoint/fix/1".to_owned();
-    assert_eq!(view(&world).saved("fix").unwrap(), Some((name, half)));
-    assert_eq!(view(&world).saved("fi").unwrap(), None, "another task");
+    assert_eq!(world.view().saved("fix").unwrap(), Some((name, half)));
+    assert_eq!(world.view().saved("fi").unwrap(), None, "another task");
 }
 
 #[tokio::test]
@@ -80,7 +74,7 @@ async fn beside_a_file_there_is_the_sound_rescue_of_an_earlier_attempt() {
     half(&world, "all\n");
     cut(&world, 2, &sound).await;
     let name = "refs/midwatch/rescue/fix/1/snapshot".to_owned();
-    assert_eq!(view(&world).saved("fix").unwrap(), Some((name.clone(), sound)));
+    assert_eq!(world.view().saved("fix").unwrap(), Some((name.clone(), sound)));
     // A later checkpoint is newer than that, and what a gate refused is nobody's ground.
     let later = half(&world, "more\n");
     checkpointed(&world, 10).await;
@@ -88,7 +82,7 @@ async fn beside_a_file_there_is_the_sound_rescue_of_an_earlier_attempt() {
     let work = world.path().join("mirror/work.git");
     world.git(&work, &["update-ref", refused, later.as_str()]);
     let newest = ("refs/midwatch/checkpoint/fix/10".to_owned(), later);
-    assert_eq!(view(&world).saved("fix").unwrap(), Some(newest.clone()));
+    assert_eq!(world.view().saved("fix").unwrap(), Some(newest.clone()));
     let mirror = world.path().join("mirror");
     let again = saved::newest_in(&Git::find().unwrap(), &mirror, "fix").unwrap();
     assert_eq!(again, Some(newest));

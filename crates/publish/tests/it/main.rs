@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up should stop at that line")]
 
 mod actions;
+mod away;
 mod files;
 mod mirror_gone;
 mod order;

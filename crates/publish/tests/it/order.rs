@@ -2,7 +2,6 @@
 
 use midwatch_core::id::{BranchName, TaskName};
 use midwatch_publish::order::{OrderError, Origin, find};
-use midwatch_publish::view::View;
 use midwatch_publish::{Git, UrlRules, self_test};
 
 use crate::world::World;
@@ -120,7 +119,7 @@ async fn uncommitted_work_becomes_the_base_and_is_never_pushed() {
     assert_eq!(world.git(&world.repo(), &["show", "midwatch/fix:README"]), "changed");
     assert_eq!(world.git(&world.repo(), &["status", "--porcelain"]), "M README");
 
-    let view = View::open(&git, &mirror, &world.repo()).unwrap();
+    let view = world.view();
     assert!(view.stat(&taken.commit, &facts.commit).unwrap().contains("work"));
     assert!(
         String::from_utf8(view.patch(&taken.commit, &facts.commit).unwrap())

@@ -13,7 +13,7 @@ use midwatch_testkit::forge::{Forge, Manner};
 
 use crate::actions::{failure, fetched, imported, publish};
 use crate::mirror_gone::{follow_up, remove};
-use crate::world::World;
+use crate::world::{World, checkout};
 
 const PASSWORD: &str = "t0ken-for-the-server";
 
@@ -118,7 +118,7 @@ async fn a_follow_up_takes_what_it_begins_with_from_where_it_was_pushed_to() {
     let (task, fetch) =
         (follow_up(world, &first), LandAction::Fetch { commit: world.base.clone() });
     // The control: from a checkout that it was not pushed to, without a remote, it does not come.
-    world.set_home(Home::Checkout { path: world.repo(), remote: None });
+    world.set_home(checkout(world.path(), None));
     let event = world.perform(&task, &fetch).await;
     assert!(failure(&event).1.contains("is lost"), "{event:?}");
     // Where nobody could look, nothing is lost yet.

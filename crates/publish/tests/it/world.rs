@@ -10,6 +10,7 @@ use midwatch_core::id::{BranchName, CommitId, Epoch, RunName, StepName, TaskName
 use midwatch_core::pipeline::Pipeline;
 use midwatch_core::ports::{Act, Seen};
 use midwatch_core::task::{Task, TaskSpec};
+use midwatch_publish::view::View;
 use midwatch_publish::{Git, Home, KnownSecret, Places, Publisher, Remote, Repository};
 use tempfile::TempDir;
 
@@ -37,12 +38,27 @@ impl Places for Here {
     }
 }
 
+/// The user's repository in a folder of the world.
+pub(crate) fn checkout(dir: &Path, remote: Option<Remote>) -> Home {
+    let path = dir.join("repo");
+    // By its real path, as it is ordered.
+    let identity = dir.canonicalize().unwrap().join("repo/.git");
+    Home::Checkout { path, identity, remote }
+}
+
 impl World {
+    /// What `midwatch diff` and `midwatch open` look at.
+    pub(crate) fn view(&self) -> View {
+        let identity = self.path().canonicalize().unwrap().join("repo/.git");
+        let (mirror, place) = (self.path().join("mirror"), (&*self.repo(), &*identity));
+        View::open(&Git::find().unwrap(), &mirror, place, &self.base).unwrap()
+    }
+
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let repository = Repository {
             mirror: dir.path().join("mirror"),
-            home: Home::Checkout { path: dir.path().join("repo"), remote: None },
+            home: checkout(dir.path(), None),
             ca_bundle: None,
             protected: vec![BranchName::parse("main").unwrap()],
             secrets: vec![KnownSecret {
@@ -75,8 +91,7 @@ impl World {
     }
 
     pub(crate) fn set_remote(&self, remote: Remote) {
-        let path = self.repo();
-        self.set_home(Home::Checkout { path, remote: Some(remote) });
+        self.set_home(checkout(self.path(), Some(remote)));
     }
 
     pub(crate) fn set_home(&self, home: Home) {

@@ -33,7 +33,8 @@ impl Place {
 
     fn view(&self) -> View {
         let (mirror, repo) = (self.dir.path().join("mirror"), self.dir.path().join("repo"));
-        View::open(&Git::find().unwrap(), &mirror, &repo).unwrap()
+        let identity = repo.canonicalize().unwrap().join(".git");
+        View::open(&Git::find().unwrap(), &mirror, (&repo, &identity), &self.commit).unwrap()
     }
 
     fn save(&self, name: &str) {

@@ -21,19 +21,6 @@ fn a_mirror_that_is_deleted_is_made_anew_and_the_task_goes_on() {
     ground.wait("t").is_done();
     assert_eq!(ground.on_branch("midwatch/t", "made"), "x");
     assert_eq!(std::fs::read_dir(&mirrors).unwrap().count(), 1, "it was made anew");
-    // The control: with the user's repository gone as well there is nothing to make it from.
-    let gate = Gate::new();
-    ground.begin("u", &format!("do: run {}\ndo: write made x", gate.command()), "", &[]);
-    gate.reached();
-    std::fs::remove_dir_all(&mirrors).unwrap();
-    let away = ground.repository.with_extension("away");
-    std::fs::rename(&ground.repository, &away).unwrap();
-    gate.open(Signal::TERM);
-    super::until("its end", || {
-        let told = ground.house.midwatch(&away, &["get", "u"]);
-        told.result["state"] == "Failed"
-    });
-    std::fs::rename(&away, &ground.repository).unwrap();
     drop(server);
 }
 

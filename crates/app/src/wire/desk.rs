@@ -21,7 +21,7 @@ use midwatch_web::{CLOSING, Desk, Line, Lines, Opened, Patch, PatchForm};
 use tokio::sync::{Mutex, RwLock, RwLockReadGuard, mpsc, watch};
 
 use super::doors::Doors;
-use super::found::Found;
+use super::found::{self, Found};
 use super::intake::Intake;
 use super::places::StoredPlaces;
 use super::room;
@@ -135,6 +135,11 @@ impl LocalDesk {
             };
             let view = view.map_err(internal)?;
             let found = Found::newest(&view, &task.result)?;
+            // Somebody may have removed the mirror since.
+            for commit in [&found.commit, &base] {
+                let there = view.bring(commit);
+                there.map_err(|error| found::gone(&task.result, order.push, error))?;
+            }
             work(&view, &name, base, found)
         });
         job.await.map_err(internal)?

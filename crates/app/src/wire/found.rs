@@ -6,7 +6,7 @@ use midwatch_api::control::Refusal;
 use midwatch_api::view::ResultLine;
 use midwatch_core::id::CommitId;
 use midwatch_core::task::StateName;
-use midwatch_publish::view::View;
+use midwatch_publish::view::{View, ViewError};
 
 use super::desk::{internal, refusal};
 use crate::output::kept;
@@ -37,13 +37,45 @@ impl Found {
             (Some(Err(_)) | None, Some(commit)) => {
                 Self::imported(commit, result.branch.as_ref().unwrap_or(commit).clone())
             }
-            (Some(Err(error)), None) => Err(internal(error)),
+            (Some(Err(error)), None) => Err(gone(result, false, error)),
             (None, None) => Err(nothing(result)),
         }
     }
 
     fn imported(commit: &str, from: String) -> Result<Self, Refusal> {
         Ok(Self { commit: CommitId::parse(commit).map_err(internal)?, from })
+    }
+}
+
+/// What to do about work that was there once; `pushed` says that it went to a remote.
+pub(super) fn gone(result: &ResultLine, pushed: bool, error: ViewError) -> Refusal {
+    let task = result.task.as_deref().unwrap_or_default();
+    let anew = || format!("`midwatch retry {task}` does the goal anew");
+    let refused = |what: String, hint: String| Refusal {
+        hint: Some(hint),
+        ..refusal(exit::USAGE, format!("the work of task {task} is not here: {what}"))
+    };
+    match error {
+        ViewError::Gone(reference) => refused(
+            format!("{reference} is no longer in Midwatch's mirror of its repository"),
+            anew(),
+        ),
+        ViewError::Lost(commit) => {
+            let what = "is neither in Midwatch's mirror nor in your repository any more";
+            let hint = match &result.branch {
+                Some(branch) if pushed => {
+                    format!("it was pushed: `git fetch origin {branch}` brings it")
+                }
+                Some(_) | None => anew(),
+            };
+            refused(format!("{} {what}", commit.short()), hint)
+        }
+        ViewError::Away(commit, path) => {
+            let what = "is not in Midwatch's mirror, and the repository is not at";
+            let hint = "bring the repository back to its place, then repeat the command".to_owned();
+            refused(format!("{} {what} {}", commit.short(), path.display()), hint)
+        }
+        error => internal(error),
     }
 }
 

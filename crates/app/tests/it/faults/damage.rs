@@ -25,6 +25,46 @@ fn a_mirror_that_is_deleted_is_made_anew_and_the_task_goes_on() {
 }
 
 #[test]
+fn what_landed_is_shown_from_the_repository_when_the_mirror_is_deleted() {
+    let ground = Ground::new();
+    let _server = ground.serve(&[]);
+    ground.begin("t", "do: write made x", "", &[]);
+    ground.begin("failed", "do: write made x", "", &["--check", "test ! -e made"]);
+    ground.wait("t").is_done();
+    assert_eq!(ground.wait("failed").result["state"], "Failed");
+    let mirrors = ground.state().root().join("mirrors");
+    let diff = |task: &str| ground.midwatch(&["diff", task]);
+    // The control: with the mirror there both are shown.
+    for task in ["t", "failed"] {
+        assert!(diff(task).stdout.contains("+x"), "{}", diff(task).stderr);
+    }
+    std::fs::remove_dir_all(&mirrors).unwrap();
+    assert!(diff("t").stdout.contains("+x"), "{}", diff("t").stderr);
+    std::fs::remove_dir_all(&mirrors).unwrap();
+    let opened = ground.midwatch(&["open", "t"]);
+    assert_eq!(opened.code, Some(0), "{}", opened.stderr);
+    let folder = opened.of("opened")[0]["folder"].as_str().unwrap().to_owned();
+    assert_eq!(std::fs::read_to_string(PathBuf::from(&folder).join("made")).unwrap(), "x\n");
+    ground.house.git(&ground.repository, &["worktree", "remove", &folder]);
+
+    // What only the mirror had is gone with it, and what no repository has any more.
+    ground.house.git(&ground.repository, &["update-ref", "-d", "refs/midwatch/open/t"]);
+    ground.house.git(&ground.repository, &["branch", "-D", "midwatch/t"]);
+    ground.house.git(&ground.repository, &["reflog", "expire", "--expire=now", "--all"]);
+    ground.house.git(&ground.repository, &["gc", "-q", "--prune=now"]);
+    for task in ["t", "failed"] {
+        std::fs::remove_dir_all(&mirrors).unwrap();
+        for words in [&["diff", task][..], &["open", task]] {
+            let refused = ground.midwatch(words);
+            assert_eq!(refused.code, Some(2), "{words:?}: {}", refused.stderr);
+            let said = refused.stderr;
+            assert!(said.contains(&format!("the work of task {task} is not here")), "{said}");
+            assert!(said.contains(&format!("`midwatch retry {task}`")), "{said}");
+        }
+    }
+}
+
+#[test]
 fn a_follow_up_goes_on_from_what_landed_though_the_mirror_is_deleted() {
     let ground = Ground::new();
     let server = ground.serve(&[]);

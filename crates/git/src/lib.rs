@@ -33,6 +33,7 @@ mod revisions;
 mod scratch;
 pub mod self_test;
 pub mod snapshot;
+pub mod stash;
 pub mod url;
 pub mod worktree;
 

@@ -6,7 +6,7 @@ use midwatch_core::id::{CommitId, TaskName};
 use midwatch_git::diff;
 use midwatch_git::error::GitError;
 use midwatch_git::inspect::{Checkout, InspectError};
-use midwatch_git::{Git, Mirror, worktree};
+use midwatch_git::{Git, Mirror, stash, worktree};
 
 use crate::places::Place;
 use crate::publisher::is_sha256;
@@ -91,15 +91,18 @@ impl View {
         }
     }
 
-    /// The commit that a ref of the mirror holds, such as one of a rescue.
+    /// The commit that a ref of the mirror holds, such as one of a rescue: of a stash, one that
+    /// has its untracked files, too.
     pub fn commit(&self, reference: &str) -> Result<CommitId, ViewError> {
         let found = self.mirror.work_ref(reference)?;
-        found.ok_or_else(|| ViewError::Gone(reference.to_owned()))
+        let found = found.ok_or_else(|| ViewError::Gone(reference.to_owned()))?;
+        Ok(stash::whole(&self.mirror, &found)?)
     }
 
     /// The newest of a task's saved work that git took, with the ref that keeps it.
     pub fn saved(&self, task: &str) -> Result<Option<(String, CommitId)>, ViewError> {
-        Ok(saved::newest(&self.mirror, task)?)
+        let Some((name, commit)) = saved::newest(&self.mirror, task)? else { return Ok(None) };
+        Ok(Some((name, stash::whole(&self.mirror, &commit)?)))
     }
 
     /// The patch, as bytes of a sandbox: escape them for a terminal.

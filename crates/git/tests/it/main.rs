@@ -12,4 +12,5 @@ mod proxied;
 mod remote;
 mod rescued;
 mod sandbox;
+mod stash;
 mod world;

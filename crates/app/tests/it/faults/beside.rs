@@ -7,6 +7,7 @@ use super::ground::Ground;
 const FEATURE: &str = "git checkout -q -b feature; echo precious > new.txt; git add -A; \
     git commit -q -m work; git checkout -q -";
 const STASH: &str = "echo precious > new.txt; git add -A; git stash -q";
+const UNTRACKED: &str = "echo precious > new.txt; git stash -q -u";
 const DETACHED: &str =
     "echo precious > new.txt; git add -A; git commit -q -m work; git checkout -q HEAD~1";
 
@@ -25,6 +26,7 @@ fn commits_that_are_not_on_the_branch_are_saved_and_named() {
     begin("branch", FEATURE);
     begin("stash", STASH);
     begin("detached", DETACHED);
+    begin("untracked", UNTRACKED);
     begin("both", &format!("{FEATURE}; echo y > landed"));
     // What goes on from a rescue has its files, and neither its stash nor its branches.
     begin(
@@ -41,6 +43,7 @@ fn commits_that_are_not_on_the_branch_are_saved_and_named() {
         ("branch", "feature", "heads/feature"),
         ("stash", "stash", "stash/0"),
         ("detached", "the reflog", "reflog/0"),
+        ("untracked", "stash", "stash/0"),
     ] {
         let told = ground.wait(task);
         told.is("Failed", Some("EmptyDiff"), 3);
@@ -59,6 +62,8 @@ fn commits_that_are_not_on_the_branch_are_saved_and_named() {
         let folder = opened.of("opened")[0]["folder"].as_str().unwrap().to_owned();
         let file = std::fs::read_to_string(Path::new(&folder).join("new.txt")).unwrap();
         assert_eq!(file, "precious\n");
+        let diff = ground.midwatch(&["diff", task]);
+        assert!(diff.stdout.contains("+precious"), "{}{}", diff.stdout, diff.stderr);
     }
 
     let both = ground.wait("both");

@@ -24,6 +24,9 @@ const FILE_MAX: u64 = 8 << 20;
 /// The most ids of a repository that git is asked about.
 pub(super) const IDS_MAX: usize = 20_000;
 
+/// Where the common directory keeps what belongs to linked worktrees.
+const WORKTREES: &str = "worktrees/";
+
 /// A git directory that somebody else wrote.
 #[derive(Debug, Clone)]
 pub(super) struct Foreign {
@@ -95,8 +98,8 @@ impl Foreign {
     }
 
     fn resolve(&self, name: &str, depth: usize) -> Option<String> {
-        let from =
-            if name.starts_with("refs/") { self.common.as_ref()? } else { self.dir.as_ref()? };
+        let shared = name.starts_with("refs/") || name.starts_with(WORKTREES);
+        let from = if shared { self.common.as_ref()? } else { self.dir.as_ref()? };
         let Some(text) = read(&from.join(name)).and_then(|text| first_line(&text)) else {
             return self.packed().remove(name);
         };
@@ -108,7 +111,19 @@ impl Foreign {
         if clean && depth > 0 { self.resolve(target, depth - 1) } else { None }
     }
 
-    /// Every ref below `refs/` with its id; none where the ref is broken. Sorted by name.
+    /// Names of linked worktrees: `worktrees/NAME`.
+    fn linked(&self) -> Vec<String> {
+        let folder = self.common.as_ref().map(|common| common.join(WORKTREES));
+        let entries = folder.and_then(|folder| std::fs::read_dir(folder).ok());
+        let names = entries.into_iter().flatten().flatten().map(|entry| entry.file_name());
+        let names = names.filter_map(|name| name.into_string().ok()).take(REFS_MAX);
+        let mut names: Vec<String> = names.map(|name| format!("{WORKTREES}{name}")).collect();
+        names.sort();
+        names
+    }
+
+    /// Every ref below `refs/` with its id; none where the ref is broken. The HEAD of a linked
+    /// worktree that is on no branch counts as one, as `worktrees/NAME`. Sorted by name.
     pub(super) fn refs(&self) -> BTreeMap<String, Option<String>> {
         let mut found: BTreeMap<String, Option<String>> =
             self.packed().into_iter().map(|(name, id)| (name, Some(id))).collect();
@@ -118,6 +133,12 @@ impl Foreign {
             for name in names {
                 let id = self.resolve(&name, 5);
                 found.insert(name, id);
+            }
+        }
+        for name in self.linked() {
+            // Depth 0: a branch that it is on is told as that branch.
+            if let Some(id) = self.resolve(&format!("{name}/HEAD"), 0) {
+                found.insert(name, Some(id));
             }
         }
         found
@@ -173,14 +194,20 @@ impl Foreign {
     }
 
     fn log(&self, name: &str) -> String {
-        let file = self.common.as_ref().map(|common| common.join("logs").join(name));
+        let file = self.common.as_ref().map(|common| match name.strip_suffix("/HEAD") {
+            Some(worktree) if name.starts_with(WORKTREES) => {
+                common.join(worktree).join("logs/HEAD")
+            }
+            Some(_) | None => common.join("logs").join(name),
+        });
         let bytes = file.and_then(|file| read(&file)).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Names of refs that have a reflog, HEAD first.
+    /// Names of refs that have a reflog, HEAD first, then those of linked worktrees.
     pub(super) fn logged(&self) -> Vec<String> {
         let mut names = vec!["HEAD".to_owned()];
+        names.extend(self.linked().into_iter().map(|name| format!("{name}/HEAD")));
         if let Some(common) = &self.common {
             walk(&common.join("logs/refs"), "refs", DEPTH_MAX, &mut names);
         }

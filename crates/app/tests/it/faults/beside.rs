@@ -8,6 +8,8 @@ const FEATURE: &str = "git checkout -q -b feature; echo precious > new.txt; git 
     git commit -q -m work; git checkout -q -";
 const STASH: &str = "echo precious > new.txt; git add -A; git stash -q";
 const UNTRACKED: &str = "echo precious > new.txt; git stash -q -u";
+const WORKTREE: &str = "git worktree add -q --detach $HOME/linked; cd $HOME/linked; \
+    echo precious > new.txt; git add -A; git commit -q -m work";
 const DETACHED: &str =
     "echo precious > new.txt; git add -A; git commit -q -m work; git checkout -q HEAD~1";
 
@@ -27,6 +29,7 @@ fn commits_that_are_not_on_the_branch_are_saved_and_named() {
     begin("stash", STASH);
     begin("detached", DETACHED);
     begin("untracked", UNTRACKED);
+    begin("worktree", WORKTREE);
     begin("both", &format!("{FEATURE}; echo y > landed"));
     // What goes on from a rescue has its files, and neither its stash nor its branches.
     begin(
@@ -44,6 +47,7 @@ fn commits_that_are_not_on_the_branch_are_saved_and_named() {
         ("stash", "stash", "stash/0"),
         ("detached", "the reflog", "reflog/0"),
         ("untracked", "stash", "stash/0"),
+        ("worktree", "worktrees/linked", "heads/worktrees-linked"),
     ] {
         let told = ground.wait(task);
         told.is("Failed", Some("EmptyDiff"), 3);

@@ -54,6 +54,23 @@ fn branches_stashes_and_what_head_once_was_are_named() {
     }
 }
 
+/// In a worktree of its own, outside of the workspace, which goes with the sandbox.
+#[test]
+fn commits_of_a_linked_worktree_are_named() {
+    let commit = "echo a > a; git add a; git commit -q -m a";
+    let linked = |how: &str, then: &str| {
+        left(&format!("git worktree add -q {how} ../linked; cd ../linked; {then}"))
+    };
+    assert_eq!(linked("-b side", commit), ["side"]);
+    assert_eq!(linked("--detach", commit), ["worktrees/linked"]);
+    let undone = format!("{commit}; git reset -q --hard HEAD~1");
+    assert_eq!(linked("--detach", &undone), ["the reflog"]);
+    // The controls: nothing was committed there, or what lands has it.
+    assert_eq!(linked("--detach", "echo a > a"), Vec::<String>::new());
+    let merged = format!("{commit}; cd - > /dev/null; git merge -q worktrees/linked/HEAD");
+    assert_eq!(linked("--detach", &merged), Vec::<String>::new());
+}
+
 /// What a run began with is somebody's already: nothing is saved twice.
 #[test]
 fn what_was_there_before_the_agent_is_not_beside_its_work() {

@@ -47,6 +47,24 @@ fn heads_stashes_and_forgotten_commits_are_saved_with_the_tree() {
 }
 
 #[test]
+fn commits_of_a_linked_worktree_are_saved() {
+    let world = World::new();
+    sh(
+        &world.places.workspace,
+        "git worktree add -q --detach ../linked; cd ../linked; \
+         echo lost > lost; git add lost; git commit -q -m lost; git reset -q --hard HEAD~1; \
+         echo there > there; git add there; git commit -q -m there",
+    );
+    rescue(&world);
+    let imported = world.import("rescue.bundle");
+    let names: Vec<&String> = imported.refs.keys().collect();
+    assert_eq!(names, ["refs/rescue/heads/worktrees-linked", "refs/rescue/reflog/0"]);
+    let text = |name: &str, file: &str| imported.text_of(&imported.refs[name], file);
+    assert_eq!(text("refs/rescue/heads/worktrees-linked", "there"), "there\n");
+    assert_eq!(text("refs/rescue/reflog/0", "lost"), "lost\n");
+}
+
+#[test]
 fn broken_refs_are_skipped_and_told() {
     let world = World::new();
     sh(

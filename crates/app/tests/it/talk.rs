@@ -192,6 +192,36 @@ fn a_follow_up_goes_on_from_the_work_on_the_same_branch_and_the_task_before_stay
     }
 }
 
+/// What keeps an agent from going on is told as it said it, and the work goes on with a message
+/// once somebody mended that.
+#[test]
+fn an_agent_that_is_blocked_says_why_and_a_message_goes_on_with_its_work() {
+    let house = House::new();
+    let repository = repository(&house);
+    let blocked = r#"{"type":"blocked","why":"the token of the mirror is missing"}"#;
+    let says = format!("do@implement/1: run echo '{blocked}' >> \"$MIDWATCH_OUTPUTS\"");
+    let check = ["--check", "test -e README", "--name"];
+    let goal = format!("do@implement/1: write half yes\n{says}");
+    let told = house.run(&repository, &goal, &[&check[..], &["t"]].concat());
+    told.is("Failed", Some("Blocked"), 3);
+    let detail = told.result["detail"].as_str().unwrap();
+    assert_eq!(detail, "the agent cannot go on: the token of the mirror is missing");
+    assert!(told.result["hint"].as_str().unwrap().contains("midwatch message"), "{}", told.result);
+    assert_eq!(told.runs("Agent").len(), 1, "nothing that is tried again mends it");
+    assert!(told.result["rescueRef"].is_string(), "{}", told.result);
+    let brief = house.midwatch(&repository, &["brief", "--since", "1h"]);
+    let failed = &brief.of("brief")[0]["failed"][0]["result"];
+    assert_eq!((&failed["task"], &failed["reason"]), (&"t".into(), &"Blocked".into()));
+    let said = house.midwatch(&repository, &["message", "t", "do: write rest yes"]);
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    house.midwatch(&repository, &["wait", "t-f2"]).is_done();
+    let branch = house.git(&repository, &["ls-tree", "--name-only", "midwatch/t"]);
+    assert!(branch.contains("half") && branch.contains("rest"), "{branch}");
+    // The control: without that word the same is done.
+    let done = house.run(&repository, "do: write half yes", &[&check[..], &["u"]].concat());
+    done.is_done();
+}
+
 #[test]
 fn a_task_that_is_being_paused_may_be_resumed_at_once() {
     let house = House::new();

@@ -161,6 +161,9 @@ impl FailReason {
             Self::Evicted => (Machine, Free, "it is tried again elsewhere"),
             Self::NodeLost => (Machine, Free, "it is tried again by itself"),
             Self::InvalidInput => (Agent, Never, "the message names the rule that was broken"),
+            Self::Blocked => {
+                (User, Never, "mend what it names, then `midwatch message` goes on with its work")
+            }
             Self::DependencyFailed => (User, Never, "mend the task it waits for, then retry"),
             Self::TurnLimit => (Agent, Never, "raise the turn limit in the profile"),
             Self::TokenLimit => (Agent, Charged, "cut the goal into smaller ones"),

@@ -61,6 +61,8 @@ names! {
         NodeLost,
         /// An object, a commit or an output broke its rules.
         InvalidInput,
+        /// The agent said that something keeps it from going on, and what.
+        Blocked,
         /// A task that this one waits for failed.
         DependencyFailed,
         /// The turn limit.

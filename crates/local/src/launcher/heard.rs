@@ -60,6 +60,7 @@ pub(super) fn judged(outcome: AgentOutcome, heard: &Heard, now: i64) -> AgentOut
         | FailReason::Evicted
         | FailReason::NodeLost
         | FailReason::InvalidInput
+        | FailReason::Blocked
         | FailReason::DependencyFailed
         | FailReason::TurnLimit
         | FailReason::TokenLimit

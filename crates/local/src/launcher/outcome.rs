@@ -190,11 +190,9 @@ fn agent_outcome(report: &Report, said: Option<&AgentReport>) -> AgentOutcome {
                     return fail(FailReason::AgentFailed, detail, None);
                 }
                 return match blocked(agent) {
-                    Some(why) => fail(
-                        FailReason::InvalidInput,
-                        format!("the agent cannot go on: {why}"),
-                        None,
-                    ),
+                    Some(why) => {
+                        fail(FailReason::Blocked, format!("the agent cannot go on: {why}"), None)
+                    }
                     None => AgentOutcome::Completed,
                 };
             }

@@ -14,6 +14,7 @@ use rustix::process::{Signal, kill_process};
 
 use crate::house::{House, LIMIT, Told, tell, told, wait};
 
+mod home;
 mod others;
 
 /// A user with both kinds of key and a provider at both base URLs.

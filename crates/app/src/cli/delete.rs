@@ -65,7 +65,7 @@ impl Delete {
                 if self.cancel {
                     end(&client, name, &by).await?;
                 }
-                client.delete_task(name, by.as_str()).await?
+                forget(&client, name, by.as_str()).await?
             }
             Kind::Profile | Kind::Pipeline | Kind::Repository => {
                 client.delete_object(kind, name).await?
@@ -73,6 +73,21 @@ impl Delete {
         };
         tell(context, kind, &deleted);
         Ok(exit::FINE)
+    }
+}
+
+/// Forgets a task. Asked again where a server died of it, the next one may not know the task any
+/// more: one that was there is gone then, which is what was wanted.
+async fn forget(client: &Client, name: &str, by: &str) -> Result<Deleted, Problem> {
+    let was_there = client.get(name).await.is_ok();
+    match client.delete_task(name, by).await {
+        Err(problem) if was_there && problem.exit == exit::USAGE => {
+            let is_gone = client.get(name).await.is_err_and(|problem| problem.exit == exit::USAGE);
+            let kept =
+                vec!["what was saved of its work; `midwatch gc` removes the rest".to_owned()];
+            if is_gone { Ok(Deleted { name: name.to_owned(), kept }) } else { Err(problem) }
+        }
+        told => told,
     }
 }
 

@@ -14,6 +14,7 @@ pub mod brief;
 pub mod folder;
 pub mod launcher;
 pub mod machine;
+pub mod point;
 pub mod reserve;
 pub mod retain;
 pub mod segment;

@@ -13,6 +13,7 @@ use midwatch_api::view::LINE_VERSION;
 use midwatch_core::time::Time;
 
 use crate::folder::StateFolder;
+use crate::point::Point;
 use crate::store::{SqliteStore, StoreError};
 
 mod deleted;
@@ -90,13 +91,15 @@ pub struct Collector<'a> {
     pub policy: Policy,
     /// Now.
     pub now: Time,
+    /// Told before and after everything that goes.
+    pub point: Point,
 }
 
 impl Collector<'_> {
     /// Collects, or only says what would go. Ends early with what SQLite says; what went until
     /// then is gone.
     pub fn collect(&self, dry_run: bool) -> Result<Collection, StoreError> {
-        let mut found = Found::new(self.folder, dry_run);
+        let mut found = Found::new(self, dry_run);
         found.left_over();
         tasks::collect(self, &mut found)?;
         shared::collect(self, &mut found);
@@ -130,10 +133,10 @@ struct Found {
 }
 
 impl Found {
-    fn new(folder: &StateFolder, dry_run: bool) -> Self {
+    fn new(collector: &Collector<'_>, dry_run: bool) -> Self {
         Self {
             dry_run,
-            trash: Trash::of(folder),
+            trash: Trash::of(collector.folder, collector.point),
             gone: vec![],
             named: vec![],
             others: BTreeMap::new(),

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 use crate::access::Access;
 use crate::folder::StateFolder;
 use crate::launcher::{Launcher, SystemClock};
+use crate::point::between;
 use crate::reserve::Reserve;
 use crate::store::{SqliteStore, StoreError, Stuck};
 
@@ -66,6 +67,11 @@ pub struct Server<A: Access, L: ActOnLand> {
 pub type Fault = EngineError<StoreError>;
 
 impl<A: Access, L: ActOnLand> Server<A, L> {
+    /// Makes something durable between two points.
+    fn between<T>(&self, what: &str, act: impl FnOnce() -> T) -> T {
+        between(self.settings.point, what, act)
+    }
+
     /// Reads what is open and begins to drive it. The future ends only with a fault.
     pub fn start(
         folder: StateFolder,

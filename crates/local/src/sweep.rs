@@ -183,7 +183,7 @@ pub fn trim(folder: &StateFolder, used: &BTreeSet<PathBuf>, cap: u64) -> io::Res
             continue;
         }
         // By way of the trash: nobody may find half a base.
-        crate::retain::Trash::of(folder).take(&old.path)?;
+        crate::retain::Trash::of(folder, midwatch_engine::pass).take(&old.path)?;
         bases::forget(&old.path)?;
         total -= old.bytes;
         freed += old.bytes;

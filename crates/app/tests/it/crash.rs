@@ -8,11 +8,15 @@
 //! ```
 //!
 //! The points are the server's own (`wire/crash.rs`); a release build has none. The last passing of
-//! each is tried by one death, the first by two; with `MIDWATCH_SOAK=1` every passing is.
+//! each is tried by one death, the first by two; with `MIDWATCH_SOAK=1` every passing is. What people
+//! order (`orders.rs`) passes points of its own.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where it is wrong")]
 
 mod leaks;
+mod order_facts;
+mod order_stories;
+mod orders;
 mod place;
 mod runner;
 mod server;

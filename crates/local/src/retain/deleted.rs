@@ -10,6 +10,7 @@ use super::tasks::{self, OnDisk, Over};
 use super::unsaved::Unsaved;
 use super::{Collector, Found, last};
 use crate::folder::task_of;
+use crate::point::between;
 use crate::store::{Remains, StoreError};
 use crate::sweep::folders_in;
 
@@ -93,7 +94,9 @@ pub(super) fn free_names(collector: &Collector<'_>) -> Result<(), StoreError> {
         tracing::warn!(%error, "names of deleted tasks are given again later");
         return Ok(());
     }
-    free.iter().try_for_each(|name| collector.store.free_name(name))
+    free.iter().try_for_each(|name| {
+        between(collector.point, "NameFreed", || collector.store.free_name(name))
+    })
 }
 
 /// What cannot be looked at counts as there.

@@ -10,6 +10,7 @@ use midwatch_core::time::Time;
 
 use super::tasks::MEANWHILE;
 use super::{Collector, Found, deleted};
+use crate::point::between;
 use crate::store::StoreError;
 use crate::sweep::folders_in;
 
@@ -210,7 +211,8 @@ fn forget(
     work: &Work,
 ) {
     if !found.dry_run
-        && let Err(error) = saved.forget(mirror, &work.refs)
+        && let Err(error) =
+            between(found.trash.point(), "RefsForgotten", || saved.forget(mirror, &work.refs))
     {
         found.keep(What::SavedWork, task, work.bytes(), error);
         return;

@@ -10,6 +10,7 @@ use midwatch_core::time::Time;
 use super::unsaved::{Unsaved, unsaved};
 use super::{Collector, Found, deleted, last};
 use crate::folder::task_of;
+use crate::point::between;
 use crate::store::StoreError;
 use crate::sweep::{folders_in, size};
 
@@ -118,7 +119,8 @@ fn take_all(
         }
         *went.get_or_insert(0) += found.take(path, *bytes);
         if what == What::Runs && !path.exists() {
-            collector.store.forget_segments(&last(path))?;
+            let forget = || collector.store.forget_segments(&last(path));
+            between(collector.point, "SegmentsForgotten", forget)?;
         }
     }
     if let Some(bytes) = went {

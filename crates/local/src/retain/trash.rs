@@ -7,24 +7,32 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::folder::StateFolder;
+use crate::point::Point;
 
 /// The trash of a state folder.
 #[derive(Debug, Clone)]
 pub struct Trash {
+    root: PathBuf,
     folder: PathBuf,
+    point: Point,
 }
 
 impl Trash {
     /// Names only; nothing is made.
-    pub fn of(folder: &StateFolder) -> Self {
-        Self { folder: folder.root().join("trash") }
+    pub fn of(folder: &StateFolder, point: Point) -> Self {
+        let root = folder.root().to_owned();
+        Self { folder: root.join("trash"), root, point }
     }
 
     /// Takes a file or folder away. When it is an error and the path is gone, the rest is in the
     /// trash and goes next time; nothing that is not there is no error.
     pub fn take(&self, path: &Path) -> io::Result<()> {
         match self.put_in(path) {
-            Ok(there) => crate::sweep::remove_tree(&there),
+            Ok(there) => {
+                let removed = crate::sweep::remove_tree(&there);
+                (self.point)("after-trash", self.what(path));
+                removed
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
         }
@@ -39,10 +47,24 @@ impl Trash {
             let number = NUMBER.fetch_add(1, Ordering::Relaxed);
             let there = self.folder.join(format!("{number}-{name}"));
             if there.symlink_metadata().is_err() {
+                (self.point)("before-trash", self.what(path));
                 fs::rename(path, &there)?;
+                (self.point)("in-trash", self.what(path));
                 return Ok(there);
             }
         }
+    }
+
+    /// The part of the state folder that something is in, such as `runs`.
+    fn what<'a>(&self, path: &'a Path) -> &'a str {
+        let inside = path.strip_prefix(&self.root).ok();
+        let first = inside.and_then(|inside| inside.iter().next());
+        first.and_then(|first| first.to_str()).unwrap_or_default()
+    }
+
+    /// Who is told before and after everything that goes.
+    pub(super) const fn point(&self) -> Point {
+        self.point
     }
 
     /// What is in it.

@@ -78,7 +78,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         if dry_run {
             return self.store.would_change(&plan.objects).map_err(|e| internal(&e));
         }
-        let done = self.store.apply(&plan.objects, SystemClock.now());
+        let done = self.between("Applied", || self.store.apply(&plan.objects, SystemClock.now()));
         done.map_err(|error| match error {
             Unstored::Taken(name) => taken(&name),
             Unstored::Store(error) => stored(&error),
@@ -171,7 +171,8 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             return Err(Refusal { message: text.into(), hint: None, exit: 2 });
         }
         // An older version took in one of a name that ships: that can be taken away.
-        if !self.store.remove_object(kind, name).map_err(|e| stored(&e))? {
+        let removed = self.between("ObjectDeleted", || self.store.remove_object(kind, name));
+        if !removed.map_err(|e| stored(&e))? {
             let ships = shipped::is(kind, name);
             return Err(if ships { shipped::stays(name) } else { absent(kind, name) });
         }

@@ -18,6 +18,7 @@ use super::{Fault, Server};
 use crate::access::Access;
 use crate::brief::rest;
 use crate::launcher::SystemClock;
+use crate::point::{Point, between};
 use crate::retain::{Collector, InUse};
 use crate::store::Mark;
 
@@ -32,6 +33,10 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
     /// Collects, or says what would go. Walks over everything on disk: not for the thread that
     /// answers others.
     pub fn collect(&self, order: &CollectOrder) -> Result<Collection, Refusal> {
+        self.collect_past(order, self.settings.point)
+    }
+
+    fn collect_past(&self, order: &CollectOrder, point: Point) -> Result<Collection, Refusal> {
         let _collecting = match self.collecting.try_lock() {
             Ok(held) => held,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -50,10 +55,12 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             saved: self.settings.saved.as_deref(),
             policy: self.settings.retention.with(order),
             now: SystemClock.now(),
+            point,
         };
         let collection = collector.collect(order.dry_run).map_err(|e| stored(&e))?;
         if !order.dry_run {
-            self.store.mark(Mark::Collected, collector.now).map_err(|e| stored(&e))?;
+            let mark = || self.store.mark(Mark::Collected, collector.now);
+            between(point, "Collected", mark).map_err(|e| stored(&e))?;
         }
         Ok(collection)
     }
@@ -66,7 +73,9 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
                 continue;
             }
             let one = Arc::clone(server);
-            let done = tokio::task::spawn_blocking(move || one.collect(&CollectOrder::default()));
+            // At a moment of chance: who learns the points of orders is not to meet it.
+            let collect = move || one.collect_past(&CollectOrder::default(), midwatch_engine::pass);
+            let done = tokio::task::spawn_blocking(collect);
             match done.await {
                 Ok(Ok(done)) => tracing::info!(
                     freed_bytes = done.freed_bytes,

@@ -76,7 +76,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         };
         self.store.forget_damaged(name, &remains).map_err(|e| stored(&e))?;
         tracing::warn!(task = name, by, %damage, "task.deleted");
-        let trash = Trash::of(&self.folder);
+        let trash = Trash::of(&self.folder, self.settings.point);
         for run in runs.iter().filter(|run| left.iter().all(|(stays, _)| stays != *run)) {
             super::delete::remove(&trash, &self.folder.run(run));
             if let Err(error) = self.store.forget_segments(run) {

@@ -45,7 +45,8 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             saved: self.has_refs(&view, &row),
             kept: Some(runs.collect()),
         };
-        if !self.store.forget(name, &remains).map_err(|e| stored(&e))? {
+        let forgotten = self.between("TaskDeleted", || self.store.forget(name, &remains));
+        if !forgotten.map_err(|e| stored(&e))? {
             return Err(unknown(name));
         }
         tracing::info!(task = name, by, "task.deleted");
@@ -63,7 +64,7 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         let later = "its name is given again after the next clean-up";
         if let Err(error) = self.folder.settle_removals() {
             tracing::warn!(task = name, %error, "{later}");
-        } else if let Err(error) = self.store.free_name(name) {
+        } else if let Err(error) = self.between("NameFreed", || self.store.free_name(name)) {
             tracing::warn!(task = name, %error, "{later}");
         }
     }
@@ -133,13 +134,14 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         left: &[(&str, Unsaved, String)],
     ) -> bool {
         let mut gone = left.is_empty();
-        let trash = Trash::of(&self.folder);
+        let trash = Trash::of(&self.folder, self.settings.point);
         for run in &view.runs {
             if left.iter().any(|(stays, ..)| *stays == run.run) {
                 continue;
             }
             gone &= remove(&trash, &self.folder.run(&run.run));
-            if let Err(error) = self.store.forget_segments(&run.run) {
+            let forget = || self.store.forget_segments(&run.run);
+            if let Err(error) = self.between("SegmentsForgotten", forget) {
                 tracing::warn!(run = run.run, %error, "rows of a run's files are left");
             }
         }

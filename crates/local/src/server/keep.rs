@@ -28,7 +28,8 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             if let Some((_, known)) = kept.iter().find(|(named, _)| *named == worker.credential) {
                 worker.credential = known.clone();
             } else if let Some(secret) = secret {
-                let id = self.folder.keep_credential(secret).map_err(|e| refusal::kept(&e))?;
+                let keep = || self.folder.keep_credential(secret);
+                let id = self.between("KeyKept", keep).map_err(|e| refusal::kept(&e))?;
                 let variable = match &worker.credential {
                     CredentialRef::Stored { variable, .. } => variable.clone(),
                     CredentialRef::None
@@ -40,11 +41,13 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             }
         }
         if let (Some(text), Some(proxy)) = (&submit.proxy, &mut order.proxy) {
-            proxy.id = self.folder.keep_credential(text).map_err(|e| refusal::kept(&e))?;
+            let keep = || self.folder.keep_credential(text);
+            proxy.id = self.between("ProxyKept", keep).map_err(|e| refusal::kept(&e))?;
         }
         if let (Some(login), Some(url)) = (&submit.login, order.repository.server()) {
             let text = format!("{}\n{}\n", login.user, login.password);
-            let id = self.folder.keep_login(url, &text).map_err(|e| refusal::kept(&e))?;
+            let keep = || self.folder.keep_login(url, &text);
+            let id = self.between("LoginKept", keep).map_err(|e| refusal::kept(&e))?;
             order.repository.set_login(Some(id));
         }
         if order.kept_ids().any(|id| !self.folder.credential(id).exists()) {
@@ -69,7 +72,8 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         let mut renewed = false;
         for (worker, key) in order.workers().zip(keys) {
             if let (CredentialRef::Stored { id, .. }, Some(key)) = (&worker.credential, key) {
-                self.folder.replace_credential(id, &key.0).map_err(|e| refusal::kept(&e))?;
+                let replace = || self.folder.replace_credential(id, &key.0);
+                self.between("KeyReplaced", replace).map_err(|e| refusal::kept(&e))?;
                 renewed = true;
             }
         }
@@ -117,7 +121,8 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             }
         }
         for id in ids {
-            if let Err(error) = std::fs::remove_file(self.folder.credential(&id))
+            let file = self.folder.credential(&id);
+            if let Err(error) = self.between("KeyForgotten", || std::fs::remove_file(file))
                 && error.kind() != std::io::ErrorKind::NotFound
             {
                 tracing::warn!(%error, "a credential that nobody needs could not be removed");

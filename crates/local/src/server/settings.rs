@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use midwatch_core::admit::{Limits, Observed};
 
+use crate::point::Point;
 use crate::reserve::RESERVE_BYTES;
 use crate::retain::{Policy, SavedWork};
 
@@ -28,7 +29,7 @@ pub struct Settings {
     /// What the machine has left, with the disk of a folder.
     pub observe: fn(&Path) -> Observed,
     /// Told before and after everything that is stored or done; see the engine's ports.
-    pub point: fn(&str, &str),
+    pub point: Point,
     /// What is kept of tasks that are over.
     pub retention: Policy,
     /// Bytes of the disk that are kept for saving work.

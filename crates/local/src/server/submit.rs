@@ -47,7 +47,8 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
             self.name_is_free(&name)?;
             self.branch_is_free(&spec)?;
             let now = SystemClock.now();
-            if self.store.insert(&name, &order, now).map_err(|e| stored(&e))? {
+            let inserted = self.between("Submitted", || self.store.insert(&name, &order, now));
+            if inserted.map_err(|e| stored(&e))? {
                 self.engine.add(spec);
                 return Ok(Submitted { task: name, attached: false });
             }

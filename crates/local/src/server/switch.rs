@@ -118,9 +118,10 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
     fn write_switch(&self, switch: &PauseAll) -> io::Result<()> {
         let file = file(&self.folder);
         if !switch.paused {
-            return remove_private(&file);
+            return self.between("SwitchedOn", || remove_private(&file));
         }
-        let write = || write_private(&file, switch.by.as_str().as_bytes());
+        let bytes = switch.by.as_str().as_bytes();
+        let write = || self.between("SwitchedOff", || write_private(&file, bytes));
         match write() {
             Err(error) if Stuck::of(&error) == Some(Stuck::Full) => {
                 self.reserve.release();

@@ -106,6 +106,7 @@ impl State {
             saved,
             policy: Policy::default(),
             now: LATER,
+            point: midwatch_engine::pass,
         }
     }
 
@@ -388,7 +389,7 @@ fn a_busy_mount_is_told_and_tried_again() {
 #[test]
 fn nothing_is_ever_half_there() {
     let state = State::new();
-    let trash = Trash::of(&state.folder);
+    let trash = Trash::of(&state.folder, midwatch_engine::pass);
     let path = state.folder.run("done-implement-4");
     trash.take(&path).unwrap();
     assert!(!path.exists());

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::story::Story;
 use super::until;
+use crate::house::{self, Told};
 
 /// The task's name in every place.
 pub(super) const TASK: &str = "t";
@@ -57,13 +58,15 @@ fn program() -> &'static str {
 pub(super) struct Place {
     folder: tempfile::TempDir,
     story: Story,
+    /// What the user's clients find in their environment beside the usual.
+    own: Vec<(&'static str, String)>,
 }
 
 impl Place {
     /// A new repository, and a state folder that is not there yet.
     pub(super) fn new(story: Story) -> Self {
         let folder = tempfile::Builder::new().prefix("midwatch-crash-").tempdir().unwrap();
-        let place = Self { folder, story };
+        let place = Self { folder, story, own: vec![] };
         for name in ["user", "repository"] {
             std::fs::create_dir(place.path(name)).unwrap();
         }
@@ -80,6 +83,12 @@ impl Place {
         place.git(&["add", "-A"]);
         place.git(&["-c", "user.name=u", "-c", "user.email=u@localhost", "commit", "-qm", "base"]);
         place
+    }
+
+    /// A variable of the user's clients, which no server is started with.
+    pub(super) fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.own.push((name, value.to_owned()));
+        self
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
@@ -117,6 +126,13 @@ impl Place {
         command
     }
 
+    /// A client in the user's environment.
+    fn client(&self, program: &str) -> Command {
+        let mut command = self.command(program);
+        command.envs(self.own.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
     /// What git says in the user's repository.
     pub(super) fn git(&self, words: &[&str]) -> String {
         output(self.command("git").args(words))
@@ -147,7 +163,7 @@ impl Place {
 
     /// `midwatch run`, with more words.
     fn run(&self, program: &str, more: &[&str]) -> Command {
-        let mut command = self.command(program);
+        let mut command = self.client(program);
         command.args(["run", self.story.goal, "--name", TASK, "--pipeline", self.story.pipeline]);
         command.args(["--egress", "none", "--setup", "sh setup.sh", "--check", "sh check.sh"]);
         command.arg("--profile").arg(self.path("profile.yaml")).args(more);
@@ -159,7 +175,7 @@ impl Place {
     pub(super) fn run_to_end(&self, variables: &[(&str, &str)]) -> (i32, Value) {
         let with = |mut command: Command| command.envs(variables.iter().copied()).output().unwrap();
         let asked = |words: &[&str]| {
-            let mut command = self.command(program());
+            let mut command = self.client(program());
             command.args(words).args(["--output", "json"]);
             with(command)
         };
@@ -180,6 +196,13 @@ impl Place {
             end = ended(&asked(&["wait", TASK]));
         }
         panic!("it waits for ever: {end:?}")
+    }
+
+    /// What a user's command comes to, with more variables.
+    pub(super) fn midwatch(&self, words: &[&str], variables: &[(&str, &str)]) -> Told {
+        let mut command = self.client(program());
+        command.args(words).args(["--output", "json"]).envs(variables.iter().copied());
+        house::told(command.output().unwrap())
     }
 
     /// Submits the task and leaves it.

@@ -1,6 +1,7 @@
 //! The server dies at each of its points, and at moments of chance; and it is asked to end.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -29,26 +30,31 @@ struct Case {
 }
 
 /// A crash-free run.
-struct Recorded {
+pub(super) struct Recorded {
     world: World,
     /// How often it passed each point.
-    points: BTreeMap<String, usize>,
+    pub(super) points: BTreeMap<String, usize>,
     /// How many entries its runs left, see [`entries`].
     entries: usize,
 }
 
-fn recorded(story: Story) -> Recorded {
+pub(super) fn recorded(story: Story) -> Recorded {
     let place = Place::new(story);
-    let learnt = place.path("points");
-    let server = place.serve(&[("MIDWATCH_CRASH_LEARN", learnt.to_str().unwrap())]);
+    let file = place.path("points");
+    let server = place.serve(&[("MIDWATCH_CRASH_LEARN", file.to_str().unwrap())]);
     let ended = place.run_to_end(&[]);
     drop(server);
     assert_eq!(wrong(&place, &ended), None);
+    Recorded { world: World::of(&place, &ended), points: learnt(&file), entries: entries(&place) }
+}
+
+/// How often each point was passed that a file holds.
+pub(super) fn learnt(file: &Path) -> BTreeMap<String, usize> {
     let mut points = BTreeMap::new();
-    for point in std::fs::read_to_string(learnt).unwrap().lines() {
+    for point in std::fs::read_to_string(file).unwrap().lines() {
         *points.entry(point.to_owned()).or_default() += 1;
     }
-    Recorded { world: World::of(&place, &ended), points, entries: entries(&place) }
+    points
 }
 
 /// Run folders and the files that stand directly in them: they get more as a task goes on, so
@@ -133,7 +139,6 @@ fn dying_at_any_point_changes_nothing() {
     if cases.len() - points < passings {
         tell("passings between first and last only with MIDWATCH_SOAK=1");
     }
-    assert!(points > 80, "{points} points are too few to be all");
     assert!(second > points / 3, "too few servers died while they recovered");
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }

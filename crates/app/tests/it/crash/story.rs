@@ -47,6 +47,15 @@ pub(super) const TALKED: Story = Story {
     pipeline: "approved-change",
 };
 
+/// A change to what no agent may change without somebody's word.
+pub(super) const CHANGED: Story = Story {
+    goal: "answer the question\n\
+           do: write answer 42\n\
+           do: write .github/workflows/ci.yml on: push\n",
+    done: true,
+    pipeline: QUICK,
+};
+
 /// As [`REPAIRED`], with an agent that takes its time: something to die in.
 pub(super) const SLOW: Story = Story {
     goal: "answer the question\n\

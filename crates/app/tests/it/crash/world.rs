@@ -97,7 +97,7 @@ pub(super) fn wrong(place: &Place, ended: &(i32, Value)) -> Option<String> {
     (!wrong.is_empty()).then(|| wrong.join("; "))
 }
 
-fn branches(place: &Place) -> BTreeMap<String, String> {
+pub(super) fn branches(place: &Place) -> BTreeMap<String, String> {
     let format = "--format=%(refname:short) %(tree)";
     let listed = place.git(&["for-each-ref", format, "refs/"]);
     let pairs = listed.lines().filter_map(|line| line.split_once(' '));
@@ -115,7 +115,7 @@ pub(super) fn work(place: &Place) -> std::path::PathBuf {
     mirrors.flatten().next().unwrap().path().join("work.git")
 }
 
-fn refs(place: &Place) -> BTreeMap<String, String> {
+pub(super) fn refs(place: &Place) -> BTreeMap<String, String> {
     let listed = place.git_in(&work(place), &["for-each-ref", "--format=%(refname) %(tree)"]);
     let pairs = listed.lines().filter_map(|line| line.split_once(' '));
     pairs.map(|(name, tree)| (name.to_owned(), tree.to_owned())).collect()

@@ -36,9 +36,16 @@ impl RunLog {
 
 impl Sink for RunLog {
     fn record(&self, run: &str, record: &Record) {
+        let what = match record {
+            Record::Answer { .. } => "Answer",
+            Record::Passed { .. } => "Passed",
+            Record::Refused(_) => "Refused",
+        };
+        super::crash::point("before-heard", what);
         if let Err(error) = self.append(&line(record)) {
             tracing::warn!(run, %error, "a broker record was not written");
         }
+        super::crash::point("after-heard", what);
     }
 }
 

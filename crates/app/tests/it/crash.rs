@@ -9,10 +9,12 @@
 //!
 //! The points are the server's own (`wire/crash.rs`); a release build has none. The last passing of
 //! each is tried by one death, the first by two; with `MIDWATCH_SOAK=1` every passing is. What people
-//! order (`orders.rs`) passes points of its own.
+//! order (`orders.rs`), and an agent that asks the model (`gateway.rs`), pass points of their own.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where it is wrong")]
 
+mod asking;
+mod gateway;
 mod leaks;
 mod order_facts;
 mod order_stories;

@@ -47,6 +47,9 @@ pub(super) const TALKED: Story = Story {
     pipeline: "approved-change",
 };
 
+/// An agent that asks the model; see [`super::asking`].
+pub(super) const ASKED: Story = Story { goal: "ask for the answer", done: true, pipeline: QUICK };
+
 /// A change to what no agent may change without somebody's word.
 pub(super) const CHANGED: Story = Story {
     goal: "answer the question\n\

@@ -3,17 +3,23 @@
 //!
 //! The old program is the one of the version before, built by `tools/install/previous.sh`.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use midwatch_core::agent::AgentOutcome;
 use midwatch_core::event::{Event, RunResult};
 use midwatch_local::store::SqliteStore;
 use midwatch_testkit::agent_clis::cache;
+use midwatch_testkit::model_server::{ModelServer, Recorded};
 use rustix::process::Signal;
 
+use super::asking;
 use super::leaks::runners_of;
 use super::place::{Place, TASK, kill};
 use super::story::SLOW;
 use super::world::{starts, wrong};
-use super::{tell, until};
+use super::{PATIENCE, tell, until};
 
 /// The run of the agent.
 const RUN: &str = "implement-4";
@@ -99,6 +105,57 @@ fn a_dead_run_of_the_version_before_is_saved_and_tried_again() {
     place.settle();
     assert_eq!(wrong(&place, &ended), None);
     assert!(!reported(&place), "it was not killed in time");
+}
+
+/// A run of the old version that was answered by the old server and asks for more, with that server
+/// gone; the model, and what lets it answer.
+fn asks(old: &str) -> (Place, ModelServer, Arc<AtomicBool>) {
+    let (model, lets) = asking::model(false);
+    let place = asking::place(&model, asking::NEW);
+    let server = place.serve_by(old, &[]);
+    place.submit_by(old);
+    assert!(model.wait_for("/v1/messages", 1, PATIENCE), "the old server lets no question through");
+    server.kill();
+    (place, model, lets)
+}
+
+/// The agent's questions go through whichever server has the folder, with a key that only servers
+/// have: the old runner's way to the model is made anew.
+#[test]
+fn a_run_of_the_version_before_goes_on_asking_the_model() {
+    let Some(old) = previous() else { return };
+    let (place, model, lets) = asks(&old);
+    let before = (place.identity(RUN), model.requests().len());
+    assert!(!runners_of(&place.run_folder(RUN)).is_empty(), "the old runner is gone");
+    let client = place.begin_to_wait();
+    assert!(model.wait_for("/v1/messages", before.1 + 1, PATIENCE), "no question gets through");
+    lets.store(true, Ordering::SeqCst);
+    let ended = Place::waited(client);
+    place.settle();
+    assert_eq!(wrong(&place, &ended), None);
+    assert_eq!(place.identity(RUN), before.0, "the run was begun again");
+    assert!(reported(&place) && starts(&place) == 1, "{ended:?}");
+    let with_key = |request: &Recorded| request.header("x-api-key") == Some(asking::NEW);
+    assert!(model.requests().iter().all(with_key), "a question went another way");
+    assert_eq!(asking::holding(&place, asking::NEW), Vec::<PathBuf>::new());
+}
+
+/// The control: with no server there, the same question of the same run fails.
+#[test]
+fn a_run_of_the_version_before_asks_in_vain_without_a_server() {
+    let Some(old) = previous() else { return };
+    let (place, model, lets) = asks(&old);
+    lets.store(true, Ordering::SeqCst);
+    let failed = asking::in_home(&place, "failed");
+    until("a question that fails", || failed.exists().then_some(()));
+    let before = model.requests().len();
+    let lines = || std::fs::read_to_string(&failed).unwrap_or_default().lines().count();
+    let first = lines();
+    until("another one", || (lines() > first).then_some(()));
+    assert_eq!(model.requests().len(), before, "something reached the provider without us");
+    for runner in runners_of(&place.run_folder(RUN)) {
+        kill(runner, Signal::KILL);
+    }
 }
 
 /// The way back is closed before anything is written, and says so.

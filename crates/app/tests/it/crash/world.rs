@@ -124,7 +124,9 @@ pub(super) fn refs(place: &Place) -> BTreeMap<String, String> {
 fn log(place: &Place) -> Vec<String> {
     let store = SqliteStore::open(&place.state().database()).unwrap();
     let events = store.events(TASK, 0).unwrap();
-    let told = events.iter().map(|stored| {
+    // What was seen on the way is in the run's result, too, and by chance only there.
+    let events = events.iter().filter(|it| !matches!(it.event, Event::SessionKnown { .. }));
+    let told = events.map(|stored| {
         let name = stored.event.name();
         match &stored.event {
             Event::Intended(Action::Run(order)) => format!("{name} {}", order.run),

@@ -27,7 +27,7 @@ pub(crate) fn all(folder: &StateFolder) -> io::Result<Vec<PathBuf>> {
     Ok(repositories.flat_map(|repository| folders_in(&repository).unwrap_or_default()).collect())
 }
 
-/// Removes what says of a base that it is on the disk, once the base is gone.
+/// Removes what says of a base that it is on the disk, before the base goes.
 pub(crate) fn forget(base: &Path) -> io::Result<()> {
     match fs::remove_file(durable_file(base)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

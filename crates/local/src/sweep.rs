@@ -182,9 +182,10 @@ pub fn trim(folder: &StateFolder, used: &BTreeSet<PathBuf>, cap: u64) -> io::Res
         if used.contains(&old.path) {
             continue;
         }
-        // By way of the trash: nobody may find half a base.
-        crate::retain::Trash::of(folder, midwatch_engine::pass).take(&old.path)?;
+        // By way of the trash: nobody may find half a base. What says that it is on the disk goes
+        // first: alone it would stay.
         bases::forget(&old.path)?;
+        crate::retain::Trash::of(folder, midwatch_engine::pass).take(&old.path)?;
         total -= old.bytes;
         freed += old.bytes;
     }

@@ -56,6 +56,12 @@ fn discard(collector: &Collector<'_>, found: &mut Found, one: &Shared, why: &str
         found.discard(one.what, &one.name, &[(one.path.clone(), one.bytes)], why.to_owned());
         return true;
     }
+    // Before it goes: where a server dies in between, nothing would remove it any more. A base that
+    // stays after all counts for this boot, until a task's end brings it to the disk again.
+    if let Err(error) = bases::forget(&one.path) {
+        // Of a base that is made again in its place it is not true, and so counts for nothing.
+        tracing::warn!(path = %one.path.display(), %error, "the mark of a base is left");
+    }
     let there = match found.trash.put_in(&one.path) {
         Ok(there) => there,
         Err(error) => {
@@ -68,10 +74,6 @@ fn discard(collector: &Collector<'_>, found: &mut Found, one: &Shared, why: &str
         return false;
     }
     found.discard(one.what, &one.name, &[(there, one.bytes)], why.to_owned());
-    if let Err(error) = bases::forget(&one.path) {
-        // Of a base that is made again in its place it is not true, and so counts for nothing.
-        tracing::warn!(path = %one.path.display(), %error, "the mark of a base is left");
-    }
     true
 }
 

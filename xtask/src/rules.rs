@@ -6,6 +6,7 @@ use crate::repository::Repository;
 
 pub mod absences;
 pub mod arrows;
+pub mod counts;
 pub mod faults;
 pub mod manifests;
 pub mod modules;
@@ -61,6 +62,7 @@ pub const ALL: &[Rule] = &[
     ("unsafe code stays in two rooms", absences::unsafe_code),
     ("no file is too long", sizes::no_long_file),
     ("the soak belongs to these versions", soak::belongs),
+    ("the page shows what the tests count", counts::are_shown),
     ("no catch-all file names and no mod.rs", modules::file_names),
     ("no forgotten source file", modules::no_orphan),
     ("one test binary per crate", tests_rule::one_binary),

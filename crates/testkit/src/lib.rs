@@ -5,6 +5,7 @@ pub use midwatch_rehearsal::script;
 
 pub mod agent_clis;
 pub mod company;
+pub mod counts;
 pub mod forge;
 pub mod model_server;
 pub mod scripted_agent;

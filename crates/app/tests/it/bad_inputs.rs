@@ -230,6 +230,7 @@ fn every_bad_input_gets_a_clear_error_and_leaves_nothing() {
     }
     println!("bad inputs tried {tried} / clear errors {}", tried - unclear.len());
     assert!(unclear.is_empty(), "{}", unclear.join("\n\n"));
+    midwatch_testkit::counts::are_told(&format!("bad inputs of commands tried {tried}"));
 }
 
 /// The control: with good values the same words make a task, so it is the values that were

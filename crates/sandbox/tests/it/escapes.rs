@@ -147,6 +147,7 @@ fn no_way_out() {
             starters.iter().map(|&starter| scope.spawn(move || measure(starter))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
+    midwatch_testkit::counts::are_told(&format!("escapes known {}", all().count()));
     let mut table = format!("{:<62}", "attempt");
     for starter in &starters {
         let _ = write!(table, "{:<10}", format!("{starter:?}"));

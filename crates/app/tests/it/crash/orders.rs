@@ -7,6 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use midwatch_testkit::counts::are_told;
+
 use super::order_facts::Facts;
 use super::order_stories::{EVENING, Flaw, Orders, PUBLISHED, User, prepare};
 use super::place::Place;
@@ -112,6 +114,9 @@ fn dying_of_an_order_changes_nothing() {
     ));
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
     assert!(second > points / 3, "too few servers died while they recovered");
+    if !soak() {
+        are_told(&format!("order crash points tried {points}"));
+    }
 }
 
 /// The control: an effect that is broken, or a defence that is not there, is seen.

@@ -4,6 +4,7 @@
 
 use midwatch_api::report::{BUNDLE_FILE, EVENTS_FILE, REPORT_FILE};
 use midwatch_local::store::SqliteStore;
+use midwatch_testkit::counts::are_told;
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::Signal;
 
@@ -179,6 +180,7 @@ fn a_runner_that_dies_costs_a_start_and_nothing_else() {
     let (known, lost) = (cases.len(), wrong.len());
     tell(&format!("runner crash points known {known} / tried {known} / lost or doubled {lost}"));
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    are_told(&format!("runner crash points tried {known}"));
 }
 
 /// A runner that nobody knows yet, a server that dies, and a second server that starts a second

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use midwatch_testkit::counts::are_told;
 use rustix::process::Signal;
 
 use super::leaks::runners_of;
@@ -141,6 +142,10 @@ fn dying_at_any_point_changes_nothing() {
     }
     assert!(second > points / 3, "too few servers died while they recovered");
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    if !soak() {
+        let known = known.len();
+        are_told(&format!("server crash points known {known} / tried {points}"));
+    }
 }
 
 #[test]

@@ -273,4 +273,5 @@ fn every_bad_object_gets_a_clear_error_and_leaves_nothing() {
     }
     println!("bad inputs tried {tried} / clear errors {}", tried - unclear.len());
     assert!(unclear.is_empty(), "{}", unclear.join("\n\n"));
+    midwatch_testkit::counts::are_told(&format!("bad inputs of objects tried {tried}"));
 }

@@ -67,7 +67,7 @@ fn repositories(place: &Place) -> Vec<Row> {
     let check = |folder, says: &[&str]| place.flag(61, &["--check", "c"], says).within(folder);
     vec![
         check(house.folder("plain"), &["not in a git repository", "git init"]).cannot(),
-        check(bare, &["not in a git repository"]).cannot(),
+        check(bare, &["is a bare repository", "git worktree add"]).cannot(),
         check(empty, &["no commit yet", "commit something first"]).cannot(),
         check(lfs, &["LFS", "not supported"]).cannot(),
         check(modules, &["submodules", "sub", "not supported"]).cannot(),

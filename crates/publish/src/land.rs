@@ -8,6 +8,7 @@ use midwatch_core::landing::ReadBack;
 use midwatch_core::reason::FailReason;
 use midwatch_git::Checkout;
 use midwatch_git::deliver::{Delivery, deliver};
+use midwatch_git::inspect::InspectError;
 use midwatch_git::push::{push, remote_branch};
 
 use crate::places::{Remote, Server};
@@ -87,8 +88,27 @@ fn leave(ground: &Ground, commit: &CommitId, branch: &BranchName) -> Result<Even
     let ours = recorded(ground)?;
     let delivery =
         Delivery { commit, branch, ours_at: ours.as_ref(), protected: ground.protected() };
-    let there = deliver(&ground.mirror, &checkout(ground)?, &delivery)?;
+    let checkout = checkout(ground)?;
+    stands_on(ground, &checkout)?;
+    let there = deliver(&ground.mirror, &checkout, &delivery)?;
     landed(ground, branch, there, LOCAL.to_owned())
+}
+
+/// Another repository that somebody made in its place has the same path, and nothing that this work
+/// stands on. A base that holds uncommitted work is in the mirror only.
+fn stands_on(ground: &Ground, checkout: &Checkout) -> Result<(), Trouble> {
+    let base = &ground.job.base;
+    if !ground.mirror.has_upstream(base)? {
+        return Ok(());
+    }
+    match checkout.resolve(ground.mirror.git(), base.as_str()) {
+        Ok(_) => Ok(()),
+        Err(InspectError::Reference(_)) => Err(Trouble::new(
+            FailReason::RepositoryAway,
+            format!("the repository that is there has no commit {}", base.short()),
+        )),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn landed(

@@ -80,6 +80,14 @@ async fn another_repository_in_its_place_gets_nothing() {
     assert_eq!(found.unwrap(), None, "the repository around it was found, and has no branch");
     std::fs::remove_dir_all(world.path().join(".git")).unwrap();
     std::fs::remove_dir(world.repo()).unwrap();
+    // One that was made in its place has its path, and nothing that the work stands on.
+    std::fs::create_dir(world.repo()).unwrap();
+    world.git(&world.repo(), &["init", "-q", "-b", "main"]);
+    world.git(&world.repo(), &["commit", "-q", "--allow-empty", "-m", "another"]);
+    let event = world.perform(&world.task(), &action).await;
+    assert_eq!(failure(&event).0, FailReason::RepositoryAway, "{event:?}");
+    assert_eq!(world.git(&world.repo(), &["branch", "--list", "midwatch/*"]), "");
+    std::fs::remove_dir_all(world.repo()).unwrap();
     // The control: the same one again is taken.
     std::fs::rename(elsewhere, world.repo()).unwrap();
     world.done_through_a_crash(&world.task(), &action).await;

@@ -116,8 +116,10 @@ impl Task {
                 if snapshot.is_some() {
                     self.resume_from.clone_from(snapshot);
                 }
-                if reference.is_some() {
-                    self.rescue_ref.clone_from(reference);
+                if let Some(reference) = reference
+                    && self.is_better(*epoch, reference, snapshot.is_some())
+                {
+                    self.rescue_ref = Some(reference.clone());
                 }
             }
             Event::Checkpointed { epoch, reference } => {

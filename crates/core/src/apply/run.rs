@@ -144,6 +144,13 @@ impl Task {
         }
     }
 
+    /// Whether what a rescue saved takes the place of what was saved before. Commits that only lie
+    /// beside the work do not: people are shown the work.
+    pub(super) fn is_better(&self, epoch: Epoch, reference: &str, has_snapshot: bool) -> bool {
+        let is_beside = reference.starts_with(&saved_rescue(&self.spec.name, epoch));
+        has_snapshot || !is_beside || self.rescue_ref.is_none()
+    }
+
     pub(super) fn keep_unsaved(&mut self, order: &RunOrder) {
         if implements(order) {
             self.unsaved = Some(Unsaved::of(order.run.clone(), order.epoch));

@@ -1,7 +1,7 @@
 //! Commits that an agent left where its work does not reach.
 
 use midwatch_core::agent::AgentOutcome;
-use midwatch_core::event::RunResult;
+use midwatch_core::event::{Action, Event, RunResult};
 use midwatch_core::reason::FailReason;
 use midwatch_core::task::{Outcome, State};
 
@@ -93,4 +93,36 @@ fn an_agent_is_not_told_that_what_is_lost_to_it_was_saved() {
     let again = story.until("Agent");
     let prompt = &agent_run(&again).prompt;
     assert!(prompt.contains("| feature") && !prompt.contains("saved"), "{prompt}");
+}
+
+/// People are shown the work, where some is saved already.
+#[test]
+fn what_lies_beside_the_work_does_not_take_its_place() {
+    let lies_beside = |story: &mut Story| {
+        let agent = story.until("Agent");
+        let Action::Run(order) = &agent else { panic!("{agent:?}") };
+        let (reason, detail) = (FailReason::AgentFailed, "it failed".to_owned());
+        let outcome = AgentOutcome::Failed { reason, detail, resets_at: None };
+        let mut result = agent_result(outcome, vec![]);
+        result.beside = vec!["aside".to_owned()];
+        let epoch = order.epoch;
+        story.ends_run(&agent, RunResult::Agent(Box::new(result)));
+        story.until("SaveRescue");
+        let reference = format!("refs/midwatch/rescue/t/{epoch}/heads/aside");
+        story.take(Event::Rescued { epoch, reference: Some(reference.clone()), snapshot: None });
+        reference
+    };
+    let mut story = Story::at_work("ic");
+    let agent = story.until("Agent");
+    story.ends_run(&agent, completed(vec![]));
+    story.red_check();
+    let work = story.task.rescue_ref.clone();
+    assert!(work.is_some());
+    lies_beside(&mut story);
+    assert_eq!(story.task.rescue_ref, work);
+
+    // The control: where nothing else was saved, it is what there is to see.
+    let mut story = Story::at_work("ic");
+    let beside = lies_beside(&mut story);
+    assert_eq!(story.task.rescue_ref, Some(beside));
 }

@@ -190,9 +190,11 @@ fn agent_outcome(report: &Report, said: Option<&AgentReport>) -> AgentOutcome {
                     return fail(FailReason::AgentFailed, detail, None);
                 }
                 return match blocked(agent) {
-                    Some(why) => {
-                        fail(FailReason::Blocked, format!("the agent cannot go on: {why}"), None)
-                    }
+                    Some(why) => fail(
+                        FailReason::Blocked,
+                        format!("the agent cannot go on: {}", in_line(why)),
+                        None,
+                    ),
                     None => AgentOutcome::Completed,
                 };
             }
@@ -233,6 +235,11 @@ fn blocked(agent: &AgentReport) -> Option<&str> {
     })
 }
 
+/// In one line, whatever the agent wrote: a second one would look like ours.
+fn in_line(why: &str) -> String {
+    why.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 fn artifacts(role: Role, agent: &AgentReport) -> Vec<Artifact> {
     let mut artifacts: Vec<Artifact> = agent.outputs.iter().cloned().map(artifact).collect();
     let has_verdict = artifacts.iter().any(|a| matches!(a, Artifact::Verdict { .. }));
@@ -253,8 +260,8 @@ fn artifact(output: Output) -> Artifact {
             };
             Artifact::Verdict { approve, comments }
         }
-        Output::NoChange { why } => Artifact::NoChange(why),
-        Output::Blocked { why } => Artifact::Blocked(why),
+        Output::NoChange { why } => Artifact::NoChange(in_line(&why)),
+        Output::Blocked { why } => Artifact::Blocked(in_line(&why)),
         Output::FollowUpTask { goal } => Artifact::FollowUpTask(goal),
         Output::Question { id, text, choices } => {
             Artifact::Question(Question { id, text, choices })
@@ -294,6 +301,17 @@ mod tests {
         };
         assert_eq!(rule(Began::InThisBoot), RetryRule::Charged);
         assert_eq!(rule(Began::InAnotherBoot), RetryRule::Free);
+    }
+
+    #[test]
+    fn what_an_agent_says_keeps_to_its_line() {
+        let why = || "no access\n\nnext:  run me".to_owned();
+        for output in [Output::NoChange { why: why() }, Output::Blocked { why: why() }] {
+            let (Artifact::NoChange(said) | Artifact::Blocked(said)) = artifact(output) else {
+                panic!("another kind")
+            };
+            assert_eq!(said, "no access next: run me");
+        }
     }
 
     #[test]

@@ -54,8 +54,12 @@ impl Logs {
             let fix = format!("runs: {}", all.join(", "));
             return Err(Problem::usage("--run", name, "is no run of this task", &fix));
         }
-        let (there, gone): (Vec<&RunView>, Vec<&RunView>) =
+        let (there, mut gone): (Vec<&RunView>, Vec<&RunView>) =
             runs.into_iter().partition(|run| run.open || Path::new(&run.folder).is_dir());
+        // What was taken over from an earlier run never had a folder of its own.
+        if task.collected.is_none() {
+            gone.retain(|run| matches!(run.kind.as_str(), "Agent" | "Rescue"));
+        }
         tell_gone(context, &task, &gone);
         for run in there {
             show(context, &self.name, run);

@@ -8,7 +8,7 @@ export CARGO_TARGET_DIR ?= $(MIDWATCH_CACHE)/target
 export CARGO_INCREMENTAL ?= 0
 endif
 
-.PHONY: help demo test lint gen matrix bench soak units
+.PHONY: help demo test lint gen matrix bench soak crash units
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,9 @@ bench: ## take the figures of docs/BENCHMARKS.md, and the counts of the last mak
 
 soak: ## 2,000 tasks while the server and runs are killed 100 times, then an audit; half an hour or more
 	@tools/soak/soak.py --keep docs/soak.json
+
+crash: ## every crash point, each passing of it, by one death and by two; half an hour or more
+	@MIDWATCH_SOAK=1 cargo test --locked --package midwatch-app --test it -- crash:: --nocapture
 
 units: ## the units of install-service under a live systemd of their own; needs root
 	@tools/systemd/live.sh system

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The points are the server's own (`wire/crash.rs`); a release build has none. The last passing of
-//! each is tried by one death, the first by two; with `MIDWATCH_SOAK=1` every passing is. What people
+//! each is tried by one death, the first by two; with `make crash` every passing is. What people
 //! order (`orders.rs`), and an agent that asks the model (`gateway.rs`), pass points of their own.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where it is wrong")]

@@ -16,7 +16,7 @@ use super::{each, soak, tell, until};
 use crate::house::Told;
 
 /// Of the points that every task passes one in so many is tried here: each case takes a second of
-/// the machine. With `MIDWATCH_SOAK=1` all are.
+/// the machine. With `make crash` all are.
 const SHARED: usize = 3;
 
 /// A point, which passing of it, and whether the server that recovers dies there, too.

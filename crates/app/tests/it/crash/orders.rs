@@ -19,6 +19,10 @@ use super::{each, soak, tell, until};
 /// Stories of orders, in their order.
 const STORIES: [Orders; 2] = [EVENING, PUBLISHED];
 
+/// One in so many cases is tried here: each is a whole evening of orders and takes seconds of the
+/// machine. `make crash` tries all.
+const SAMPLED: usize = 3;
+
 /// A point, which passing of it, and whether the server that recovers dies there, too.
 struct Case {
     story: usize,
@@ -101,6 +105,10 @@ fn dying_of_an_order_changes_nothing() {
             cases.extend(once.into_iter().chain([(1, true)]).map(case));
         }
     }
+    let known = cases.iter().filter(|case| case.again).count();
+    if !soak() {
+        cases = cases.into_iter().step_by(SAMPLED).collect();
+    }
     let second = AtomicUsize::new(0);
     let wrong = each(&cases, |case| {
         second.fetch_add(dies(case, &wholes[case.story])?.saturating_sub(1), Ordering::SeqCst);
@@ -109,13 +117,13 @@ fn dying_of_an_order_changes_nothing() {
     let points = cases.iter().filter(|case| case.again).count();
     let (lost, second) = (wrong.len(), second.into_inner());
     tell(&format!(
-        "order crash points tried {points} (and again by the server that \
+        "order crash points known {known} / tried {points} (and again by the server that \
          recovers: it died in {second} of {points}) / lost, doubled or left over {lost}"
     ));
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
     assert!(second > points / 3, "too few servers died while they recovered");
     if !soak() {
-        are_told(&format!("order crash points tried {points}"));
+        are_told(&format!("order crash points known {known}"));
     }
 }
 

@@ -46,13 +46,15 @@ pub(crate) fn lock(folder: &StateFolder, stays: bool) -> Result<Option<FolderLoc
                         // One that ended meanwhile needs no telling.
                         let _ = kill_process(pid, Signal::TERM);
                     }
-                    std::thread::sleep(PAUSE);
                 }
                 Some(Other { .. }) => return Ok(None),
-                None => std::thread::sleep(PAUSE),
+                None => {}
             },
             Err(error) => return Err(Problem::internal(error.to_string())),
         }
+        // polls: the lock becoming free and another server beginning to answer are two things, and
+        // whichever is first decides
+        std::thread::sleep(PAUSE);
     }
 }
 

@@ -14,6 +14,7 @@ use rustix::process::{Signal, kill_process};
 
 use crate::house::{House, LIMIT, Told, tell, told, wait};
 
+mod at_work;
 mod home;
 mod others;
 

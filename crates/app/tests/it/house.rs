@@ -12,6 +12,7 @@ use midwatch_testkit::scripted_agent;
 use rustix::process::Pid;
 use serde_json::Value;
 
+pub(crate) mod claude;
 pub(crate) mod socket;
 pub(crate) mod terminal;
 

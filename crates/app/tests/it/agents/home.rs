@@ -2,14 +2,14 @@
 //! it, and a rule in it that no call of a tool gets past.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use midwatch_testkit::agent_clis::Cli;
 use midwatch_testkit::model_server::ModelServer;
 use midwatch_testkit::script::Script;
 
-use super::{CLIS, Gate, house, only_task, run, start};
-use crate::house::{House, LIMIT, told, until, wait};
+use super::at_work::AtWork;
+use super::{CLIS, house, only_task, run};
+use crate::house::{House, told, wait};
 
 /// Empties every HOME of a task, as a clean-up of somebody's does.
 fn forget_everything(house: &House, task: &str) {
@@ -25,34 +25,19 @@ fn forget_everything(house: &House, task: &str) {
 
 /// Prompts that the newest request of each run brought along, and the starts of the agent.
 fn paused_and_resumed(cli: Cli, meanwhile: impl Fn(&House, &str)) -> Option<(Vec<usize>, usize)> {
-    let gate = Arc::new(Gate::default());
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let (held, told_of) = (Arc::clone(&gate), Arc::clone(&seen));
-    let model = ModelServer::builder().scripts(move |conversation| {
-        let (prompts, results) = (conversation.prompts.len(), conversation.results.len());
-        told_of.lock().unwrap_or_else(PoisonError::into_inner).push((prompts, results));
-        if results > 0 {
-            held.pass();
-        }
-        Script::default().shell("echo more >> README").ends("It is done.")
-    });
-    let model = model.start().unwrap();
-    let (house, repository) = house(cli, &model)?;
-    let child = start(&house, &repository, cli, "grep -q more README");
-    let seen = || seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let at_work = until(LIMIT, || seen().iter().any(|(_, results)| *results > 0));
-    assert!(at_work, "{cli:?} never told what its tool did");
-    let (_, task) = only_task(&house, &repository);
-    assert_eq!(house.midwatch(&repository, &["pause", &task]).code, Some(0));
+    let (at_work, child) = AtWork::begin(cli)?;
+    let AtWork { house, repository, .. } = &at_work;
+    let (_, task) = only_task(house, repository);
+    assert_eq!(house.midwatch(repository, &["pause", &task]).code, Some(0));
     let told = told(wait(child));
     told.is("Held", Some("Paused"), 5);
-    let before = seen().len();
-    meanwhile(&house, &task);
-    gate.let_go();
-    assert_eq!(house.midwatch(&repository, &["resume", &task]).code, Some(0));
-    house.midwatch(&repository, &["wait", &task]).is_done();
-    let all = house.midwatch(&repository, &["logs", "-f", &task]);
-    let after = seen().split_off(before);
+    let before = at_work.seen().len();
+    meanwhile(house, &task);
+    at_work.let_go();
+    assert_eq!(house.midwatch(repository, &["resume", &task]).code, Some(0));
+    house.midwatch(repository, &["wait", &task]).is_done();
+    let all = house.midwatch(repository, &["logs", "-f", &task]);
+    let after = at_work.seen().split_off(before);
     Some((after.into_iter().map(|(prompts, _)| prompts).collect(), all.runs("Agent").len()))
 }
 

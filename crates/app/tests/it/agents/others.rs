@@ -1,15 +1,14 @@
 //! The agents that are not of the long stories, when something goes wrong: a rejected key, and a
 //! run that is killed. Each CLI has one of the two, since every start of theirs takes seconds.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use midwatch_testkit::agent_clis::Cli;
 use midwatch_testkit::model_server::{Credential, ModelServer};
 use midwatch_testkit::script::Script;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{Gate, house, run, start};
-use crate::house::{House, LIMIT, told, until, wait};
+use super::at_work::AtWork;
+use super::{house, run};
+use crate::house::{House, told, wait};
 
 /// A house whose key for this CLI is another.
 fn with_key(house: House, cli: Cli, key: &str) -> House {
@@ -52,37 +51,19 @@ fn runner(house: &House) -> Option<Pid> {
     Pid::from_raw(i32::try_from(found).unwrap())
 }
 
-/// What each request brought along: prompts, and results since the last of them.
-type Seen = Arc<Mutex<Vec<(usize, usize)>>>;
-
 #[test]
 fn a_killed_run_goes_on_in_its_session() {
     for cli in [Cli::OpenCode, Cli::QwenCode] {
-        let gate = Arc::new(Gate::default());
-        let seen = Seen::default();
-        let (held, told_of) = (Arc::clone(&gate), Arc::clone(&seen));
-        let model = ModelServer::builder().scripts(move |conversation| {
-            let (prompts, results) = (conversation.prompts.len(), conversation.results.len());
-            told_of.lock().unwrap_or_else(PoisonError::into_inner).push((prompts, results));
-            if results > 0 {
-                held.pass();
-            }
-            Script::default().shell("echo more >> README").ends("It is done.")
-        });
-        let model = model.start().unwrap();
-        let Some((house, repository)) = house(cli, &model) else { continue };
-        let child = start(&house, &repository, cli, "grep -q more README");
-        let seen = || seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let at_work = until(LIMIT, || seen().iter().any(|(_, results)| *results > 0));
-        assert!(at_work, "{cli:?} never told what its tool did");
-        let before = seen();
-        kill_process(runner(&house).expect("a runner"), Signal::KILL).unwrap();
-        gate.let_go();
+        let Some((at_work, child)) = AtWork::begin(cli) else { continue };
+        let before = at_work.seen();
+        kill_process(runner(&at_work.house).expect("a runner"), Signal::KILL).unwrap();
+        at_work.let_go();
         let told = told(wait(child));
         told.is_done();
         assert_eq!(told.runs("Agent").len(), 2, "begun again: {}", told.stderr);
         let most = before.iter().map(|(prompts, _)| *prompts).max();
-        let resumed = seen().iter().skip(before.len()).any(|(prompts, _)| Some(*prompts) > most);
-        assert!(resumed, "{cli:?} began a new conversation: {:?}", seen());
+        let resumed =
+            at_work.seen().iter().skip(before.len()).any(|(prompts, _)| Some(*prompts) > most);
+        assert!(resumed, "{cli:?} began a new conversation: {:?}", at_work.seen());
     }
 }

@@ -12,6 +12,7 @@ use midwatch_testkit::script::Script;
 
 use super::place::{Place, TASK};
 use super::story::ASKED;
+use crate::house::claude::BEGINS;
 
 /// What the provider knows nothing of.
 pub(super) const OLD: &str = "sk-ant-of-a-year-that-is-over-0123456789";
@@ -22,17 +23,8 @@ const NOT_YET: &str = "later";
 
 /// Claude Code as far as questions go: asks until there is an answer or a refusal, and leaves a line
 /// in a HOME that outlives runs for each start and for each question that nobody took.
-const PROGRAM: &str = r#"#!/bin/sh
-case "$*" in *--version*) echo '2.1.197 (Claude Code)'; exit 0 ;; esac
-cat > /dev/null
-while [ $# -gt 0 ]; do
-    case $1 in --session-id | --resume) session=$2 ;; esac
-    shift
-done
-echo "{\"type\":\"system\",\"subtype\":\"init\",\"session_id\":\"$session\",\"model\":\"m\",\"tools\":[]}"
-echo started >> "$HOME/starts"
+const PROGRAM: &str = r#"echo started >> "$HOME/starts"
 echo yes > early
-end='"duration_ms":1,"num_turns":1,"total_cost_usd":0,"usage":{"input_tokens":1,"output_tokens":1}'
 result="{\"type\":\"result\",\"subtype\":\"success\",\"session_id\":\"$session\",$end"
 while :; do
     status=$(curl -sS -m 3 -o "$HOME/said" -w '%{http_code}' -H "x-api-key: $ANTHROPIC_API_KEY" \
@@ -69,7 +61,7 @@ pub(super) fn place(model: &ModelServer, key: &str) -> Place {
     let folder = place.path("agent");
     std::fs::create_dir(&folder).unwrap();
     let program = folder.join("claude");
-    std::fs::write(&program, PROGRAM).unwrap();
+    std::fs::write(&program, format!("{BEGINS}{PROGRAM}")).unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     let profile = format!(
         "apiVersion: midwatch.dev/v1alpha1\nkind: AgentProfile\nmetadata: {{name: scripted}}\n\

@@ -10,6 +10,7 @@ use rustix::process::Signal;
 use super::gate::Gate;
 use super::ground::{ASKS, Ground, Server};
 use super::until;
+use crate::house::claude::BEGINS;
 
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
@@ -18,16 +19,7 @@ const DAY: i64 = 24 * HOUR;
 /// Claude Code as far as a limit goes: refused at its first start, with the reset, and at work
 /// from its second on. Writes down each start with its session. What it says of the limit counts
 /// because it asked first, and the gateway saw the answer.
-const LIMITED: &str = r#"#!/bin/sh
-case "$*" in *--version*) echo '2.1.197 (Claude Code)'; exit 0 ;; esac
-cat > /dev/null
-while [ $# -gt 0 ]; do
-    case $1 in --session-id | --resume) how=$1 session=$2 ;; esac
-    shift
-done
-echo "$how $session" >> "$HOME/starts"
-echo "{\"type\":\"system\",\"subtype\":\"init\",\"session_id\":\"$session\",\"model\":\"m\",\"tools\":[]}"
-end='"duration_ms":1,"num_turns":1,"total_cost_usd":0,"usage":{"input_tokens":1,"output_tokens":1}'
+const LIMITED: &str = r#"echo "$how $session" >> "$HOME/starts"
 if [ "$(wc -l < "$HOME/starts")" = 1 ]; then
     ASKS
     echo "{\"type\":\"rate_limit_event\",\"rate_limit_info\":{\"status\":\"rejected\",\"resetsAt\":RESET},\"session_id\":\"$session\"}"
@@ -42,6 +34,7 @@ echo "{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false,$end,\"res
 fn limited(mut ground: Ground, model: &ModelServer, asks: &str, reset: i64) -> (Ground, PathBuf) {
     let program = ground.house.folder("claude").join("claude");
     let script = LIMITED.replace("RESET", &reset.to_string()).replace("ASKS", asks);
+    let script = format!("{BEGINS}{script}");
     std::fs::write(&program, script).unwrap();
     std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .unwrap();

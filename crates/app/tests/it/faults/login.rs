@@ -7,6 +7,7 @@ use midwatch_testkit::model_server::{Failure, ModelServer};
 
 use super::ground::{ASKS, Ground};
 use super::until;
+use crate::house::claude::BEGINS;
 
 /// Tasks on the one login.
 const TASKS: usize = 8;
@@ -15,16 +16,7 @@ const SLOTS: usize = 2;
 
 /// Claude Code as far as a login goes: rejected until a file is beside the program. Writes down
 /// each start in a HOME that outlives runs.
-const REJECTED: &str = r#"#!/bin/sh
-case "$*" in *--version*) echo '2.1.197 (Claude Code)'; exit 0 ;; esac
-cat > /dev/null
-while [ $# -gt 0 ]; do
-    case $1 in --session-id | --resume) session=$2 ;; esac
-    shift
-done
-echo "{\"type\":\"system\",\"subtype\":\"init\",\"session_id\":\"$session\",\"model\":\"m\",\"tools\":[]}"
-end='"duration_ms":1,"num_turns":1,"total_cost_usd":0,"usage":{"input_tokens":1,"output_tokens":1}'
-if [ ! -e "$(dirname "$0")/works" ]; then
+const REJECTED: &str = r#"if [ ! -e "$(dirname "$0")/works" ]; then
     echo rejected >> "$HOME/starts"
     ASKS
     echo "{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":true,\"api_error_status\":401,$end,\"result\":\"Invalid API key\",\"session_id\":\"$session\"}"
@@ -51,7 +43,7 @@ fn starts(ground: &Ground, what: &str) -> usize {
 
 fn program(folder: &Path) -> std::path::PathBuf {
     let program = folder.join("claude");
-    std::fs::write(&program, REJECTED.replace("ASKS", ASKS)).unwrap();
+    std::fs::write(&program, format!("{BEGINS}{}", REJECTED.replace("ASKS", ASKS))).unwrap();
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(&program, mode).unwrap();
     program

@@ -154,7 +154,7 @@ pub fn carry_out(
         }
         Job::Agent(job) => agent_job::carry_out(job, places, stop),
         Job::Rescue { base, commit, exclude } => {
-            agent_job::rescue(base, commit.as_deref(), exclude, places)
+            Ok(agent_job::rescue(base, commit.as_deref(), exclude, places))
         }
     }
 }

@@ -88,6 +88,10 @@ pub const SELF_TEST_CODE: i32 = 198;
 /// The code for a failure of our own inside.
 pub const INSIDE_CODE: i32 = 199;
 
+/// The code of a rescue that found no room on the disk. A claim, and only work of ours is done in a
+/// rescue: it decides whether the next try waits for room.
+pub const FULL_CODE: i32 = 197;
+
 /// Files that the inside half leaves in `out` for the outside half, all of them claims.
 pub mod left {
     /// `{"what": .., "detail": ..}` of a failed self-test.

@@ -12,8 +12,8 @@ use midwatch_local::retain::{InUse, SavedRef, Trash};
 
 mod ground;
 
-use ground::{State, Uses};
 pub(crate) use ground::{Memory, gone, names};
+use ground::{State, Uses};
 
 #[test]
 fn a_dry_run_says_what_the_real_one_does_and_touches_nothing() {

@@ -22,7 +22,7 @@ use super::names::pattern;
 use super::readable;
 use super::side::{LITTER, Side};
 use super::{InsideError, Places, rescue as rescuing, self_test, special, stopped};
-use crate::inside_order::{AgentJob, INSIDE_CODE, SELF_TEST_CODE, left};
+use crate::inside_order::{AgentJob, FULL_CODE, INSIDE_CODE, SELF_TEST_CODE, left};
 
 /// Our git directory for the work, below `out`.
 const SIDE: &str = ".work.git";
@@ -170,12 +170,7 @@ fn save(
 }
 
 /// Saves what an earlier run left in the workspace.
-pub(super) fn rescue(
-    base: &str,
-    commit: Option<&str>,
-    exclude: &[String],
-    places: &Places,
-) -> Result<i32, InsideError> {
+pub(super) fn rescue(base: &str, commit: Option<&str>, exclude: &[String], places: &Places) -> i32 {
     special::remove_all(&places.workspace);
     let foreign = opened(&places.workspace);
     let dir = places.out.join(SIDE);
@@ -185,9 +180,17 @@ pub(super) fn rescue(
         Ok(claim)
     });
     let _left_for_the_outside = leave::remove(&dir);
-    let code = if done.is_ok() { 0 } else { INSIDE_CODE };
-    left_claim(places, &done.unwrap_or_else(|error| failed(&error)))?;
-    Ok(code)
+    let done = done.and_then(|claim| {
+        let told = leave::json(&places.out, left::CLAIM, &claim);
+        told.map_err(|source| GitError::Io { what: "claim".to_owned(), source })
+    });
+    match done {
+        Ok(()) => 0,
+        Err(error) => {
+            let _the_code_says_it_too = left_claim(places, &failed(&error));
+            if error.is_full() { FULL_CODE } else { INSIDE_CODE }
+        }
+    }
 }
 
 fn list_ignored(side: &Side, since: Option<SystemTime>, out: &Path) {

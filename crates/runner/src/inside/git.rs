@@ -3,6 +3,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -60,12 +61,28 @@ pub(super) enum GitError {
     /// It ended with another code than 0, or by a signal.
     #[error("git {what} ended with {story}")]
     Failed { what: String, story: String },
+    /// The disk is full, or the quota.
+    #[error("git {what} found no room: {story}")]
+    Full { what: String, story: String },
     /// It was killed at its limit.
     #[error("git {what} took longer than its limit")]
     Late { what: String },
     /// It was called off because the run is being stopped.
     #[error("git {what} was called off")]
     Cancelled { what: String },
+}
+
+impl GitError {
+    /// Whether it may succeed once there is room on the disk.
+    pub(super) fn is_full(&self) -> bool {
+        match self {
+            Self::Full { .. } => true,
+            Self::Io { source, .. } => {
+                matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+            }
+            Self::Failed { .. } | Self::Late { .. } | Self::Cancelled { .. } => false,
+        }
+    }
 }
 
 /// A git directory with a tree, and how to call git on it.
@@ -228,15 +245,30 @@ impl<'a> Call<'a> {
 impl Answer {
     /// All that was printed by a command that has to end with 0.
     pub(super) fn whole(self, what: &str) -> Result<Vec<u8>, GitError> {
-        let story = if self.cut {
+        if self.cut {
             // Half a list would pass for a whole one.
-            "more output than can be read".to_owned()
-        } else if self.code() == Some(0) {
-            return Ok(self.stdout);
+            let story = "more output than can be read".to_owned();
+            return Err(GitError::Failed { what: what.to_owned(), story });
+        }
+        if self.code() == Some(0) { Ok(self.stdout) } else { Err(self.refused(what)) }
+    }
+
+    /// Of a command that did not end with 0.
+    pub(super) fn refused(&self, what: &str) -> GitError {
+        let (what, story) = (what.to_owned(), self.story());
+        if self.is_full() {
+            GitError::Full { what, story }
         } else {
-            self.story()
-        };
-        Err(GitError::Failed { what: what.to_owned(), story })
+            GitError::Failed { what, story }
+        }
+    }
+
+    /// Whether git says that the disk is full, or the quota. Its line ends with the system's
+    /// words (strerror(3) in the C locale); a file's name stands before them, or in quotes.
+    pub(super) fn is_full(&self) -> bool {
+        let words = [&b": No space left on device"[..], b": Disk quota exceeded"];
+        let mut lines = self.stderr.split(|byte| *byte == b'\n');
+        lines.any(|line| words.iter().any(|words| line.ends_with(words)))
     }
 }
 
@@ -250,4 +282,27 @@ fn program() -> &'static str {
 pub(super) fn is_id(text: &str) -> bool {
     matches!(text.len(), 40 | 64)
         && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::ExitStatus;
+
+    use super::*;
+
+    #[test]
+    fn only_the_systems_own_words_tell_of_a_full_disk() {
+        let refused = |stderr: &str| {
+            let ended = Ended::Itself(ExitStatus::from_raw(128 << 8));
+            let (stdout, stderr) = (Vec::new(), stderr.as_bytes().to_vec());
+            Answer { ended, stdout, cut: false, stderr }.refused("add").is_full()
+        };
+        // As git 2.39 and 2.47 say it.
+        assert!(refused("error: unable to write loose object file: No space left on device\n"));
+        assert!(refused("fatal: sha1 file '<stdout>' write error: Disk quota exceeded\nmore\n"));
+        // A name that an agent gave.
+        assert!(!refused("error: open(\"a: No space left on device\"): Permission denied\n"));
+        assert!(!refused("error: unable to index file 'a: No space left on device'\n"));
+    }
 }

@@ -38,16 +38,13 @@ pub(super) fn rescue(
 ) -> Result<BundleClaim, GitError> {
     let (base, name) = stood_on(side, foreign, base, commit);
     let mut work = Work::default();
-    let tree = commit::tree(side, foreign, &Start::unseen(base), &mut work);
+    // Without the tree nothing counts as saved: what is, may be removed.
+    let tree = commit::tree(side, foreign, &Start::unseen(base), &mut work)?;
     let base_tree = side.git().line(["rev-parse", "--verify", "-q", &format!("{base}^{{tree}}")]);
-    let snapshot = match tree {
-        Ok(tree) if base_tree.is_ok_and(|base_tree| base_tree == tree) => None,
-        Ok(tree) => Some(commit::on_base(side, tree, base)?),
-        // What is committed is saved all the same.
-        Err(error) => {
-            work.notes.push(format!("the files could not be saved as they are: {error}"));
-            None
-        }
+    let snapshot = if base_tree.is_ok_and(|base_tree| base_tree == tree) {
+        None
+    } else {
+        Some(commit::on_base(side, tree, base)?)
     };
 
     let mut saved = Saved::new(side, base);

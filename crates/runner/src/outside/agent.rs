@@ -12,7 +12,9 @@ use super::left as leftover;
 use super::room::{Room, forwards};
 use super::run::{Idle, Run, Site, Stopped, ending, ours};
 use super::scene::{Folders, prepare, untracked};
-use crate::inside_order::{AgentJob, INSIDE_CODE, InsideOrder, Job, SELF_TEST_CODE, left};
+use crate::inside_order::{
+    AgentJob, FULL_CODE, INSIDE_CODE, InsideOrder, Job, SELF_TEST_CODE, left,
+};
 
 /// Who commits inside, where a repository does not say. Below HOME, so that any setting of the
 /// repository's own goes before it.
@@ -148,7 +150,10 @@ pub(super) fn rescue(
             },
         };
         let watched = run.inside(&mut site, &room.policy(), &job, Idle::Ignored)?;
-        Ok(ours(run, &watched))
+        Ok(match ending(&watched) {
+            Ending::Exited { code: FULL_CODE } => Ending::Disk,
+            _ => ours(run, &watched),
+        })
     })();
     folders.clear(&site.entered, &ground.folder, &[folders.home.folder()]);
     ended

@@ -116,6 +116,8 @@ impl Side {
         let answer = add()?;
         match answer.code() {
             Some(0) => Ok(None),
+            // What is not in the commit would be told as left out for good.
+            Some(_) | None if answer.is_full() => Err(answer.refused("add")),
             // 1: everything else was added.
             Some(1) => Ok(Some(answer.story())),
             _ => self.add_plainly(&answer.story()),
@@ -130,8 +132,10 @@ impl Side {
         leave::remove(&self.git.dir().join("index.lock")).map_err(told("index.lock"))?;
         let answer = self.git.call(["add", "-A", "--ignore-errors", "--", "."]).answer()?;
         match answer.code() {
-            Some(0 | 1) => Ok(Some(format!("as their attributes say: {story}"))),
-            _ => Err(GitError::Failed { what: "add".to_owned(), story: answer.story() }),
+            Some(0 | 1) if !answer.is_full() => {
+                Ok(Some(format!("as their attributes say: {story}")))
+            }
+            Some(_) | None => Err(answer.refused("add")),
         }
     }
 

@@ -156,7 +156,9 @@ impl Endpoint {
         match self {
             Self::Server => "Who the server is",
             Self::OpenApi => "This document",
-            Self::Shutdown => "Ends the server, unless something goes on that needs it",
+            Self::Shutdown => {
+                "Ends a server that a client started, unless something goes on that needs it"
+            }
             Self::ListTasks => "Tasks, newest first, page by page",
             Self::Submit => "Submits a task; durable when this is answered",
             Self::GetTask => "One task as it stands",

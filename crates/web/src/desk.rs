@@ -114,6 +114,6 @@ pub trait Desk: Send + Sync + 'static {
         name: &str,
     ) -> impl Future<Output = Result<Deleted, Refusal>> + Send;
 
-    /// Ends the server, if nothing goes on that needs it.
+    /// Ends a server that a client started, if nothing goes on that needs it.
     fn shutdown(&self) -> impl Future<Output = Result<(), Refusal>> + Send;
 }

@@ -82,6 +82,11 @@ impl Serve {
         // Threads that wait for a runner end with the process; the runner does not.
         runtime.shutdown_background();
         result?;
+        if exit == Exit::OnSignal {
+            // Nothing else ends it. Who reads this terminal may be another than who sent that.
+            let text = "ended by a signal, and runs go on; `midwatch serve` with the same flags";
+            context.output.say(&format!("{text} starts it again"));
+        }
         if context.output.is_json() {
             context.output.json(&Problem::nothing());
         }

@@ -1,5 +1,5 @@
 //! Finds the server of a state folder, starts one where none answers, and replaces an idle one
-//! of another build.
+//! of another build that a client started.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
@@ -39,7 +39,7 @@ const HANDED_ON: [&str; 6] = [
 pub(crate) enum Start {
     /// Any that speaks our language: for questions and decisions about what goes on.
     Any,
-    /// The same build, for new work; an idle other one is replaced.
+    /// The same build, for new work; an idle other one that leaves is replaced.
     SameBuild,
 }
 
@@ -141,8 +141,12 @@ fn suits(info: &ServerInfo, start: Start, ours: &str) -> bool {
     info.api == API_NUMBER && same_build
 }
 
-/// Asks a server of another build to end. It says no while something goes on.
+/// Asks a server of another build to end. It says no while something goes on. One that stays is
+/// not asked: what would take its place has neither its flags nor whoever keeps it.
 async fn end(socket: &Path, info: &ServerInfo) -> Result<(), Problem> {
+    if !info.leaves {
+        return Err(stays(info));
+    }
     match connection::ask::<()>(socket, "POST", "/v1/shutdown", super::NO_BODY).await {
         // Gone is as good.
         Ok(()) | Err(Failure::Gone(_)) => Ok(()),
@@ -157,6 +161,17 @@ fn busy(info: &ServerInfo) -> Problem {
         "a server of another build ({build}, pid {pid}) is busy with {open_tasks} open tasks"
     ))
     .with_hint("wait until they are over, or set MIDWATCH_HOME to another folder")
+}
+
+fn stays(info: &ServerInfo) -> Problem {
+    let ServerInfo { build, pid, open_tasks: _, api: _, leaves: _ } = info;
+    Problem::internal(format!(
+        "the server is of another build ({build}, pid {pid}) and stays until who started it ends it"
+    ))
+    .with_hint(format!(
+        "`systemctl restart midwatch` (`--user` for a user's) where that keeps it, else `kill {pid}` \
+         and start it again with its flags; runs go on meanwhile"
+    ))
 }
 
 fn words(state: &Path) -> PathBuf {

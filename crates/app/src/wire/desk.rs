@@ -304,6 +304,11 @@ impl Desk for LocalDesk {
     }
 
     async fn shutdown(&self) -> Result<(), Refusal> {
+        if !self.leaves {
+            let hint = format!("`kill {}` ends it; runs go on", std::process::id());
+            let message = "this server stays until who started it ends it";
+            return Err(Refusal { hint: Some(hint), ..refusal(exit::INTERNAL, message) });
+        }
         if self.close().await {
             return Ok(());
         }

@@ -42,7 +42,8 @@ pub(crate) fn lock(folder: &StateFolder, stays: bool) -> Result<Option<FolderLoc
             Err(FolderError::Busy(_)) if began.elapsed() > LOCK_WAIT => return Ok(None),
             Err(FolderError::Busy(_)) => match answers(folder) {
                 Some(Other { pid: Some(pid), leaves: true }) if stays => {
-                    if told.replace(pid) != Some(pid) {
+                    let new = told.replace(pid) != Some(pid);
+                    if new {
                         // One that ended meanwhile needs no telling.
                         let _ = kill_process(pid, Signal::TERM);
                     }

@@ -100,7 +100,12 @@ impl Ground {
 
     /// `midwatch` with these words and JSON lines.
     pub(super) fn midwatch(&self, words: &[&str]) -> Told {
-        let mut command = self.command(env!("CARGO_BIN_EXE_midwatch"));
+        self.midwatch_of(env!("CARGO_BIN_EXE_midwatch").as_ref(), words)
+    }
+
+    /// The same of another build.
+    pub(super) fn midwatch_of(&self, program: &Path, words: &[&str]) -> Told {
+        let mut command = self.command(program);
         command.args(words).args(["--output", "json"]);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         told(wait(child.unwrap()))
@@ -108,14 +113,40 @@ impl Ground {
 
     /// A server with these variables, once it answers.
     pub(super) fn serve(&self, variables: &[(&str, &OsStr)]) -> Server {
+        self.serve_of(env!("CARGO_BIN_EXE_midwatch").as_ref(), &[], variables)
+    }
+
+    /// The same of another build, or with flags.
+    pub(super) fn serve_of(
+        &self,
+        program: &Path,
+        flags: &[&str],
+        variables: &[(&str, &OsStr)],
+    ) -> Server {
         let said = std::fs::File::create(self.house.home().join("serve.said")).unwrap();
-        let mut command = self.command(env!("CARGO_BIN_EXE_midwatch"));
-        command.arg("serve").envs(variables.iter().copied());
+        let mut command = self.command(program);
+        command.arg("serve").args(flags).envs(variables.iter().copied());
         let child = command.stdout(Stdio::null()).stderr(said).spawn().unwrap();
         let server = Server { child };
         let socket = self.state().socket();
         until("a server", || UnixStream::connect(&socket).is_ok());
         server
+    }
+
+    /// What the servers that were started here last had to say.
+    pub(super) fn served(&self) -> String {
+        std::fs::read_to_string(self.house.home().join("serve.said")).unwrap()
+    }
+
+    /// The same program as another build: one is known by its digest.
+    pub(super) fn other_build(&self) -> PathBuf {
+        let other = self.house.home().join("midwatch-other");
+        // By another process: a file that this one writes may be busy when it is started.
+        let mut command = self.house.command("sh", &self.repository);
+        command.args(["-ec", "cp \"$1\" \"$2\"; echo >> \"$2\"", "sh"]);
+        let copied = command.arg(env!("CARGO_BIN_EXE_midwatch")).arg(&other).status();
+        assert!(copied.unwrap().success());
+        other
     }
 
     /// Submits a task of the scripted agent and leaves it; `spec` is more of its profile.

@@ -4,6 +4,7 @@
 use std::process::{Child, Stdio};
 
 use rustix::process::Signal;
+use serde_json::Value;
 
 use super::gate::Gate;
 use super::ground::Ground;
@@ -12,6 +13,8 @@ use crate::house::{told, wait};
 
 /// How many clients begin at the same moment.
 const CLIENTS: usize = 6;
+/// What somebody starts a server with.
+const FLAGS: [&str; 2] = ["--concurrency", "7"];
 
 fn servers(ground: &Ground) -> Vec<u32> {
     let serves = |pid: &u32| {
@@ -65,6 +68,49 @@ fn a_server_that_stays_takes_the_place_of_a_clients_and_the_run_goes_on() {
     assert_eq!(ground.story("t").runs("Agent").len(), 1);
     assert_eq!(ground.house.server(), server.pid(), "whoever asks finds it");
     assert!(server.end().success());
+}
+
+/// After an upgrade: whoever keeps a server keeps its flags, and is told to start it again.
+#[test]
+fn a_server_that_stays_is_not_replaced_by_a_client_of_another_build() {
+    let ground = Ground::new();
+    let newer = ground.other_build();
+    let objects = ground.house.scripted(", egress: none");
+    let apply = ["apply", "-f", objects.to_str().unwrap()];
+    let mut server = ground.serve_of(env!("CARGO_BIN_EXE_midwatch").as_ref(), &FLAGS, &[]);
+    let told = ground.midwatch_of(&newer, &apply);
+    assert_eq!(told.code, Some(1), "{}", told.stderr);
+    let kill = format!("`kill {}`", server.pid().as_raw_pid());
+    for part in ["another build (0.", "and stays", &kill, "systemctl restart midwatch"] {
+        assert!(told.stderr.contains(part), "no {part} in {}", told.stderr);
+    }
+    // A client that would not ask first, as those of older versions.
+    let (status, refusal) = ground.house.ask("POST", "/v1/shutdown", &Value::Null);
+    assert!(status >= 400 && refusal["message"].to_string().contains("stays"), "{refusal}");
+    assert!(server.lives());
+    assert_eq!(ground.house.server(), server.pid());
+    // What speaks the same language is asked and answered.
+    assert_eq!(ground.midwatch_of(&newer, &["get"]).code, Some(0));
+    // The control: started again as it says, with the new build and the flags.
+    assert!(server.end().success());
+    assert!(ground.served().contains("starts it again"), "{}", ground.served());
+    let server = ground.serve_of(&newer, &FLAGS, &[]);
+    let told = ground.midwatch_of(&newer, &apply);
+    assert_eq!((told.code, ground.house.server()), (Some(0), server.pid()), "{}", told.stderr);
+}
+
+/// The control: nobody keeps a server that a client started, and the next client replaces it.
+#[test]
+fn an_idle_server_of_a_clients_is_replaced_by_another_build() {
+    let mut ground = Ground::new();
+    ground.house = ground.house.with("MIDWATCH_IDLE_SECONDS", "600");
+    let newer = ground.other_build();
+    assert_eq!(ground.midwatch(&["get"]).code, Some(0));
+    let before = ground.house.server();
+    let objects = ground.house.scripted(", egress: none");
+    let told = ground.midwatch_of(&newer, &["apply", "-f", objects.to_str().unwrap()]);
+    assert_eq!(told.code, Some(0), "{}", told.stderr);
+    until("the new one alone", || ground.house.server_if_any().is_some_and(|now| now != before));
 }
 
 #[test]

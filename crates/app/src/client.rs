@@ -129,6 +129,7 @@ impl Client {
         let form = match form {
             PatchForm::Patch => "patch",
             PatchForm::Stat => "stat",
+            PatchForm::Raw => "raw",
         };
         self.ask("GET", &path_of(name, &format!("/patch?form={form}"))?, NO_BODY).await
     }

@@ -126,6 +126,16 @@ impl Output {
         write_out(&escape::text(text));
     }
 
+    /// A result that a program is to read, every byte as it is.
+    #[expect(clippy::unused_self, reason = "as above")]
+    pub(crate) fn tell_raw(self, text: &str) {
+        use io::Write as _;
+        let mut out = io::stdout().lock();
+        if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            LOST.get_or_init(|| error);
+        }
+    }
+
     /// Text of ours with colours in it; parts from outside were escaped before.
     #[expect(clippy::unused_self, reason = "as above")]
     pub(crate) fn tell_painted(self, text: &str) {

@@ -36,3 +36,9 @@ pub fn stat(mirror: &Mirror, base: &CommitId, commit: &CommitId) -> Result<Strin
 pub fn patch(mirror: &Mirror, base: &CommitId, commit: &CommitId) -> Result<Vec<u8>, GitError> {
     call(mirror).args(["-p", base.as_str(), commit.as_str()]).cap(PATCH_CAP).run()
 }
+
+/// The patch as `git apply` takes it, with binary files in it.
+pub fn raw(mirror: &Mirror, base: &CommitId, commit: &CommitId) -> Result<Vec<u8>, GitError> {
+    let wanted = ["-p", "--binary", "--full-index", base.as_str(), commit.as_str()];
+    call(mirror).args(wanted).cap(PATCH_CAP).run()
+}

@@ -110,6 +110,11 @@ impl View {
         Ok(diff::patch(&self.mirror, base, commit)?)
     }
 
+    /// The patch as `git apply` takes it, binary files and all.
+    pub fn raw_patch(&self, base: &CommitId, commit: &CommitId) -> Result<Vec<u8>, ViewError> {
+        Ok(diff::raw(&self.mirror, base, commit)?)
+    }
+
     /// A line per file, and a summary.
     pub fn stat(&self, base: &CommitId, commit: &CommitId) -> Result<String, ViewError> {
         Ok(diff::stat(&self.mirror, base, commit)?)

@@ -15,6 +15,8 @@ pub enum PatchForm {
     Patch,
     /// A line per file.
     Stat,
+    /// The whole patch with what `git apply` needs of binary files; refused where it is no UTF-8.
+    Raw,
 }
 
 /// Which difference.

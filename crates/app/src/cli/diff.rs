@@ -1,5 +1,7 @@
 //! `midwatch diff`: what a task changed.
 
+use std::io::IsTerminal as _;
+
 use midwatch_api::view::LINE_VERSION;
 use midwatch_web::PatchForm;
 
@@ -10,7 +12,9 @@ use crate::problem::{Problem, exit};
 
 /// Shows what a task changed against its base
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  midwatch diff fix-login\n  midwatch diff fix-login --stat")]
+#[command(
+    after_help = "Examples:\n  midwatch diff fix-login\n  midwatch diff fix-login --stat\n  midwatch diff fix-login --raw | git apply"
+)]
 pub(crate) struct Diff {
     /// The task
     #[arg(value_name = "TASK")]
@@ -19,11 +23,24 @@ pub(crate) struct Diff {
     /// A line per file instead of the patch
     #[arg(long)]
     stat: bool,
+
+    /// Every byte as it is, for `git apply`: not for a terminal, which may obey what is in it
+    #[arg(long, conflicts_with = "stat")]
+    raw: bool,
 }
 
 impl Diff {
     pub(super) async fn carry_out(self, context: &Context) -> Result<u8, Problem> {
-        let form = if self.stat { PatchForm::Stat } else { PatchForm::Patch };
+        if self.raw && !context.output.is_json() && std::io::stdout().is_terminal() {
+            let hint = format!("midwatch diff {} --raw | git apply", self.name);
+            let wrong = Problem::wrong("--raw: a terminal may obey what is in a patch");
+            return Err(wrong.with_hint(hint));
+        }
+        let form = match (self.stat, self.raw) {
+            (true, _) => PatchForm::Stat,
+            (false, true) => PatchForm::Raw,
+            (false, false) => PatchForm::Patch,
+        };
         let client = Client::new(&context.environment);
         let patch = client.patch(&self.name, form).await?;
         if context.output.is_json() {
@@ -32,13 +49,25 @@ impl Diff {
                 "base": patch.base, "commit": patch.commit, "text": patch.text,
             }));
             context.output.json(&client.get(&self.name).await?.result);
+        } else if self.raw {
+            context.output.tell_raw(&patch.text);
         } else {
             for line in patch.text.lines() {
                 tell(context.output, line);
             }
+            // Who passes it on would find out from `git apply`, much later.
+            if context.output.columns().is_none() && patch.text.lines().any(is_escaped) {
+                context
+                    .output
+                    .say("some characters are shown escaped; --raw gives them as they are");
+            }
         }
         Ok(exit::FINE)
     }
+}
+
+fn is_escaped(line: &str) -> bool {
+    escape::line(line) != line
 }
 
 /// A line of a patch in its colour, broken where a narrow terminal ends. It is somebody's text:

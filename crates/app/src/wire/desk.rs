@@ -58,6 +58,12 @@ pub(super) fn refusal(exit: u8, message: impl Into<String>) -> Refusal {
     Refusal { message: message.into(), hint: None, exit }
 }
 
+fn no_text(commit: &CommitId) -> Refusal {
+    let message = format!("the patch of {commit} has bytes that are no UTF-8");
+    let hint = "`midwatch open` gives the files as they are".to_owned();
+    Refusal { hint: Some(hint), ..refusal(exit::CANNOT, message) }
+}
+
 pub(super) fn internal(error: impl std::fmt::Display) -> Refusal {
     refusal(exit::INTERNAL, error.to_string())
 }
@@ -228,6 +234,10 @@ impl Desk for LocalDesk {
                 PatchForm::Patch => {
                     let bytes = view.patch(&base, &found.commit).map_err(internal)?;
                     String::from_utf8_lossy(&bytes).into_owned()
+                }
+                PatchForm::Raw => {
+                    let bytes = view.raw_patch(&base, &found.commit).map_err(internal)?;
+                    String::from_utf8(bytes).map_err(|_| no_text(&found.commit))?
                 }
             };
             Ok(Patch { base: base.as_str().into(), commit: found.commit.as_str().into(), text })

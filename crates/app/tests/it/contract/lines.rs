@@ -127,6 +127,37 @@ fn what_open_and_diff_tell_stands_in_lines_of_their_own() {
     assert!(line["text"].as_str().unwrap().contains("+more"), "{line}");
 }
 
+/// What `git apply` is given is what the task changed, whatever bytes its files have.
+#[test]
+fn a_raw_patch_is_applied_and_one_for_people_says_that_it_is_none() {
+    let house = House::new();
+    let repository = house.repository("repo", &[("README", "x\n")]);
+    let check = ["--check", "test -e README", "--name", "odd"];
+    let odd = r"do: run printf 'a\r\nb\033[31m\r\n' > dos && head -c 300 /dev/zero > binary";
+    let ran = house.run(&repository, odd, &check);
+    let commit = ran.is_done().result["commit"].as_str().unwrap().to_owned();
+    let midwatch = |more: &str, applied: &str| {
+        let mut command = house.command("sh", &repository);
+        let program = env!("CARGO_BIN_EXE_midwatch");
+        let text = format!("set -e; {program} diff odd {more} > p; git apply {applied} p");
+        command.args(["-c", &text]).output().unwrap()
+    };
+    let escaped = midwatch("", "--check");
+    assert!(!escaped.status.success(), "the control: what people read is no patch");
+    let said = String::from_utf8_lossy(&escaped.stderr).into_owned();
+    assert!(said.contains("--raw gives them as they are"), "{said}");
+    let applied = midwatch("--raw", "--index");
+    assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
+    let tree = house.git(&repository, &["write-tree"]);
+    assert_eq!(tree, house.git(&repository, &["rev-parse", &format!("{commit}^{{tree}}")]));
+
+    let check = ["--check", "test -e README", "--name", "latin"];
+    house.run(&repository, r"do: run printf 'caf\351\n' > menu", &check).is_done();
+    let refused = house.midwatch(&repository, &["diff", "latin", "--raw"]);
+    assert_eq!(refused.code, Some(6), "{}", refused.stdout);
+    assert!(refused.stderr.contains("no UTF-8"), "{}", refused.stderr);
+}
+
 /// A worktree is as the user's own files are, and the state folder stays closed.
 #[test]
 fn modes_of_a_worktree_are_the_users_own() {

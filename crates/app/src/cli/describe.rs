@@ -77,9 +77,13 @@ fn describe(output: Output, name: &str, view: &TaskView, order: &TaskOrder) {
     lines.extend(approved(result));
     lines.extend(kept(result));
     for check in &result.checks {
-        let base = check.base_outcome.as_deref().unwrap_or("not compared");
+        let of = match (&result.commit, &check.base_outcome) {
+            (None, _) => "on the base".to_owned(),
+            (Some(_), Some(base)) => format!("{base} before"),
+            (Some(_), None) => "not compared before".to_owned(),
+        };
         let tests = check.tests_executed.map_or(String::new(), |n| format!(", {n} tests"));
-        let said = format!("{} ({} before){tests}: {}", check.outcome, base, check.command);
+        let said = format!("{} ({of}){tests}: {}", check.outcome, check.command);
         lines.push(("evidence", said));
     }
     for run in &view.runs {

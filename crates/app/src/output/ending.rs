@@ -39,7 +39,7 @@ fn lines(output: Output, result: &ResultLine) -> Vec<String> {
         row("changed", diffstat);
     }
     for check in &result.checks {
-        row("check", &evidence(check));
+        row("check", &evidence(check, result.commit.as_deref()));
     }
     for note in &result.notes {
         row("note", note);
@@ -92,9 +92,13 @@ fn head(output: Output, result: &ResultLine) -> String {
     format!("{} {}", output.paint(ink, &word), output.paint(Ink::Strong, &task))
 }
 
-fn evidence(check: &CheckLine) -> String {
-    let base = check.base_outcome.as_deref();
-    let base = base.map(|outcome| format!(" (on the base: {outcome})")).unwrap_or_default();
+/// A check of the task's commit; where there is none, of the base.
+fn evidence(check: &CheckLine, commit: Option<&str>) -> String {
+    let base = match (commit, &check.base_outcome) {
+        (None, _) => " (on the base; there is no commit)".to_owned(),
+        (Some(_), Some(outcome)) => format!(" (on the base: {outcome})"),
+        (Some(_), None) => String::new(),
+    };
     format!("{}: {}{base}", check.command, verdict(check))
 }
 

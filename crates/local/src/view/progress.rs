@@ -163,7 +163,7 @@ fn run_ended(task: &Task, run: &RunName, epoch: Epoch, result: &RunResult) -> Pr
     // What a stopped run says of its end is not why it ended: somebody asked for it. What saves
     // work is never stopped.
     let saves = run.as_str() == format!("{}-rescue-{epoch}", task.spec.name);
-    let asked = task.cancel && !saves;
+    let asked = (task.cancel || task.paused.is_some()) && !saves;
     let failed = |reason: &FailReason, detail: &str| match reason {
         FailReason::Internal if asked => (false, None),
         reason => (false, Some(format!("{reason}: {detail}"))),

@@ -118,3 +118,18 @@ fn what_another_task_learnt_is_told_of_the_agent_that_it_stops() {
         assert_eq!(told(&task, &learnt)["profile"], stopped);
     }
 }
+
+/// Somebody stopped it: that is no failure of the run, and none is told.
+#[test]
+fn a_run_that_a_pause_stopped_is_told_as_stopped() {
+    let mut task = task(false);
+    task.apply(&Event::Admitted).unwrap();
+    let result =
+        RunResult::Failed { reason: FailReason::Internal, detail: "it was stopped".into() };
+    let run = RunName::parse("t-check-2").unwrap();
+    let ended = Event::RunEnded { run, epoch: Epoch(2), result };
+    assert_eq!(told(&task, &ended)["stopped"], false, "the control: nobody asked");
+    task.apply(&Event::PauseRequested { by: "me".into() }).unwrap();
+    let stopped = told(&task, &ended);
+    assert_eq!((&stopped["stopped"], &stopped["detail"]), (&json!(true), &Value::Null));
+}

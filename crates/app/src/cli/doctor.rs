@@ -5,6 +5,8 @@ use midwatch_local::folder::StateFolder;
 use midwatch_local::store::strays_beside;
 use midwatch_publish::Git;
 use midwatch_runner::Found;
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
 
 use super::{Context, beside};
 use crate::discover::registries;
@@ -92,7 +94,7 @@ impl Doctor {
         let environment = &context.environment;
         let folder = StateFolder::new(environment.state_folder());
         let mut rows = Vec::new();
-        let usable = match folder.make() {
+        let usable = match writable(&folder) {
             Ok(()) => {
                 let asked = folder.clone();
                 rows.extend(beside(move || layers(&asked)).await?);
@@ -102,7 +104,7 @@ impl Doctor {
                 true
             }
             Err(error) => {
-                let row = Row::new("state", Health::Missing, error.to_string());
+                let row = Row::new("state", Health::Missing, error);
                 rows.push(row.with("set MIDWATCH_HOME to a folder that can be written"));
                 false
             }
@@ -208,6 +210,19 @@ fn strays(folder: &StateFolder) -> Option<Row> {
     let remedy = "their work is left alone; `midwatch gc --dry-run` names it, remove what you \
                   have looked at";
     Some(Row::new("database", Health::Notable, text).with(remedy))
+}
+
+/// Makes the state folder where it is not there; why nothing can be written in it. What is
+/// read-only (a file system after an error) or immutable is so for root too, by access(2).
+fn writable(folder: &StateFolder) -> Result<(), String> {
+    folder.make().map_err(|error| error.to_string())?;
+    for path in [folder.root().to_owned(), folder.database()] {
+        match access(&path, Access::WRITE_OK) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(error) => return Err(format!("{} cannot be written: {error}", path.display())),
+        }
+    }
+    Ok(())
 }
 
 fn disk(folder: &StateFolder) -> Row {

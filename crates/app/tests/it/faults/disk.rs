@@ -198,8 +198,17 @@ fn a_state_folder_that_cannot_be_written_is_told_and_goes_on_when_it_can() {
     let result = ground.result("t");
     assert_eq!(result["state"], "Running", "reading goes on, and nothing happens unwritten");
     assert_eq!(ground.branches(), "", "nothing is handed over that is not written down");
+    let doctor = || {
+        let told = ground.midwatch(&["doctor", "--offline"]);
+        let row = told.of("doctor").into_iter().find(|row| row["name"] == "state").cloned();
+        (told.code, row.map(|row| row["text"].to_string()))
+    };
+    let (code, row) = doctor();
+    assert_eq!(code, Some(6));
+    assert!(row.is_some_and(|text| text.contains("cannot be written")));
     assert!(server.lives());
     drop(thaw);
+    assert_eq!(doctor().1, None, "the control: writable again");
     ground.wait("t").is_done();
     // The control: writable, the refused one is taken; and by the same server.
     ground.begin("u", "do: write made x", "", &[]);

@@ -169,8 +169,9 @@ impl Task {
     }
 
     pub(super) fn nothing_new(&mut self) {
-        let epoch = self.to_import.take().map(|(_, epoch, _)| epoch);
+        let (run, epoch) = self.to_import.take().map(|(run, epoch, _)| (run, epoch)).unzip();
         let beside = epoch.and_then(|epoch| self.beside.get(&epoch));
+        let left_out = run.and_then(|run| self.kept.get(&run));
         self.resume_from = None;
         if self.imported.is_some() {
             // A repair that changed nothing: the same commit is judged again, and a repair is spent.
@@ -192,10 +193,14 @@ impl Task {
                 "" => String::new(),
                 words => format!("; it said last: {words}"),
             };
-            let detail = match beside {
-                None => format!("the agent ended and the repository is as it was{said}"),
+            let detail = match (beside, left_out) {
+                (None, None) => format!("the agent ended and the repository is as it was{said}"),
+                (None, Some(_)) => format!(
+                    "the agent left nothing that a commit takes, and files that none takes: too \
+                     big, or closed{said}"
+                ),
                 // Which of them is meant to be the work is not for us to guess.
-                Some(beside) => format!(
+                (Some(beside), _) => format!(
                     "the agent ended with nothing new on the branch that it was given; \
                      it left commits elsewhere ({}){said}",
                     beside.names.join(", ")

@@ -43,11 +43,16 @@ fn a_file_too_big_for_a_commit_stays_until_somebody_takes_it() {
     let goal = format!("do: run truncate -s {BIG} core\ndo: write made x");
     ground.begin("big", &goal, "", &[]);
     ground.begin("failed", &format!("{goal}\ndo: exit 7"), "", &[]);
+    ground.begin("alone", &format!("do: run truncate -s {BIG} core"), "", &[]);
     // The control: without such a file nothing stays.
     ground.begin("small", "do: write made x", "", &[]);
     let done = ground.wait("big");
     done.is_done();
     ground.wait("failed").is("Failed", Some("AgentFailed"), 3);
+    let alone = ground.wait("alone");
+    alone.is("Failed", Some("EmptyDiff"), 3);
+    assert!(alone.result["detail"].as_str().unwrap().contains("too big"), "{}", alone.result);
+    assert_eq!(kept(&alone.result).1[0]["path"], "core");
     let small = ground.wait("small");
     small.is_done();
     assert_eq!(small.result["kept"], serde_json::json!([]));

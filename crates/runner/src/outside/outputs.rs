@@ -4,6 +4,7 @@ use std::path::Path;
 
 use midwatch_api::report::{OUTPUTS_FILE, Output};
 use midwatch_core::input::is_invisible;
+use serde_json::error::Category;
 
 use super::escape;
 use super::left::{self, LeftError};
@@ -42,7 +43,7 @@ pub(super) fn read(out: &Path) -> Result<Vec<Output>, String> {
             continue;
         }
         let output = serde_json::from_str::<Output>(line)
-            .map_err(|error| error.to_string())
+            .map_err(|error| unread(&error))
             .and_then(|output| within_bounds(&output).map(|()| output))
             .map_err(|why| {
                 format!("{OUTPUTS_FILE}, line {}: {}", index + 1, escape::line(why.as_bytes(), 200))
@@ -53,6 +54,19 @@ pub(super) fn read(out: &Path) -> Result<Vec<Output>, String> {
         outputs.push(output);
     }
     Ok(outputs)
+}
+
+/// What is wrong with a line, without the parser's own place in it: each is read alone.
+fn unread(error: &serde_json::Error) -> String {
+    match error.classify() {
+        Category::Data => {
+            let said = error.to_string();
+            said.rsplit_once(" at line ").map_or(said.clone(), |(said, _)| said.to_owned())
+        }
+        Category::Syntax | Category::Eof | Category::Io => {
+            format!("it is no JSON, from character {} on: one object a line", error.column())
+        }
+    }
 }
 
 fn within_bounds(output: &Output) -> Result<(), String> {
@@ -149,6 +163,7 @@ mod tests {
         ] {
             let why = outputs(&format!("{good}{bad}\n")).unwrap_err();
             assert!(why.contains("line 2") && !why.contains('\x1b'), "{why}");
+            assert!(!why.contains("at line 1"), "a place of the parser's own: {why}");
         }
         assert!(outputs(&good.repeat(33)).unwrap_err().contains("more than 32"));
         assert!(outputs(&" ".repeat(1 << 21)).is_err());

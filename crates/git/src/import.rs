@@ -90,7 +90,7 @@ pub enum ImportError {
     /// Git refused an object, or one is missing.
     #[error("import failed: git refused the objects: {0}")]
     Objects(String),
-    /// The tip is no commit, or does not descend from where the range begins.
+    /// The tip is no commit, or does not descend from the base.
     #[error("import failed: {0} does not descend from the commit that the work began with")]
     NotDescendant(CommitId),
     /// More commits than the cap.
@@ -169,7 +169,7 @@ pub fn import(
     standing.extend_from_slice(order.known);
     let quarantine =
         received(mirror, bundle, &standing, order.limits.bundle_bytes, Objects::Sound)?;
-    let steps = remake::steps(&quarantine, order.onto, &head, order.limits.range_commits)?;
+    let steps = remake::steps(&quarantine, order, &head)?;
     let range = Range { base: order.base, head: &head, pairs: &steps.pairs };
     let report =
         gates::examine(mirror.git(), &quarantine.git_dir(), &range, order.limits.caps, scanner)?;

@@ -128,3 +128,46 @@ fn files_that_git_cannot_take_do_not_cost_the_work() {
     std::fs::remove_file(folder.join("a.txt")).unwrap();
     assert_eq!(git("mkfifo .gitignore"), Some(124));
 }
+
+/// In a repair and in a follow-up the workspace begins with a commit of ours on the base, which an
+/// agent may leave out of its history as well as the base itself. Its tree counts, on that commit.
+#[test]
+fn history_that_a_later_round_makes_anew_costs_no_work() {
+    let house = House::new();
+    let repository = repository(&house);
+    let check = ["--check", "python3 -m unittest", "--name"];
+    let remade = "rm -rf .git; git init -q; sed -i 's/ [*] / + /' calc.py; git add -A; \
+                  git commit -qm 'begun anew'";
+    for (name, again) in [
+        ("remade", remade),
+        ("amended", "sed -i 's/ [*] / + /' calc.py; git commit -qa --amend -m amended"),
+        (
+            "reset",
+            "git reset -q --hard HEAD~1; sed -i s/-/+/ calc.py; git commit -qam 'from the base'",
+        ),
+        // What was saved of a round that failed stands on what it had left, and is gone on with.
+        ("failed", &format!("{remade}\ndo@implement/2: exit 7\ndo@implement/3: run echo > more")),
+    ] {
+        let goal = format!(
+            "do@implement/1: run sed -i s/-/*/ calc.py; git commit -qam first\n\
+             do@implement/2: run {again}"
+        );
+        let told = house.run(&repository, &goal, &[&check[..], &[name]].concat());
+        // The control within: the first round was imported, and red.
+        assert_eq!(told.of("repair").len(), 1, "{name}: {}", told.stderr);
+        told.is_done();
+        let branch = format!("midwatch/{name}");
+        assert!(house.git(&repository, &["show", &format!("{branch}:calc.py")]).contains("a + b"));
+        let range = format!("HEAD..{branch}");
+        assert_eq!(house.git(&repository, &["rev-list", "--count", &range]), "2", "{name}");
+    }
+    // The branch only grows, whatever the agent of a follow-up makes of it.
+    let landed = house.git(&repository, &["rev-parse", "midwatch/remade"]);
+    let remade = remade.replace("sed -i 's/ [*] / + /' calc.py", "echo more > more");
+    let said = house.midwatch(&repository, &["message", "remade", &format!("do: run {remade}")]);
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    house.midwatch(&repository, &["wait", "remade-f2"]).is_done();
+    assert_eq!(house.git(&repository, &["rev-parse", "midwatch/remade^"]), landed);
+    let files = house.git(&repository, &["ls-tree", "-r", "--name-only", "midwatch/remade"]);
+    assert_eq!(files, "Makefile\ncalc.py\nmore\nscripts/check\ntest_calc.py");
+}

@@ -25,14 +25,21 @@ pub(super) struct Steps {
     pub(super) line: Vec<CommitId>,
 }
 
-/// Lists the range up to a tip in quarantine.
+/// Lists the range up to a tip in quarantine. A later round of a task may leave the commit that it
+/// began with out of its history: it amends that, goes back to the base, makes `.git` anew. Then
+/// its last tree is one step on that commit, as it is on the base in the first round.
 pub(super) fn steps(
     quarantine: &Quarantine,
-    onto: &CommitId,
+    order: &ImportOrder<'_>,
     head: &CommitId,
-    most: usize,
 ) -> Result<Steps, ImportError> {
-    list(&|subcommand| quarantine.call(subcommand), onto, head, most)
+    let ImportOrder { base, onto, .. } = *order;
+    let call = |subcommand| quarantine.call(subcommand);
+    if onto != base && !descends(&call, onto, head)? && descends(&call, base, head)? {
+        let pairs = vec![(Some(onto.clone()), head.clone())];
+        return Ok(Steps { pairs, line: vec![head.clone()] });
+    }
+    list(&call, onto, head, order.limits.range_commits)
 }
 
 /// Lists the range up to a tip in `work`.
@@ -51,15 +58,7 @@ fn list(
     head: &CommitId,
     most: usize,
 ) -> Result<Steps, ImportError> {
-    let kind = call("cat-file").args(["-t", head.as_str()]).finish()?;
-    if kind.code != Some(0) {
-        return Err(ImportError::Objects(format!("{head} is missing")));
-    }
-    let descends = || {
-        let ask = call("merge-base").args(["--is-ancestor", base.as_str(), head.as_str()]);
-        ask.yes_or_no()
-    };
-    if kind.stdout != b"commit\n" || !descends()? {
+    if !descends(call, base, head)? {
         return Err(ImportError::NotDescendant(head.clone()));
     }
     let range = format!("{base}..{head}");
@@ -92,6 +91,20 @@ fn list(
         }
     }
     Ok(Steps { pairs, line })
+}
+
+/// Whether the tip is a commit that has another one in its history.
+fn descends(
+    call: &dyn Fn(&'static str) -> Call,
+    base: &CommitId,
+    head: &CommitId,
+) -> Result<bool, ImportError> {
+    let kind = call("cat-file").args(["-t", head.as_str()]).finish()?;
+    if kind.code != Some(0) {
+        return Err(ImportError::Objects(format!("{head} is missing")));
+    }
+    let ask = call("merge-base").args(["--is-ancestor", base.as_str(), head.as_str()]);
+    Ok(kind.stdout == b"commit\n" && ask.yes_or_no()?)
 }
 
 /// Makes the line anew and gives its tip.

@@ -2,9 +2,10 @@
 
 use midwatch_core::id::CommitId;
 use midwatch_git::diff;
+use midwatch_git::gates::Rule;
 use midwatch_git::import::{ImportError, ImportOutcome};
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, has};
 
 #[test]
 fn a_range_is_made_anew_by_us_and_is_the_same_each_time() {
@@ -262,10 +263,54 @@ fn a_second_round_stands_on_the_first_and_its_facts_are_about_both() {
         &midwatch_git::gates::Scanner::new(&[]),
     );
     assert_eq!(again.unwrap(), Some(second));
-    // Who leaves the first round out has not gone on with it.
+}
+
+#[test]
+fn a_second_round_that_leaves_the_first_out_is_its_last_tree_on_top_of_it() {
+    let mut sandbox = Sandbox::new();
+    let fetch = |sandbox: &Sandbox, commit: &CommitId| {
+        let store = sandbox.mirror.work();
+        sandbox.git(&["fetch", "-q", store.to_str().unwrap(), commit.as_str()]);
+        sandbox.git(&["checkout", "-q", "-f", commit.as_str()]);
+    };
+    sandbox.write("first", "1\n");
+    sandbox.commit("first round");
+    let first = sandbox.imported();
+    sandbox.onto = Some(first.commit.clone());
+    let seen = |sandbox: &Sandbox, message: &str| {
+        let work = sandbox.imported();
+        let store = sandbox.mirror.work();
+        let git = |args: &[&str]| sandbox.world.git_ok(&store, args);
+        let tip = git(&["log", "-1", "--format=%P %s", work.commit.as_str()]);
+        assert_eq!(tip, format!("{} {message}", first.commit));
+        assert_eq!(work.commits, 2);
+        git(&["ls-tree", "--name-only", work.commit.as_str()])
+    };
+    fetch(&sandbox, &first.commit);
+    sandbox.write("second", "2\n");
+    sandbox.git(&["add", "-A"]);
+    sandbox.git(&["commit", "-q", "--amend", "-m", "amended"]);
+    assert_eq!(seen(&sandbox, "amended"), "README\nfirst\nsecond\nsrc");
     sandbox.git(&["checkout", "-q", "-f", sandbox.base.as_str()]);
+    sandbox.write("aside", "x\n");
+    sandbox.commit("one more");
     sandbox.write("other", "x\n");
-    sandbox.commit("elsewhere");
-    sandbox.bundle("HEAD");
+    sandbox.commit("from the base");
+    assert_eq!(seen(&sandbox, "from the base"), "README\naside\nother\nsrc");
+    // Nothing but what it began with is that.
+    sandbox.git(&["checkout", "-q", "-f", sandbox.base.as_str(), "--"]);
+    sandbox.write("first", "1\n");
+    sandbox.commit("the same");
+    assert_eq!(sandbox.imported().commit, first.commit);
+
+    // The gates see all of it: what the first round would have been refused for is refused here.
+    sandbox.git(&["checkout", "-q", "-f", sandbox.base.as_str()]);
+    sandbox.commit_entry("120000", "link", "/etc/passwd");
+    assert!(has(&sandbox.refused("HEAD"), Rule::Link, "link"));
+    // A history that does not even have the base is nobody's later round.
+    sandbox.git(&["checkout", "-q", "--orphan", "island"]);
+    sandbox.commit("island");
+    let path = sandbox.out().join("work.bundle");
+    sandbox.git(&["bundle", "create", "-q", path.to_str().unwrap(), "island"]);
     assert!(matches!(sandbox.import(), Err(ImportError::NotDescendant(_))));
 }

@@ -99,8 +99,11 @@ mod tests {
         // The control, of a version that says nothing of leaving.
         let server = std::thread::spawn(move || {
             for caller in socket.incoming().take(2) {
+                let mut caller = caller.unwrap();
+                // Whoever still writes to one that has gone is told of no answer.
+                let _ = caller.read(&mut [0; 1024]);
                 // The first is the one from before, who has gone.
-                let _ = caller.unwrap().write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+                let _ = caller.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
             }
         });
         let pid = Some(rustix::process::getpid());

@@ -21,5 +21,5 @@ mod saved;
 mod server;
 
 pub(crate) use layers::accepted;
-pub(crate) use lock::lock;
+pub(crate) use lock::{Locked, lock};
 pub(crate) use server::{Exit, run};

@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 use super::Context;
 use crate::client::build;
 use crate::problem::{Problem, exit};
-use crate::wire::{Exit, lock, run};
+use crate::wire::{Exit, Locked, lock, run};
 
 pub(super) mod limits;
 
@@ -55,13 +55,10 @@ impl Serve {
         let folder = StateFolder::new(environment.state_folder());
         let made = folder.make();
         made.map_err(|error| Problem::cannot(error.to_string(), "set MIDWATCH_HOME"))?;
-        let Some(_lock) = lock(&folder, !self.exit_when_idle)? else {
-            let problem = Problem::cannot(
-                format!("another server has {}", folder.root().display()),
-                "`midwatch get` talks to it; MIDWATCH_HOME names another folder",
-            );
-            let exit = if self.exit_when_idle { ALREADY } else { problem.exit };
-            return Err(Problem { exit, ..problem });
+        let _lock = match lock(&folder, !self.exit_when_idle)? {
+            Locked::Taken(lock) => lock,
+            Locked::Answered => return Err(self.busy(answered(&folder))),
+            Locked::Silent => return Err(self.busy(silent(&folder))),
         };
         let limits = self.limits.over(&folder)?;
         log_to(&folder.log(), environment.text("MIDWATCH_LOG").unwrap_or("info"))?;
@@ -92,6 +89,29 @@ impl Serve {
         }
         Ok(exit::FINE)
     }
+
+    /// A client waits for whoever has the folder, in its own time.
+    fn busy(&self, problem: Problem) -> Problem {
+        let exit = if self.exit_when_idle { ALREADY } else { problem.exit };
+        Problem { exit, ..problem }
+    }
+}
+
+fn answered(folder: &StateFolder) -> Problem {
+    Problem::cannot(
+        format!("another server has {}", folder.root().display()),
+        "`midwatch get` talks to it; MIDWATCH_HOME names another folder",
+    )
+}
+
+/// No exit code that keeps systemd from trying again: a server that starts is soon there, and
+/// leaves when one that stays comes.
+fn silent(folder: &StateFolder) -> Problem {
+    let text = format!("another server has {} and does not answer", folder.root().display());
+    Problem::internal(text).with_hint(format!(
+        "it still starts, or is stopped: {} says which; then start this one again",
+        folder.log().display()
+    ))
 }
 
 /// One JSON object a line, so that no text from outside can forge another.

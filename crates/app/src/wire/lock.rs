@@ -31,31 +31,53 @@ struct Other {
     leaves: bool,
 }
 
-/// Takes the lock; none when another server goes on having it. A server that `stays` takes the
-/// place of one that a client started: runs outlive that one, and whoever asked it asks again.
-pub(crate) fn lock(folder: &StateFolder, stays: bool) -> Result<Option<FolderLock>, Problem> {
+/// What became of the lock.
+#[derive(Debug)]
+pub(crate) enum Locked {
+    /// It is ours.
+    Taken(FolderLock),
+    /// Another server has it, answers, and goes on.
+    Answered,
+    /// Somebody has it who says nothing: a server that still starts, or is stopped.
+    Silent,
+}
+
+/// Takes the lock, where nobody goes on having it. A server that `stays` takes the place of one
+/// that a client started: runs outlive that one, and whoever asked it asks again.
+pub(crate) fn lock(folder: &StateFolder, stays: bool) -> Result<Locked, Problem> {
+    lock_within(LOCK_WAIT, folder, stays)
+}
+
+fn lock_within(wait: Duration, folder: &StateFolder, stays: bool) -> Result<Locked, Problem> {
     let began = Instant::now();
     let mut told = None;
     loop {
         match folder.lock() {
-            Ok(lock) => return Ok(Some(lock)),
-            Err(FolderError::Busy(_)) if began.elapsed() > LOCK_WAIT => return Ok(None),
-            Err(FolderError::Busy(_)) => match answers(folder) {
-                Some(Other { pid: Some(pid), leaves: true }) if stays => {
-                    let new = told.replace(pid) != Some(pid);
-                    if new {
-                        // One that ended meanwhile needs no telling.
-                        let _ = kill_process(pid, Signal::TERM);
-                    }
-                }
-                Some(Other { .. }) => return Ok(None),
-                None => {}
-            },
+            Ok(lock) => return Ok(Locked::Taken(lock)),
+            Err(FolderError::Busy(_)) => {}
             Err(error) => return Err(Problem::internal(error.to_string())),
+        }
+        match answers(folder) {
+            Some(Other { pid: Some(pid), leaves: true }) if stays => {
+                tell_to_end(pid, &mut told);
+            }
+            Some(Other { .. }) => return Ok(Locked::Answered),
+            None => {}
+        }
+        if began.elapsed() > wait {
+            return Ok(Locked::Silent);
         }
         // polls: the lock becoming free and another server beginning to answer are two things, and
         // whichever is first decides
         std::thread::sleep(PAUSE);
+    }
+}
+
+/// Once is enough: a second signal tells it nothing new.
+fn tell_to_end(pid: Pid, told: &mut Option<Pid>) {
+    if told.replace(pid) != Some(pid) {
+        // One that ended meanwhile needs no telling.
+        let _ = kill_process(pid, Signal::TERM);
     }
 }
 
@@ -98,7 +120,7 @@ mod tests {
         assert_eq!(answers(&folder), None);
         // The control, of a version that says nothing of leaving.
         let server = std::thread::spawn(move || {
-            for caller in socket.incoming().take(2) {
+            for caller in socket.incoming().take(3) {
                 let mut caller = caller.unwrap();
                 // Whoever still writes to one that has gone is told of no answer.
                 let _ = caller.read(&mut [0; 1024]);
@@ -108,6 +130,15 @@ mod tests {
         });
         let pid = Some(rustix::process::getpid());
         assert_eq!(answers(&folder), Some(Other { pid, leaves: false }));
+        let mine = folder.lock().unwrap();
+        let other = lock_within(Duration::ZERO, &folder, true);
+        assert!(matches!(other, Ok(Locked::Answered)), "{other:?}");
         server.join().unwrap();
+        // As one that opens its database: it has the lock, and does not listen yet.
+        let other = lock_within(Duration::ZERO, &folder, true);
+        assert!(matches!(other, Ok(Locked::Silent)), "{other:?}");
+        drop(mine);
+        let other = lock_within(Duration::ZERO, &folder, true);
+        assert!(matches!(other, Ok(Locked::Taken(_))), "{other:?}");
     }
 }

@@ -9,6 +9,7 @@ use rustix::process::{Signal, kill_process};
 use super::gate::Gate;
 use super::ground::{Ground, Server};
 use super::{PATIENCE, until};
+use crate::house::{self, wait};
 
 /// What follows tasks at once, at most.
 const FOLLOWERS: usize = 480;
@@ -141,6 +142,7 @@ fn a_server_that_is_stopped_is_named_and_what_waits_goes_on_with_it() {
     let (ground, gate, server) = at_work();
     kill_process(server.pid(), Signal::STOP).unwrap();
     let began = Instant::now();
+    let another = ground.house.start(&ground.repository, &["serve"]);
     let told = ground.midwatch(&["get", "t"]);
     assert!(began.elapsed() < Duration::from_mins(1), "{:?}", began.elapsed());
     assert_eq!(told.code, Some(1), "{}", told.stderr);
@@ -148,9 +150,14 @@ fn a_server_that_is_stopped_is_named_and_what_waits_goes_on_with_it() {
     for word in [format!("the server (pid {pid}) does not answer"), format!("kill -CONT {pid}")] {
         assert!(told.stderr.contains(&word), "{}", told.stderr);
     }
+    // By this code systemd tries again, as with a client's server that has not begun to answer.
+    let another = house::told(wait(another));
+    assert_eq!(another.code, Some(1), "{}", another.stderr);
+    assert!(another.stderr.contains("and does not answer"), "{}", another.stderr);
     // The control.
     kill_process(server.pid(), Signal::CONT).unwrap();
     assert_eq!(ground.result("t")["state"], "Running");
+    assert_eq!(ground.midwatch(&["serve"]).code, Some(6), "one that answers has it");
     assert_eq!(ground.log().matches("server.started").count(), 1, "nobody started another");
     gate.reached();
     ground.midwatch(&["cancel", "t"]);

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use midwatch_core::admit::Limits;
-use midwatch_local::folder::StateFolder;
+use midwatch_local::folder::{FolderError, StateFolder};
 use midwatch_local::server::{Fault, Server, Settings};
 use midwatch_local::store::{SqliteStore, StoreError};
 use midwatch_publish::{Git, Publisher, self_test};
@@ -55,8 +55,7 @@ pub(crate) async fn run(
     limits: Limits,
 ) -> Result<(), Problem> {
     let fault = |error: &dyn std::fmt::Display| Problem::internal(error.to_string());
-    // A key that was made once can only be damaged, or not be read.
-    folder.made_key().map_err(|error| Problem { exit: code::CANNOT, ..fault(&error) })?;
+    folder.made_key().map_err(|error| unkeyed(&error))?;
     let store = Arc::new(SqliteStore::open(&folder.database()).map_err(|e| unopened(&e))?);
     let git = Git::find()
         .map_err(|error| Problem::cannot(error.to_string(), "install git 2.39 or later"))?;
@@ -107,6 +106,17 @@ pub(crate) async fn run(
     }
     tracing::info!("server.ended");
     result.map(drop)
+}
+
+/// A key that is damaged stays so; what cannot be read now may be read by the next start.
+fn unkeyed(error: &FolderError) -> Problem {
+    let exit = match error {
+        FolderError::Key { .. } => code::CANNOT,
+        FolderError::Busy(_) | FolderError::NotOurs { .. } | FolderError::Io { .. } => {
+            code::INTERNAL
+        }
+    };
+    Problem { exit, ..Problem::internal(error.to_string()) }
 }
 
 /// A database that cannot be opened: the exit code says whether another start may fare better,

@@ -136,3 +136,21 @@ fn a_damaged_transcript_says_what_is_missing_and_everything_else_goes_on() {
     ground.wait("u").is_done();
     drop(server);
 }
+
+#[test]
+fn a_damaged_key_ends_for_good_and_one_that_cannot_be_read_does_not() {
+    let ground = Ground::new();
+    ground.state().make().unwrap();
+    let key = ground.state().root().join("key");
+    // Nobody can read what is no file, not even root.
+    std::fs::create_dir(&key).unwrap();
+    let unread = ground.midwatch(&["serve"]);
+    assert_eq!(unread.code, Some(1), "systemd tries again: {}", unread.stderr);
+    assert!(unread.stderr.contains("Is a directory"), "{}", unread.stderr);
+    // The control: what another start cannot mend.
+    std::fs::remove_dir(&key).unwrap();
+    std::fs::write(&key, "short").unwrap();
+    let damaged = ground.midwatch(&["serve"]);
+    assert_eq!(damaged.code, Some(6), "{}", damaged.stderr);
+    assert!(damaged.stderr.contains("is damaged: it has 5 bytes"), "{}", damaged.stderr);
+}

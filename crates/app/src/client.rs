@@ -66,11 +66,15 @@ impl Client {
         let began = Instant::now();
         loop {
             self.ready(Start::Any).await?;
-            match connection::ask(&find::socket(&self.state), method, path, body).await {
+            let socket = find::socket(&self.state);
+            match connection::ask(&socket, method, path, body).await {
                 Ok(answer) => return Ok(answer),
                 Err(Failure::Refused(refusal)) => return Err(refusal.into()),
                 Err(Failure::Odd(what)) => return Err(Problem::internal(what)),
-                Err(Failure::Silent { pid, waited }) => return Err(find::silent(pid, waited)),
+                Err(Failure::Silent { pid, waited }) => {
+                    let who = connection::who(&socket).await;
+                    return Err(find::unanswered(&self.state, pid, waited, who));
+                }
                 Err(Failure::Gone(what)) if began.elapsed() > PATIENCE => {
                     return Err(find::unreachable(&self.state, &what));
                 }

@@ -84,6 +84,29 @@ pub(super) fn silent(pid: Option<Pid>, waited: Duration) -> Problem {
         ))
 }
 
+/// Why a question has no answer yet, by what the server says of itself meanwhile: one that is at
+/// long work answers everybody else.
+pub(super) fn unanswered(
+    state: &Path,
+    pid: Option<Pid>,
+    waited: Duration,
+    who: Result<ServerInfo, Failure>,
+) -> Problem {
+    match who {
+        Ok(_) | Err(Failure::Refused(_)) => {
+            let seconds = waited.as_secs();
+            let log = StateFolder::new(state.to_owned()).log();
+            Problem::internal(format!("the server is still at it after {seconds} seconds"))
+                .with_hint(format!(
+                    "it goes on: repeat the command in a while, or see {}",
+                    log.display()
+                ))
+        }
+        Err(Failure::Gone(what)) => unreachable(state, &what),
+        Err(Failure::Silent { .. } | Failure::Odd(_)) => silent(pid, waited),
+    }
+}
+
 /// A server that answers and speaks our language.
 pub(super) async fn ready(client: &Client, start: Start) -> Result<ServerInfo, Problem> {
     let socket = socket(&client.state);
@@ -244,6 +267,22 @@ mod tests {
         assert!(!suits(&info(0, "a"), Start::Any, "a"));
         let problem = busy(&info(0, "old"));
         assert!(problem.message.contains("old, pid 7") && problem.exit == 1, "{problem:?}");
+    }
+
+    #[test]
+    fn nobody_is_told_to_kill_a_server_that_is_at_work() {
+        let (state, waited) = (Path::new("/state"), Duration::from_mins(5));
+        let pid = Pid::from_raw(7);
+        let after = |who| unanswered(state, pid, waited, who);
+        let info = ServerInfo { build: "a".into(), api: 1, pid: 7, open_tasks: 2, leaves: true };
+        let at_work = after(Ok(info));
+        assert!(at_work.message.contains("still at it after 300 seconds"), "{at_work:?}");
+        assert!(!at_work.hint.unwrap().contains("kill"));
+        // The control: one that says nothing at all.
+        let stopped = after(Err(Failure::Silent { pid, waited: Duration::from_secs(20) }));
+        assert!(stopped.hint.unwrap().contains("kill -9 7"), "{}", stopped.message);
+        let gone = after(Err(Failure::Gone("refused".into())));
+        assert!(gone.message.contains("cannot be reached: refused"), "{gone:?}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use midwatch_core::reason::FailReason;
 
 /// Words of a refusal and what they mean, most telling first, in lower case. They go before the
 /// status: providers say 400 and 429 for several things.
-const WORDS: [(&str, FailReason); 29] = [
+const WORDS: [(&str, FailReason); 32] = [
     ("usage_limit_reached", FailReason::UsageLimit),
     ("usage limit", FailReason::UsageLimit),
     ("insufficient_quota", FailReason::UsageLimit),
@@ -23,12 +23,17 @@ const WORDS: [(&str, FailReason); 29] = [
     ("context window", FailReason::TokenLimit),
     ("request exceeds the maximum", FailReason::TokenLimit),
     ("input token count", FailReason::TokenLimit),
+    // Of bodies that are too large: Google's, and what stands before OpenAI.
+    ("request payload size exceeds", FailReason::TokenLimit),
+    ("413 payload too large", FailReason::TokenLimit),
     ("api key not valid", FailReason::Authentication),
     ("api_key_invalid", FailReason::Authentication),
     ("invalid_api_key", FailReason::Authentication),
     ("incorrect api key", FailReason::Authentication),
     ("invalid x-api-key", FailReason::Authentication),
     ("does not have permission", FailReason::Authentication),
+    // OpenAI's only 403 that is known: another way in is needed, or another provider.
+    ("region, or territory not supported", FailReason::Authentication),
     ("model_not_found", FailReason::ModelNotFound),
     // OpenAI, Google and OpenRouter.
     ("does not exist or you do not have access to it", FailReason::ModelNotFound),
@@ -113,7 +118,14 @@ mod tests {
             (413, "", FailReason::TokenLimit),
             // As one library tells of a 403 and a 413.
             (400, "Your API key does not have permission", FailReason::Authentication),
+            (400, "Country, region, or territory not supported", FailReason::Authentication),
             (400, "Request exceeds the maximum size", FailReason::TokenLimit),
+            (
+                400,
+                "Request payload size exceeds the limit: 20971520 bytes.",
+                FailReason::TokenLimit,
+            ),
+            (400, "<h1>413 Payload Too Large</h1>", FailReason::TokenLimit),
             (429, "slow down", FailReason::RateLimit),
             (429, r#"{"type":"usage_limit_reached"}"#, FailReason::UsageLimit),
             (429, "You exceeded your current quota", FailReason::UsageLimit),

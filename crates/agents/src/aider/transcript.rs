@@ -6,6 +6,7 @@ use midwatch_core::reason::FailReason;
 use super::failure;
 use crate::adapter::{self, Ending, FINAL_TEXT_LIMIT, Stream};
 use crate::clean::{self, Tail};
+use crate::provider;
 
 #[derive(Debug, Default)]
 pub(super) struct Transcript {
@@ -16,6 +17,8 @@ pub(super) struct Transcript {
     usage: Usage,
     /// The newest error that nothing came after.
     error: Option<(FailReason, String)>,
+    /// What comes may still be that error's own: the body of a refusal has lines.
+    in_error: bool,
     /// What it said last of an answer that it could not use.
     undone: Option<String>,
     attempts: u32,
@@ -39,6 +42,7 @@ impl Transcript {
             count(number.rsplit([' ', ',']).next()?)
         };
         let (sent, received) = (before(" sent")?, before(" received").unwrap_or(0));
+        self.in_error = false;
         self.usage.input_tokens = self.usage.input_tokens.saturating_add(sent);
         self.usage.output_tokens = self.usage.output_tokens.saturating_add(received);
         let cost = rest.split_once(" message, $").and_then(|(_, rest)| {
@@ -55,6 +59,17 @@ impl Transcript {
             self.undone = None;
         }
         Some(AgentEvent::Usage(self.usage))
+    }
+
+    /// A further line of an error whose first one says nothing, such as `… - <html>`.
+    fn says_more(&mut self, line: &str) {
+        if let Some((reason @ FailReason::ModelUnavailable, text)) = &mut self.error
+            && self.in_error
+            && let Some(better) = provider::of_words(line)
+        {
+            *reason = better;
+            *text = clean::line(&format!("{text} {line}"));
+        }
     }
 
     /// `Applied edit to note.txt`.
@@ -88,11 +103,14 @@ impl Stream for Transcript {
             events.extend(edit);
         } else if let Some(reason) = failure::of_line(line) {
             self.error = Some((reason, clean::line(line)));
+            self.in_error = true;
         } else if line.starts_with("Retrying in ") {
+            self.in_error = false;
             self.attempts = self.attempts.saturating_add(1);
             let error = self.error.as_ref().map_or(line, |(_, text)| text);
             events.push(AgentEvent::Retrying { attempt: self.attempts, error: clean::line(error) });
         } else if !line.is_empty() {
+            self.says_more(line);
             if failure::is_undone(line) {
                 self.undone = Some(line.to_owned());
             }
@@ -227,6 +245,21 @@ mod tests {
         stream.line(b"Model openai/gpt-5 has hit a token limit!");
         stream.line(b"Total tokens: ~300,000 of 272,000 -- possibly exhausted context window!");
         assert_eq!(reason(&mut stream), Some(FailReason::TokenLimit));
+    }
+
+    #[test]
+    fn a_refusal_of_several_lines_is_known_by_the_one_that_says_it() {
+        const HEAD: &[u8] = b"<head><title>413 Payload Too Large</title></head>";
+        let mut stream = stream();
+        stream.line(b"litellm.APIError: APIError: OpenAIException - <html>");
+        assert_eq!(reason(&mut stream), Some(FailReason::ModelUnavailable));
+        stream.line(HEAD);
+        assert_eq!(reason(&mut stream), Some(FailReason::TokenLimit));
+        // The control: what the model says in the next try is no part of the error.
+        stream.line(b"litellm.APIError: APIError: OpenAIException - <html>");
+        stream.line(b"Retrying in 0.2 seconds...");
+        stream.line(HEAD);
+        assert_eq!(reason(&mut stream), Some(FailReason::ModelUnavailable));
     }
 
     #[test]

@@ -180,7 +180,11 @@ pub fn write_answer(stream: &mut TcpStream, answer: &Answer, head_only: bool) ->
     match answer {
         Answer::Silent => Ok(false),
         Answer::Whole { status, headers, body } => {
-            let kind = if body.starts_with('{') { "application/json" } else { "text/plain" };
+            let kind = match body.as_bytes().first() {
+                Some(b'{') => "application/json",
+                Some(b'<') => "text/html",
+                Some(_) | None => "text/plain",
+            };
             let mut head = format!(
                 "HTTP/1.1 {status} {}\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n",
                 reason_phrase(*status),
@@ -235,6 +239,7 @@ fn reason_phrase(status: u16) -> &'static str {
         426 => "Upgrade Required",
         429 => "Too Many Requests",
         500 => "Internal Server Error",
+        503 => "Service Unavailable",
         529 => "Overloaded",
         _ => "Status",
     }

@@ -25,6 +25,7 @@ use serde_json::Value;
 pub mod chat;
 mod dispatch;
 mod failure;
+mod fault;
 pub mod gemini;
 mod openai;
 mod refusal;

@@ -2,8 +2,8 @@
 
 use midwatch_rehearsal::http::Answer;
 
-use super::refusal::{self, no_such_model, refuse};
-use super::{Api, anthropic, gemini, openai, responses};
+use super::refusal::{self, no_such_model};
+use super::{Api, anthropic, fault, gemini, openai, responses};
 
 /// A failure of the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,7 +20,7 @@ pub enum Failure {
     NoCredit,
     /// 400, the conversation is longer than the model takes.
     PromptTooLong,
-    /// 413.
+    /// 413, the body is too large; Google says 400.
     TooLarge,
     /// 429 without a word on when.
     RateLimited,
@@ -34,7 +34,7 @@ pub enum Failure {
     Quota,
     /// 500.
     ServerError,
-    /// 529.
+    /// 529, which is 503 but for Anthropic.
     Overloaded,
     /// The stream ends in the middle, always.
     CutStream,
@@ -110,39 +110,19 @@ impl Failure {
     pub(crate) fn answer(self, api: Api, resets_at: i64, good: impl FnOnce() -> Answer) -> Answer {
         match self {
             Self::Unauthorized => refusal::unauthorized(api),
-            Self::Forbidden => refuse(
-                api,
-                403,
-                "permission_error",
-                "forbidden",
-                "Your account does not have permission to use this resource",
-            ),
+            Self::Forbidden => fault::forbidden(api),
             Self::NotFound => no_such_model(api, "no-such-model"),
-            Self::BadRequest => refuse(
-                api,
-                400,
-                "invalid_request_error",
-                "invalid_value",
-                "temperature: Input should be less than or equal to 1",
-            ),
+            Self::BadRequest => fault::bad_request(api),
             Self::NoCredit => refusal::no_credit(api),
             Self::PromptTooLong => refusal::prompt_too_long(api),
-            Self::TooLarge => refuse(
-                api,
-                413,
-                "request_too_large",
-                "request_too_large",
-                "Request exceeds the maximum size",
-            ),
+            Self::TooLarge => fault::too_large(api),
             Self::RateLimited => refusal::rate_limited(api, None),
             Self::RetryAfter => refusal::rate_limited(api, Some(2)),
             Self::RetryAfterOnce => refusal::rate_limited(api, Some(1)),
             Self::UsageLimit => refusal::usage_limit(api, resets_at),
             Self::Quota => refusal::quota(api),
-            Self::ServerError => {
-                refuse(api, 500, "api_error", "server_error", "Internal server error")
-            }
-            Self::Overloaded => refuse(api, 529, "overloaded_error", "overloaded", "Overloaded"),
+            Self::ServerError => fault::server_error(api),
+            Self::Overloaded => fault::overloaded(api),
             Self::CutStream => cut(good()),
             Self::AtLimit => at_limit(api, good()),
             Self::Silent => Answer::Silent,

@@ -38,12 +38,12 @@ pub(crate) fn path(path: &str) -> Option<(&str, Verb)> {
 /// The body of an error. The status goes by a name, too.
 pub(crate) fn error(code: u16, message: &str) -> Value {
     let status = match code {
-        400 | 413 => "INVALID_ARGUMENT",
+        400 => "INVALID_ARGUMENT",
         401 => "UNAUTHENTICATED",
         403 => "PERMISSION_DENIED",
         404 => "NOT_FOUND",
         429 => "RESOURCE_EXHAUSTED",
-        503 | 529 => "UNAVAILABLE",
+        503 => "UNAVAILABLE",
         _ => "INTERNAL",
     };
     json!({"error": {"code": code, "message": message, "status": status}})

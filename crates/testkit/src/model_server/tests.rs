@@ -180,6 +180,18 @@ fn each_provider_refuses_in_its_own_words() {
             assert!(found == status && answer.contains(&code), "{failure:?} {answer}");
         }
     }
+    for (failure, status, part) in [
+        (Failure::Forbidden, 403, r#""type":"request_forbidden""#),
+        (Failure::BadRequest, 400, r#""code":"decimal_above_max_value""#),
+        (Failure::TooLarge, 413, "<center>cloudflare</center>"),
+        (Failure::ServerError, 500, r#""type":"server_error""#),
+        (Failure::Overloaded, 503, "currently overloaded with other requests"),
+    ] {
+        for path in ["/v1/chat/completions", "/v1/responses"] {
+            let (found, answer) = of(failure, path);
+            assert!(found == status && answer.contains(part), "{failure:?} {answer}");
+        }
+    }
     let waits = of(Failure::RetryAfter, "/v1/chat/completions").1;
     for part in ["\nretry-after: 2", "x-ratelimit-reset-tokens: 2s", "try again in 2s"] {
         assert!(waits.contains(part), "{part} in {waits}");
@@ -191,6 +203,11 @@ fn each_provider_refuses_in_its_own_words() {
         (Failure::RateLimited, 429, r#""status":"RESOURCE_EXHAUSTED""#),
         (Failure::RetryAfter, 429, r#""retryDelay":"2s""#),
         (Failure::Quota, 429, "GenerateRequestsPerDay"),
+        (Failure::Forbidden, 403, r#""status":"PERMISSION_DENIED""#),
+        (Failure::BadRequest, 400, "generation_config.temperature"),
+        (Failure::TooLarge, 400, "Request payload size exceeds the limit"),
+        (Failure::ServerError, 500, r#""status":"INTERNAL""#),
+        (Failure::Overloaded, 503, r#""status":"UNAVAILABLE""#),
     ] {
         let (found, answer) = of(failure, stream);
         assert!(found == status && answer.contains(part), "{failure:?} {answer}");

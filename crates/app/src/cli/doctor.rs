@@ -26,6 +26,9 @@ mod own;
 /// dependencies and a workspace of an ordinary project take a few hundred MiB each.
 const DISK_FLOOR: u64 = 2 << 30;
 
+/// The row of the server, where none can start.
+const SERVER: &str = "server";
+
 /// Checks this machine before you leave: sandbox, agents, logins, disk, git
 ///
 /// Each login is tried by a tiny real call, which costs about a thousandth of a cent; the answer
@@ -87,6 +90,11 @@ impl Row {
         self.remedy = Some(remedy.into());
         self
     }
+
+    /// That there is nobody to ask about tasks and objects, and why.
+    fn no_server(problem: Problem) -> Self {
+        Self { remedy: problem.hint, ..Self::new(SERVER, Health::Missing, problem.message) }
+    }
 }
 
 impl Doctor {
@@ -123,7 +131,10 @@ impl Doctor {
             // Checks need nobody to work as.
             let stands = |row: &Row| row.health != Health::Missing || row.of_agents;
             let ready = rows.iter().all(stands);
-            rows.extend(night::rows(context, &folder, self.tasks, ready, &seen).await?);
+            let night = night::rows(context, &folder, self.tasks, ready, &seen).await?;
+            // Whoever looked at the agents may have asked before.
+            let told = rows.iter().any(|row| row.name == SERVER);
+            rows.extend(night.into_iter().filter(|row| !told || row.name != SERVER));
         }
         for row in &rows {
             show(context, row);

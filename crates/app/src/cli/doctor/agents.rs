@@ -9,7 +9,7 @@ use midwatch_local::folder::StateFolder;
 use super::super::applied;
 use super::login::{self, Answer, Network};
 use super::{Health, Row, own};
-use crate::client::Client;
+use crate::client::{Client, Start};
 use crate::discover::agent::{self, Chosen};
 use crate::discover::{ca, credential, program, proxy};
 use crate::environment::Environment;
@@ -48,9 +48,14 @@ pub(super) async fn look(
     call: Call,
     profile: Option<&str>,
 ) -> Result<Seen, Problem> {
-    let deciding = match profile {
-        Some(name) => used_by(environment, name).await?,
-        None => vec![],
+    let used = match profile {
+        Some(name) => used_by(environment, name).await,
+        None => Ok(vec![]),
+    };
+    let (deciding, no_server) = match used {
+        Ok(used) => (used, None),
+        Err(Unfound::Server(problem)) => (vec![], Some(problem)),
+        Err(Unfound::Profile(problem)) => return Err(problem),
     };
     let mut seen = Seen::default();
     let mut works = false;
@@ -89,11 +94,20 @@ pub(super) async fn look(
     for row in &mut seen.rows {
         row.of_agents = true;
     }
+    seen.rows.extend(no_server.map(Row::no_server));
     Ok(seen)
 }
 
+/// Why a profile is not there to be looked at.
+enum Unfound {
+    /// There is no server to ask, which says nothing about the rest of the machine.
+    Server(Problem),
+    /// It is no profile, or one that cannot be.
+    Profile(Problem),
+}
+
 /// A profile and those that it falls back on, each once: with another model it is the same login.
-async fn used_by(environment: &Environment, name: &str) -> Result<Vec<Chosen>, Problem> {
+async fn used_by(environment: &Environment, name: &str) -> Result<Vec<Chosen>, Unfound> {
     let first = find(environment, name).await?;
     let others = first.spec.fallback.iter().filter_map(|other| other.profile.clone());
     let others: Vec<String> = others.collect();
@@ -108,15 +122,17 @@ async fn used_by(environment: &Environment, name: &str) -> Result<Vec<Chosen>, P
 }
 
 /// The profile that `midwatch run` would find by this name.
-async fn find(environment: &Environment, name: &str) -> Result<Chosen, Problem> {
+async fn find(environment: &Environment, name: &str) -> Result<Chosen, Unfound> {
     let client = Client::new(environment);
     if client.knows_tasks()
         && let Some(stored) = agent::stored_name(environment, None, Some(name))
-        && let Some(chosen) = applied::profile(&client, stored).await?
     {
-        return Ok(chosen);
+        client.ready(Start::Any).await.map_err(Unfound::Server)?;
+        if let Some(chosen) = applied::profile(&client, stored).await.map_err(Unfound::Profile)? {
+            return Ok(chosen);
+        }
     }
-    agent::choose(environment, None, Some(name))
+    agent::choose(environment, None, Some(name)).map_err(Unfound::Profile)
 }
 
 /// The rows of an agent that is going to be used: what it lacks is missing.

@@ -18,8 +18,8 @@ use super::super::decide::whoever;
 use super::super::run::suffix;
 use super::super::serve::limits;
 use super::agents::Seen;
-use super::{Context, Health, Row};
-use crate::client::Client;
+use super::{Context, Health, Row, SERVER};
+use crate::client::{Client, Start};
 use crate::discover::agent::Chosen;
 use crate::discover::{self, Given, Wanted};
 use crate::output::lines::verdict;
@@ -49,7 +49,7 @@ pub(super) async fn rows(
     let tasks = tasks.unwrap_or(waiting.open).max(1);
     let mut rows = vec![room(folder, tasks)?, clock(folder, seen.ahead)];
     rows.extend(waiting.rows);
-    if ready {
+    if ready && rows.iter().all(|row| row.name != SERVER) {
         rows.extend(checks(context, &client).await?);
     } else {
         rows.push(Row::new("checks", Health::Notable, "not run: something is missing above"));
@@ -131,8 +131,12 @@ async fn waiting(client: &Client, limits: &[String]) -> Result<Waiting, Problem>
     } else {
         Row::new("quota", Health::Notable, limits.join("; "))
     };
-    let none = Waiting { open: 0, rows: vec![quota] };
+    let mut none = Waiting { open: 0, rows: vec![quota] };
     if !client.knows_tasks() {
+        return Ok(none);
+    }
+    if let Err(problem) = client.ready(Start::Any).await {
+        none.rows.push(Row::no_server(problem));
         return Ok(none);
     }
     let states = ["Queued", "Running", "Held"].map(ToOwned::to_owned).to_vec();

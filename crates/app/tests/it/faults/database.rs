@@ -7,6 +7,7 @@ use midwatch_local::store::{SqliteStore, VERSION};
 
 use super::ground::Ground;
 use super::until;
+use crate::house::Told;
 
 /// Where SQLite keeps the number of the schema, in the first page: its file format, 1.3.
 const USER_VERSION: usize = 60;
@@ -67,12 +68,32 @@ fn a_damaged_or_missing_database_is_refused_and_never_made_anew() {
     refused(&ground, &path, &["is damaged", "nothing was changed", "move "]);
     std::fs::write(&path, &whole[..middle]).unwrap();
     refused(&ground, &path, &["is damaged", "move "]);
+    let doctor = || ground.midwatch(&["doctor", "--offline", "--night", "--profile", "fast"]);
+    told_by_doctor(&doctor());
     std::fs::remove_file(&path).unwrap();
     refused(&ground, &path, &["is missing", "none was made"]);
     assert!(!path.exists());
     // The control: put back, it is read.
     std::fs::write(&path, whole).unwrap();
     assert_eq!(ground.result("t")["state"], "Done");
+    let doctor = doctor();
+    assert_eq!(doctor.code, Some(2), "a server says that there is no such profile");
+    assert!(doctor.stderr.contains("fast"), "{}", doctor.stderr);
+}
+
+/// It says what is wrong, once, beside all that it sees without a server.
+#[track_caller]
+fn told_by_doctor(doctor: &Told) {
+    let rows = doctor.of("doctor");
+    let named = |name: &str| rows.iter().filter(|row| row["name"] == name).collect::<Vec<_>>();
+    let server = named("server");
+    assert_eq!((doctor.code, server.len()), (Some(6), 1), "{}", doctor.stdout);
+    let text = server[0]["text"].as_str().unwrap();
+    assert!(server[0]["health"] == "MISSING" && text.contains("is damaged"), "{}", server[0]);
+    assert!(server[0]["remedy"].as_str().is_some(), "{}", server[0]);
+    for name in ["git", "disk", "registries", "clock"] {
+        assert_eq!(named(name).len(), 1, "{name}: {}", doctor.stdout);
+    }
 }
 
 /// SQLite reads such a log up to where it is whole, and says nothing.

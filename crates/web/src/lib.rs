@@ -22,4 +22,4 @@ pub use midwatch_api::control::{Opened, Patch, PatchForm};
 pub use records::Records;
 pub use routes::router;
 pub use serve::{Bounds, serve};
-pub use socket::{ControlSocket, SocketError, address_of};
+pub use socket::{ControlSocket, SocketError, address_of, peer_of};

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::net::sockopt::socket_peercred;
+use rustix::process::Pid;
 use tokio::net::{UnixListener, UnixStream};
 
 /// The longest path that fits a socket's address on Linux, with its final NUL.
@@ -44,6 +44,17 @@ pub fn address_of(path: &Path) -> io::Result<(PathBuf, Option<File>)> {
     let folder = File::open(parent)?;
     let short = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name);
     Ok((short, Some(folder)))
+}
+
+/// Who is at the other end, by the kernel's word: the uid, and the process, which has no number
+/// here where it is in a pid namespace that this one does not see.
+///
+/// # Errors
+/// The kernel does not say.
+pub fn peer_of(stream: &UnixStream) -> io::Result<(u32, Option<Pid>)> {
+    // Not by rustix, whose pid cannot be the 0 that the kernel then writes.
+    let peer = stream.peer_cred()?;
+    Ok((peer.uid(), peer.pid().and_then(Pid::from_raw)))
 }
 
 /// Who is at the other end, by the kernel's word.
@@ -108,9 +119,8 @@ impl ControlSocket {
     }
 
     fn let_in(&self, stream: &UnixStream) -> Option<Peer> {
-        match socket_peercred(stream) {
-            Ok(peer) => {
-                let uid = peer.uid.as_raw();
+        match peer_of(stream) {
+            Ok((uid, _)) => {
                 let known = uid == self.us || uid == 0;
                 if !known {
                     tracing::warn!(uid, "somebody else was turned away");

@@ -9,8 +9,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper_util::rt::TokioIo;
 use midwatch_api::control::{Refusal, ServerInfo};
 use midwatch_api::view::{ProgressLine, ResultLine};
-use midwatch_web::address_of;
-use rustix::net::sockopt::socket_peercred;
+use midwatch_web::{address_of, peer_of};
 use rustix::process::Pid;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
@@ -66,7 +65,7 @@ async fn send(
     waits: Duration,
 ) -> Result<Response<Incoming>, Failure> {
     let stream = connect(socket).await.map_err(gone)?;
-    let pid = socket_peercred(&stream).ok().map(|peer| peer.pid);
+    let pid = peer_of(&stream).ok().and_then(|(_, pid)| pid);
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(gone)?;
     // Ends with the connection; its errors reach us through the request.

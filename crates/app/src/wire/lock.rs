@@ -1,14 +1,14 @@
 //! The lock of the state folder, and who may take whose place.
 
-use std::io::{Read as _, Write as _};
-use std::os::unix::net::UnixStream;
+use std::io;
 use std::time::{Duration, Instant};
 
 use midwatch_api::control::ServerInfo;
 use midwatch_local::folder::{FolderError, FolderLock, StateFolder};
-use midwatch_web::address_of;
-use rustix::net::sockopt::socket_peercred;
+use midwatch_web::{address_of, peer_of};
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
 
 use crate::problem::Problem;
 
@@ -85,18 +85,8 @@ fn tell_to_end(pid: Pid, told: &mut Option<Pid>) {
 /// enough: what a killed server was just starting holds its lock and its socket until it becomes
 /// another program.
 fn answers(folder: &StateFolder) -> Option<Other> {
-    let asked = address_of(&folder.socket()).and_then(|(address, _folder)| {
-        let mut server = UnixStream::connect(address)?;
-        server.set_read_timeout(Some(ANSWER))?;
-        let pid = socket_peercred(&server).ok().map(|peer| peer.pid);
-        server.write_all(
-            b"GET /v1/server HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
-        )?;
-        let mut answer = Vec::new();
-        // What came before a time ran out is an answer, too.
-        let _ = server.take(ANSWER_MAX).read_to_end(&mut answer);
-        Ok((pid, answer))
-    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let asked = runtime.ok()?.block_on(asked(folder));
     let (pid, answer) = asked.ok().filter(|(_, answer)| !answer.is_empty())?;
     let answer = String::from_utf8_lossy(&answer);
     let info = answer.split_once("\r\n\r\n").map(|(_, body)| body);
@@ -104,8 +94,23 @@ fn answers(folder: &StateFolder) -> Option<Other> {
     Some(Other { pid, leaves: info.is_some_and(|info| info.leaves) })
 }
 
+/// Who lets us in, and all that was said.
+async fn asked(folder: &StateFolder) -> io::Result<(Option<Pid>, Vec<u8>)> {
+    let (address, _folder) = address_of(&folder.socket())?;
+    let mut server = UnixStream::connect(address).await?;
+    let pid = peer_of(&server).ok().and_then(|(_, pid)| pid);
+    server
+        .write_all(b"GET /v1/server HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        .await?;
+    let (mut server, mut answer) = (server.take(ANSWER_MAX), Vec::new());
+    // What came before a time ran out is an answer, too.
+    let _ = tokio::time::timeout(ANSWER, server.read_to_end(&mut answer)).await;
+    Ok((pid, answer))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
     use std::os::unix::net::UnixListener;
 
     use super::*;

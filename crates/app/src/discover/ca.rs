@@ -44,7 +44,9 @@ pub(crate) fn fit(path: &Path) -> Result<(), String> {
     }
     CaBundle::File(path.to_owned()).check().map_err(|error| match error {
         TlsError::Read { path: _, error } => format!("cannot be read: {error}"),
-        TlsError::Empty(_) | TlsError::NoSystemBundle => "holds no certificate in PEM".to_owned(),
+        TlsError::Empty(_) | TlsError::NoSystemBundle => {
+            "holds no certificate that can be used (PEM, `BEGIN CERTIFICATE`)".to_owned()
+        }
         TlsError::Settings(error) => format!("cannot be used: {error}"),
     })
 }

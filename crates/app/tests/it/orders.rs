@@ -127,6 +127,9 @@ fn places(place: &Place) -> Vec<Row> {
     std::fs::create_dir(&below).unwrap();
     let text = place.house.home().join("text");
     std::fs::write(&text, "no certificate").unwrap();
+    let cut = place.house.home().join("cut.pem");
+    let pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+    std::fs::write(&cut, pem).unwrap();
     let at = |field: &str| {
         let mut chain = json!({"name": "x", "folder": "/usr/share", "path": ["bin"], "env": {}});
         let (key, value) = field.split_once('=').unwrap();
@@ -150,6 +153,7 @@ fn places(place: &Place) -> Vec<Row> {
         row("/clientFiles", json!({"../x": ""}), &["clientFiles", "'../x'", "leaves HOME"]),
         row("/caBundle", "/etc/shadow", &["caBundle", "'/etc/shadow'"]),
         row("/caBundle", text.to_str().unwrap(), &["caBundle", "holds no certificate", "PEM"]),
+        row("/caBundle", cut.to_str().unwrap(), &["caBundle", "no certificate that can be used"]),
         row("/caBundle", "ca.pem", &["caBundle", "no absolute path"]),
         row("/caBundle", "/nowhere.pem", &["caBundle", "'/nowhere.pem'", "cannot be read"]),
         row("/agent/program", "claude", &["agent.program", "'claude'", "no absolute path"]),

@@ -196,6 +196,7 @@ mod tests {
         let failed = ResultLine {
             reason: Some("VerificationFailed".into()),
             rescue_ref: Some("refs/midwatch/rescue/t-1/2".into()),
+            commit: Some("c0ffee".into()),
             checks: vec![check],
             ..result("Failed")
         };

@@ -1,13 +1,15 @@
 //! What is told of single runs: how each ended and when, what a clean-up took, what was too long.
 
-use std::io::{BufRead as _, BufReader, Lines};
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, ChildStdout};
+use std::process::Child;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::house::{House, Told, wait};
+use crate::house::{House, LIMIT, Told};
 
 const CHECK: [&str; 4] = ["--check", "test -f a.txt", "--name", "t"];
 
@@ -20,26 +22,31 @@ fn house() -> (House, std::path::PathBuf) {
     (house, repository)
 }
 
-/// Something that is watched.
+/// Something that is watched; killed with this.
 struct Watch {
     child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
+    /// What it said, until it says no more.
+    lines: Receiver<String>,
 }
 
 impl Watch {
     fn begin(house: &House, folder: &Path, words: &[&str]) -> Self {
         let mut child = house.start(folder, words);
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let said = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (sender, lines) = channel();
+        // It ends with the child, or with the test.
+        std::thread::spawn(move || said.map_while(Result::ok).try_for_each(|l| sender.send(l)));
         Self { child, lines }
     }
 
     /// The next line that is what is waited for.
     #[track_caller]
     fn until(&mut self, is: impl Fn(&Value) -> bool) -> Value {
-        let mut last = String::new();
+        let (end, mut last) = (Instant::now() + LIMIT, String::new());
         loop {
-            let line = self.lines.next().unwrap_or_else(|| panic!("it ended after {last}"));
-            last = line.unwrap();
+            let left = end.saturating_duration_since(Instant::now());
+            let line = self.lines.recv_timeout(left);
+            last = line.unwrap_or_else(|why| panic!("{why} after {last}"));
             let value = serde_json::from_str(&last).unwrap();
             if is(&value) {
                 return value;
@@ -53,8 +60,16 @@ impl Watch {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, Signal::INT).unwrap();
         self.until(|line| line["type"] == "result");
-        assert!(self.lines.next().is_none());
-        assert_eq!(wait(self.child).status.code(), Some(0));
+        assert_eq!(self.lines.recv_timeout(LIMIT), Err(RecvTimeoutError::Disconnected));
+        assert_eq!(self.child.wait().unwrap().code(), Some(0));
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // One that ended in order has nothing against it.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -144,7 +144,8 @@ impl LocalDesk {
             // Somebody may have removed the mirror since.
             for commit in [&found.commit, &base] {
                 let there = view.bring(commit);
-                there.map_err(|error| found::gone(&task.result, order.push, error))?;
+                let to = found::pushed_to(&order);
+                there.map_err(|error| found::gone(&task.result, to, error))?;
             }
             work(&view, &name, base, found)
         });

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use midwatch_api::control::Refusal;
+use midwatch_api::task::{RepositoryRef, TaskOrder};
 use midwatch_api::view::ResultLine;
 use midwatch_core::id::CommitId;
 use midwatch_core::task::StateName;
@@ -37,7 +38,7 @@ impl Found {
             (Some(Err(_)) | None, Some(commit)) => {
                 Self::imported(commit, result.branch.as_ref().unwrap_or(commit).clone())
             }
-            (Some(Err(error)), None) => Err(gone(result, false, error)),
+            (Some(Err(error)), None) => Err(gone(result, None, error)),
             (None, None) => Err(nothing(result)),
         }
     }
@@ -47,8 +48,17 @@ impl Found {
     }
 }
 
-/// What to do about work that was there once; `pushed` says that it went to a remote.
-pub(super) fn gone(result: &ResultLine, pushed: bool, error: ViewError) -> Refusal {
+/// Where the branch of an order is pushed, as git takes it: a remote of the user's, or a URL.
+pub(super) fn pushed_to(order: &TaskOrder) -> Option<&str> {
+    match &order.repository {
+        RepositoryRef::Checkout(_) => order.push.then_some("origin"),
+        // It is nowhere else.
+        RepositoryRef::Remote(remote) => Some(&remote.url),
+    }
+}
+
+/// What to do about work that was there once, and is still where it was pushed.
+pub(super) fn gone(result: &ResultLine, pushed_to: Option<&str>, error: ViewError) -> Refusal {
     let task = result.task.as_deref().unwrap_or_default();
     let anew = || format!("`midwatch retry {task}` does the goal anew");
     let refused = |what: String, hint: String| Refusal {
@@ -61,12 +71,12 @@ pub(super) fn gone(result: &ResultLine, pushed: bool, error: ViewError) -> Refus
             anew(),
         ),
         ViewError::Lost(commit) => {
-            let what = "is neither in Midwatch's mirror nor in your repository any more";
-            let hint = match &result.branch {
-                Some(branch) if pushed => {
-                    format!("it was pushed: `git fetch origin {branch}` brings it")
+            let what = "is in no repository of this machine that Midwatch knows of any more";
+            let hint = match (&result.branch, pushed_to) {
+                (Some(branch), Some(remote)) => {
+                    format!("it was pushed: `git fetch {remote} {branch}` brings it")
                 }
-                Some(_) | None => anew(),
+                (Some(_) | None, _) => anew(),
             };
             refused(format!("{} {what}", commit.short()), hint)
         }

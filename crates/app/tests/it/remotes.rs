@@ -235,6 +235,16 @@ fn a_repository_that_is_a_url_is_fetched_checked_and_pushed_to() {
     let commit = place.house.git(&place.bare(), &["rev-parse", "fix/there"]);
     assert_eq!(done.result["commit"].as_str(), Some(commit.as_str()));
     assert_eq!(open_control(&place, &place.repository, "there"), "x\nmore\n");
+
+    // The mirror is gone, and the work where it was pushed.
+    std::fs::remove_dir_all(place.house.state().join("mirrors")).unwrap();
+    let refused = place.house.midwatch(&place.repository, &["diff", "there"]);
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    let fetch = format!("it was pushed: `git fetch {url} fix/there`");
+    assert!(refused.stderr.contains(&fetch), "{}", refused.stderr);
+    // The control: a checkout has a name for where it was pushed.
+    let refused = place.house.midwatch(&place.repository, &["diff", "here"]);
+    assert!(refused.stderr.contains("`git fetch origin midwatch/here`"), "{}", refused.stderr);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use midwatch_api::control::{Asked, ObjectView, PAGE_MAX, TaskView};
 use midwatch_api::kind::Kind;
 use midwatch_api::task::TaskOrder;
-use midwatch_api::view::LINE_VERSION;
+use midwatch_api::view::{LINE_VERSION, ResultLine};
 use serde_json::Value;
 
 use super::Context;
@@ -55,7 +55,7 @@ impl Explain {
         if self.watch {
             let ask = async || {
                 let known = ask(context, &client, kind, name).await?;
-                let mark = known.line().to_string();
+                let mark = known.mark(context.output.is_json());
                 Ok(vec![Row { name: name.to_owned(), mark, shown: known }])
             };
             return watch(context, ask, |changed| {
@@ -103,15 +103,24 @@ impl Known {
                 let name = view.result.task.as_deref().unwrap_or_default();
                 output.tell(&format!("{name} {}", sentence(view)));
                 plan(output, view);
-                let notes = view.result.notes.iter().map(|note| ("note", note.clone()));
-                let said = kept(&view.result).chain(approved(&view.result)).chain(notes);
-                let all: Vec<_> = said.chain(sandbox(order)).collect();
+                let all: Vec<_> = beside(&view.result).chain(sandbox(order)).collect();
                 rows(output, &all);
             }
             Self::Object(view, _, sentence) => {
                 output.tell(sentence);
                 rows(output, &said(view));
             }
+        }
+    }
+
+    /// All that is shown: text says more of a task than the line.
+    fn mark(&self, is_json: bool) -> String {
+        let line = self.line();
+        match self {
+            Self::Task(view, _) if !is_json => {
+                format!("{line} {:?}", beside(&view.result).collect::<Vec<_>>())
+            }
+            Self::Task(..) | Self::Object(..) => line.to_string(),
         }
     }
 
@@ -139,6 +148,12 @@ impl Known {
             }
         }
     }
+}
+
+/// What a task leaves and who let it through, beside why it waits.
+fn beside(result: &ResultLine) -> impl Iterator<Item = (&'static str, String)> {
+    let notes = result.notes.iter().map(|note| ("note", note.clone()));
+    kept(result).chain(approved(result)).chain(notes)
 }
 
 /// Those of the newest tasks that were made with an object of that name.
@@ -217,5 +232,58 @@ fn is_empty(value: &Value) -> bool {
         Value::Object(fields) => fields.is_empty(),
         Value::String(text) => text.is_empty(),
         Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn order() -> TaskOrder {
+        let pipeline = midwatch_api::pipeline::shipped("quick").unwrap().unwrap();
+        let order = json!({
+            "goal": "g", "repository": {"identity": "/r/.git", "path": "/r"},
+            "base": "a".repeat(40), "includeDirty": false, "push": false, "pipeline": pipeline,
+            "agent": {
+                "adapter": "custom", "profile": "custom", "program": "/bin/true",
+                "instructions": "", "credentialKind": "None", "credential": {"from": "None"},
+                "rehearsal": false,
+            },
+            "checks": ["true"], "checksFrom": "", "noCheck": false, "knownFailures": false,
+            "egress": "none", "registries": [], "toolchains": [], "workspacePath": [],
+            "clientEnv": {}, "checkEnv": {}, "clientFiles": {},
+            "limits": midwatch_api::order::Limits::default(), "acceptMissing": [], "priority": 0,
+        });
+        serde_json::from_value(order).unwrap()
+    }
+
+    fn known(notes: Vec<String>) -> Known {
+        let view = TaskView {
+            result: ResultLine { notes, ..ResultLine::unknown(Some("t")) },
+            goal: "g".into(),
+            agent: "custom".into(),
+            pipeline: "quick".into(),
+            repository: "/r".into(),
+            submitted_ms: 0,
+            ended_ms: None,
+            explain: "waits".into(),
+            waiting: None,
+            needs_login: vec![],
+            plan: None,
+            to_approve: None,
+            runs: vec![],
+            collected: None,
+        };
+        Known::Task(Box::new(view), Box::new(order()))
+    }
+
+    #[test]
+    fn what_only_the_text_says_is_a_change_of_the_text_alone() {
+        let (before, after) = (known(vec![]), known(vec!["a file is left out".into()]));
+        assert_ne!(before.mark(false), after.mark(false));
+        assert_eq!(before.mark(true), after.mark(true), "its line is the same");
+        assert_eq!(after.mark(false), known(vec!["a file is left out".into()]).mark(false));
     }
 }

@@ -61,6 +61,11 @@ impl Logs {
             gone.retain(|run| matches!(run.kind.as_str(), "Agent" | "Rescue"));
         }
         tell_gone(context, &task, &gone);
+        if let (Some(name), true) = (&self.run, there.is_empty() && gone.is_empty()) {
+            let why = "it was not run, because its result was known from an earlier task, or \
+                       somebody removed its folder";
+            context.output.say(&format!("{name} has no logs: {why}"));
+        }
         for run in there {
             show(context, &self.name, run);
         }

@@ -160,6 +160,29 @@ fn logs_say_what_a_clean_up_took_and_when() {
     house.midwatch(&repository, &["gc", "--older-than", "0s"]);
 }
 
+/// A second task on the same base knows what its check says of it.
+#[test]
+fn a_run_that_was_not_run_says_so_when_its_logs_are_asked_for() {
+    let (house, repository) = house();
+    for name in ["t", "u"] {
+        let goal = format!("do: write {name}.txt one");
+        house.run(&repository, &goal, &["--check", "test -f a.txt", "--name", name]).is_done();
+    }
+    let on_the_base = |task: &str| {
+        let runs = house.midwatch(&repository, &["get", "runs", task]);
+        let mut runs = runs.of("run").into_iter().filter(|run| run["kind"] == "Check");
+        runs.next().unwrap()["run"].as_str().unwrap().to_owned()
+    };
+    let logs = |task: &str| {
+        let told = house.midwatch(&repository, &["logs", task, "--run", &on_the_base(task)]);
+        assert_eq!(told.code, Some(0), "{}", told.stderr);
+        told.stderr
+    };
+    let said = logs("u");
+    assert!(said.contains("has no logs: it was not run"), "{said}");
+    assert_eq!(logs("t"), "", "the control: it was run, and printed nothing");
+}
+
 fn removed(told: &Told) -> usize {
     told.of("removed").len()
 }

@@ -3,13 +3,13 @@
 
 use std::process::{Child, Stdio};
 
-use rustix::process::Signal;
+use rustix::process::{Signal, geteuid};
 use serde_json::Value;
 
 use super::gate::Gate;
 use super::ground::Ground;
 use super::until;
-use crate::house::{told, wait};
+use crate::house::{tell, told, wait};
 
 /// How many clients begin at the same moment.
 const CLIENTS: usize = 6;
@@ -68,6 +68,29 @@ fn a_server_that_stays_takes_the_place_of_a_clients_and_the_run_goes_on() {
     assert_eq!(ground.story("t").runs("Agent").len(), 1);
     assert_eq!(ground.house.server(), server.pid(), "whoever asks finds it");
     assert!(server.end().success());
+}
+
+/// As in a container that shares the folder: who is outside has no number there, and the kernel
+/// says 0, which as a receiver of a signal is whoever sends it.
+#[test]
+fn a_server_in_another_pid_namespace_leaves_a_clients_at_work() {
+    if !geteuid().is_root() {
+        return tell("NOT RUN: a pid namespace of its own needs root");
+    }
+    let mut ground = Ground::new();
+    ground.house = ground.house.with("MIDWATCH_IDLE_SECONDS", "600");
+    assert_eq!(ground.midwatch(&["get"]).code, Some(0));
+    let clients = ground.house.server();
+    let mut command = ground.command("unshare");
+    command.args(["--pid", "--fork", env!("CARGO_BIN_EXE_midwatch"), "serve", "--output", "json"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let second = told(wait(child.unwrap()));
+    assert_eq!(second.code, Some(6), "{}", second.stderr);
+    assert!(second.stderr.contains("another server has"), "{}", second.stderr);
+    assert_eq!(ground.house.server(), clients);
+    // The control: one that sees it takes its place.
+    let server = ground.serve(&[]);
+    until("the client's to make room", || ground.house.server_if_any() == Some(server.pid()));
 }
 
 /// After an upgrade: whoever keeps a server keeps its flags, and is told to start it again.

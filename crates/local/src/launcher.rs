@@ -38,6 +38,8 @@ pub use outcome::result_of;
 /// How long an agent waits for room on the disk before its task fails: somebody who was told has
 /// half an hour to make some.
 const ROOM_WAIT: Duration = Duration::from_mins(30);
+/// Between two tries to open the door of a run that goes on.
+const DOOR_PACE: Duration = Duration::from_secs(2);
 /// Between two looks for it: a disk does not tell when somebody made room on it.
 const ROOM_PACE: Duration = Duration::from_secs(5);
 
@@ -74,7 +76,7 @@ impl<A: Access> Act<RunOrder> for Launcher<A> {
         if let Some(report) = read_report(&folder) {
             return Seen::Done(Box::new(self.ended(task, order, &report)));
         }
-        if process::is_alive(&folder) {
+        if process::lives(&folder).await {
             return Seen::GoesOn;
         }
         if process::was_started(&folder) {
@@ -135,20 +137,12 @@ impl Problem {
 
 impl<A: Access> Launcher<A> {
     async fn carry_out(&self, task: &Task, order: &RunOrder, folder: &Path) -> Result<(), Problem> {
-        let name = task.spec.name.as_str();
-        let row = self.store.row(name).map_err(Problem::internal)?;
-        let row = row.ok_or_else(|| Problem::internal("the task has no stored order"))?;
-        let token = self.open_door(order, &row.order)?;
-        let child = if process::is_alive(folder) {
+        let child = if process::lives(folder).await {
             None
         } else {
-            self.make_room(name, order, folder).await?;
-            let wanted = orders::build(&self.folder, task, order, &row.order, token)?;
-            process::write_order(folder, &wanted)
-                .map_err(|e| Problem::io("writing the order", &e))?;
-            let started = process::start(&self.program, folder);
-            Some(started.map_err(|e| Problem::io("starting the runner", &e))?)
+            Some(self.start(task, order, folder).await?)
         };
+        let adopted = child.is_none();
         let tell = |event: StreamEvent| {
             if let Some(event) = meant::meant(order, &event) {
                 let (task, run) = (task.spec.name.clone(), order.run.clone());
@@ -158,7 +152,54 @@ impl<A: Access> Launcher<A> {
         };
         let full = |over| self.index(order, folder, over);
         let watch = |stopped| tail::follow(folder.to_owned(), tell, full, stopped);
-        process::wait(folder, child, watch).await.map_err(|e| Problem::io("waiting", &e))
+        let waited = process::wait(folder, child, watch);
+        let waited = async { waited.await.map_err(|e| Problem::io("waiting", &e)) };
+        if !adopted {
+            return waited.await;
+        }
+        // A runner that lives goes on whatever is wrong with its door: its agent asks in vain
+        // until that is mended.
+        let reopened = async {
+            while let Err(Problem { detail, .. }) = self.open_again(task, order) {
+                tracing::warn!(run = %order.run, detail, "run.closed: its door cannot be opened");
+                tokio::time::sleep(DOOR_PACE).await;
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            waited = waited => waited,
+            () = reopened => Ok(()),
+        }
+    }
+
+    /// Starts a runner with its order.
+    async fn start(
+        &self,
+        task: &Task,
+        order: &RunOrder,
+        folder: &Path,
+    ) -> Result<tokio::process::Child, Problem> {
+        let name = task.spec.name.as_str();
+        let wanted = self.stored(name)?;
+        let token = self.open_door(order, &wanted)?;
+        self.make_room(name, order, folder).await?;
+        let built = orders::build(&self.folder, task, order, &wanted, token)?;
+        process::write_order(folder, &built).map_err(|e| Problem::io("writing the order", &e))?;
+        let started = process::start(&self.program, folder);
+        started.map_err(|e| Problem::io("starting the runner", &e))
+    }
+
+    /// Opens the door of a run that another server started.
+    fn open_again(&self, task: &Task, order: &RunOrder) -> Result<(), Problem> {
+        let wanted = self.stored(task.spec.name.as_str())?;
+        self.open_door(order, &wanted).map(drop)
+    }
+
+    /// The order of a task as it was taken.
+    fn stored(&self, name: &str) -> Result<TaskOrder, Problem> {
+        let row = self.store.row(name).map_err(Problem::internal)?;
+        let row = row.ok_or_else(|| Problem::internal("the task has no stored order"))?;
+        Ok(row.order)
     }
 
     /// What a run came to that is over.
@@ -226,8 +267,9 @@ impl<A: Access> Launcher<A> {
 
     /// The stored order of a task, where it can be read.
     fn wanted(&self, task: &Task) -> Option<TaskOrder> {
-        let row = self.store.row(task.spec.name.as_str()).ok().flatten();
-        row.map(|row| row.order)
+        let name = task.spec.name.as_str();
+        let wanted = self.stored(name);
+        wanted.map_err(|Problem { detail, .. }| tracing::warn!(name, detail, "order.unread")).ok()
     }
 
     fn ended(&self, task: &Task, order: &RunOrder, report: &Report) -> Event {
@@ -235,8 +277,11 @@ impl<A: Access> Launcher<A> {
         let layer = wanted.as_ref().and_then(|wanted| orders::layer_of(task, order, wanted));
         let mut result = result_of(order, report, layer);
         if let RunResult::Agent(agent) = &mut result {
+            // Without the order nobody knows what to listen to, and what an agent says alone of
+            // its provider is not believed.
+            let unheard = Heard { whole: true, ..Heard::default() };
             let heard = wanted.as_ref().map(|wanted| self.heard(order, wanted));
-            let heard = &heard.unwrap_or_default();
+            let heard = &heard.unwrap_or(unheard);
             let now = SystemClock.now().0 / 1_000;
             agent.outcome = heard::judged(agent.outcome.clone(), heard, now);
         }

@@ -15,9 +15,9 @@ pub fn observed(root: &Path) -> Observed {
 
 /// The name of this boot. `runner` and `git` read it for themselves: what all three rooms may name
 /// does no IO.
-pub(crate) fn boot_id() -> Option<String> {
-    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    Some(text.trim().to_owned())
+pub(crate) fn boot_id() -> std::io::Result<String> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    Ok(text.trim().to_owned())
 }
 
 /// Bytes that an ordinary user may still write.

@@ -13,7 +13,7 @@ use midwatch_core::landing::FILE_BYTES;
 use midwatch_core::task::Task;
 use sha2::{Digest, Sha256};
 
-use super::Problem;
+use super::{Problem, process};
 use crate::access::{Door, Model};
 use crate::folder::{StateFolder, hex};
 
@@ -265,6 +265,10 @@ fn worker<'a>(wanted: &'a TaskOrder, run: &AgentRun) -> Result<&'a AgentRef, Pro
 /// The workspace that an agent's run had, with what it wrote.
 fn left_by(folder: &StateFolder, run: &str) -> Result<Workspace, Problem> {
     let of = folder.run(run);
+    // What is saved may be removed: never while somebody works on it.
+    if process::is_alive(&of).unwrap_or(true) {
+        return Err(Problem::internal("its runner goes on"));
+    }
     let bytes = std::fs::read(of.join(midwatch_api::order::ORDER_FILE))
         .map_err(|error| Problem::io("reading the agent's order", &error))?;
     let order: Order = serde_json::from_slice(&bytes).map_err(Problem::internal)?;

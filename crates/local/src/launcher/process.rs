@@ -6,10 +6,12 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use midwatch_api::order::{ORDER_FILE, Order, Work};
 use midwatch_api::report::{IDENTITY_FILE, REPORT_FILE, RunnerIdentity};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
@@ -17,6 +19,8 @@ use tokio::sync::oneshot;
 use crate::folder::{write_private, write_private_for_this_boot};
 use crate::machine;
 
+/// Between two looks at a runner of which nothing can be known.
+const TRY: Duration = Duration::from_secs(1);
 /// What the runner itself prints; almost always empty.
 const RUNNER_LOG: &str = "runner.log";
 /// The longest that a killed runner may take to be gone.
@@ -55,9 +59,26 @@ pub(super) fn start(program: &Path, folder: &Path) -> io::Result<Child> {
         .spawn()
 }
 
-/// Whether the runner of a folder lives.
-pub(crate) fn is_alive(folder: &Path) -> bool {
-    pidfd(folder).is_some()
+/// Whether the runner of a folder lives. An error says that this cannot be known now.
+pub(crate) fn is_alive(folder: &Path) -> io::Result<bool> {
+    pidfd(folder).map(|fd| fd.is_some())
+}
+
+/// The same, once it can be known: whoever took a living runner for a dead one would take its
+/// workspace away from under it.
+pub(super) async fn lives(folder: &Path) -> bool {
+    loop {
+        match is_alive(folder) {
+            Ok(alive) => return alive,
+            Err(error) => unknown(folder, &error).await,
+        }
+    }
+}
+
+/// Nobody tells when descriptors or memory are there again.
+async fn unknown(folder: &Path, error: &io::Error) {
+    tracing::warn!(folder = %folder.display(), %error, "run.unknown: whether its runner lives");
+    tokio::time::sleep(TRY).await;
 }
 
 /// A runner that was killed, until it is gone.
@@ -66,7 +87,7 @@ pub(crate) struct Killed(OwnedFd);
 
 /// Kills the runner of a folder, and with it everything in its sandbox; none when it is gone.
 pub(crate) fn kill(folder: &Path) -> io::Result<Option<Killed>> {
-    let Some(fd) = pidfd(folder) else { return Ok(None) };
+    let Some(fd) = pidfd(folder)? else { return Ok(None) };
     match rustix::process::pidfd_send_signal(&fd, rustix::process::Signal::KILL) {
         Ok(()) => Ok(Some(Killed(fd))),
         // It ended meanwhile.
@@ -90,7 +111,7 @@ pub(crate) fn was_started(folder: &Path) -> bool {
 
 /// The pid of a runner that ended without a report.
 pub(crate) fn unreported(folder: &Path) -> Option<u32> {
-    let (identity, began) = identity(folder)?;
+    let (identity, began) = identity(folder).ok().flatten()?;
     let ended = began == Began::InThisBoot && !folder.join(REPORT_FILE).exists();
     ended.then(|| u32::try_from(identity.pid).ok()).flatten()
 }
@@ -107,33 +128,46 @@ pub(super) enum Began {
 /// When the runner of a folder began, by what it said of itself.
 pub(super) fn began(folder: &Path) -> Began {
     match identity(folder) {
-        Some((_, Began::InAnotherBoot)) => Began::InAnotherBoot,
-        Some((_, Began::InThisBoot)) | None => Began::InThisBoot,
+        Ok(Some((_, Began::InAnotherBoot))) => Began::InAnotherBoot,
+        Ok(Some((_, Began::InThisBoot)) | None) | Err(_) => Began::InThisBoot,
     }
 }
 
-fn identity(folder: &Path) -> Option<(RunnerIdentity, Began)> {
-    let bytes = fs::read(folder.join(IDENTITY_FILE)).ok()?;
-    let identity: RunnerIdentity = serde_json::from_slice(&bytes).ok()?;
+/// None where no runner said who it is, or not in words of ours.
+fn identity(folder: &Path) -> io::Result<Option<(RunnerIdentity, Began)>> {
+    let Some(bytes) = there(fs::read(folder.join(IDENTITY_FILE)))? else { return Ok(None) };
+    let Ok(identity) = serde_json::from_slice::<RunnerIdentity>(&bytes) else { return Ok(None) };
     let same = machine::boot_id()? == identity.boot_id;
-    Some((identity, if same { Began::InThisBoot } else { Began::InAnotherBoot }))
+    Ok(Some((identity, if same { Began::InThisBoot } else { Began::InAnotherBoot })))
 }
 
 /// A descriptor of the very process that wrote the identity; none when it is gone.
-fn pidfd(folder: &Path) -> Option<OwnedFd> {
-    let (identity, began) = identity(folder)?;
-    if began == Began::InAnotherBoot {
-        return None;
-    }
-    let fd = pidfd_open(Pid::from_raw(identity.pid)?, PidfdFlags::NONBLOCK).ok()?;
+fn pidfd(folder: &Path) -> io::Result<Option<OwnedFd>> {
+    let Some((identity, Began::InThisBoot)) = identity(folder)? else { return Ok(None) };
+    let Some(pid) = Pid::from_raw(identity.pid) else { return Ok(None) };
+    let opened = pidfd_open(pid, PidfdFlags::NONBLOCK).map_err(io::Error::from);
+    let Some(fd) = there(opened)? else { return Ok(None) };
     // Looked at after the descriptor is open: whatever it means cannot change any more.
-    let (state, start_time) = stat(identity.pid)?;
-    (start_time == identity.start_time && state != 'Z').then_some(fd)
+    let text = there(fs::read_to_string(format!("/proc/{}/stat", identity.pid)))?;
+    let same = text
+        .as_deref()
+        .and_then(stat)
+        .is_some_and(|(state, start_time)| start_time == identity.start_time && state != 'Z');
+    Ok(same.then_some(fd))
 }
 
-/// State and start time of a process.
-fn stat(pid: i32) -> Option<(char, u64)> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+/// None for a file or a process that is not there (any more), or that cannot be one.
+fn there<T>(looked: io::Result<T>) -> io::Result<Option<T>> {
+    let gone = [Errno::NOENT, Errno::SRCH, Errno::INVAL].map(|errno| Some(errno.raw_os_error()));
+    match looked {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if gone.contains(&error.raw_os_error()) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// State and start time of a process, from its line in /proc.
+fn stat(text: &str) -> Option<(char, u64)> {
     let after_name = &text[text.rfind(')')? + 2..];
     let mut fields = after_name.split(' ');
     let state = fields.next()?.chars().next()?;
@@ -153,16 +187,32 @@ pub(super) async fn wait<W: Future<Output = ()>>(
     let ended = async {
         let result = match child {
             Some(mut child) => child.wait().await.map(|_| ()),
-            None => match pidfd(folder) {
-                Some(fd) => gone(fd)?.await.map_err(io::Error::other),
-                None => Ok(()),
-            },
+            None => {
+                adopted(folder).await;
+                Ok(())
+            }
         };
         drop(stop);
         result
     };
     let (result, ()) = tokio::join!(ended, watch(stopped));
     result
+}
+
+/// Waits until a runner that another server started is gone.
+async fn adopted(folder: &Path) {
+    loop {
+        let waited = match pidfd(folder) {
+            Ok(None) => return,
+            Ok(Some(fd)) => gone(fd),
+            Err(error) => Err(error),
+        };
+        match waited {
+            // Told, or the thread is gone: looked at once more either way.
+            Ok(told) => drop(told.await),
+            Err(error) => unknown(folder, &error).await,
+        }
+    }
 }
 
 /// Tells when the process behind a descriptor has ended. A thread of its own, because it waits
@@ -208,8 +258,20 @@ mod tests {
         write(1);
         assert!(kill(folder.path()).unwrap().is_none(), "another process had this pid");
         assert!(child.try_wait().unwrap().is_none());
-        write(stat(pid).unwrap().1);
+        let line = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        write(stat(&line).unwrap().1);
         kill(folder.path()).unwrap().unwrap().gone().unwrap();
         assert!(child.wait().unwrap().code().is_none());
+        assert!(!is_alive(folder.path()).unwrap());
+    }
+
+    /// Taken for gone, it would be saved and removed while it works.
+    #[test]
+    fn what_cannot_be_looked_at_is_not_taken_for_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!is_alive(folder.path()).unwrap(), "nobody was ever there");
+        fs::create_dir(folder.path().join(IDENTITY_FILE)).unwrap();
+        assert!(is_alive(folder.path()).is_err());
+        assert!(kill(folder.path()).is_err());
     }
 }

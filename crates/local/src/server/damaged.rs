@@ -57,7 +57,9 @@ impl<A: Access, L: ActOnLand> Server<A, L> {
         by: &str,
     ) -> Result<Deleted, Refusal> {
         let runs = self.runs_of(name)?;
-        if let Some(run) = runs.iter().find(|run| process::is_alive(&self.folder.run(run))) {
+        // What cannot be looked at may be alive.
+        let may_live = |run: &&String| process::is_alive(&self.folder.run(run)).unwrap_or(true);
+        if let Some(run) = runs.iter().find(may_live) {
             return Err(refused(name, damage, &format!(", and its run {run} goes on")));
         }
         let why = |run: &String| {

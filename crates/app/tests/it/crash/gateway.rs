@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use midwatch_testkit::model_server::ModelServer;
 use serde_json::Value;
 
-use super::asking::{NEW, OLD, holding, model, place};
+use super::asking::{NEW, OLD, holding, in_home, model, place};
 use super::place::{Place, TASK};
 use super::server::learnt;
 use super::story::{ASKED, REPAIRED};
@@ -160,4 +160,31 @@ fn a_key_that_is_lost_with_its_server_is_seen() {
     place.settle();
     assert!(wrong(&place, &ended).is_some(), "{ended:?}");
     assert!(model.requests().is_empty(), "a question got through without a key");
+}
+
+/// A server that cannot open the door of a run that goes on leaves the run alone: taken for failed,
+/// its workspace would be saved and removed while the agent works in it.
+#[test]
+fn a_run_goes_on_while_its_door_cannot_be_opened() {
+    let (model, lets) = model(false);
+    let place = place(&model, NEW);
+    let server = place.serve(&[]);
+    place.submit();
+    until("a question", || (!model.requests().is_empty()).then_some(()));
+    server.kill();
+    let keys = place.state().credential("");
+    let aside = place.path("aside");
+    std::fs::rename(&keys, &aside).unwrap();
+    let server = place.serve(&[]);
+    let log = || std::fs::read_to_string(place.state().log()).unwrap_or_default();
+    until("a word", || log().contains("run.closed").then_some(()));
+    assert_eq!(place.midwatch(&["get", TASK], &[]).result["state"], "Running");
+    std::fs::rename(&aside, &keys).unwrap();
+    lets.store(true, Ordering::SeqCst);
+    let ended = place.wait();
+    server.stop();
+    place.settle();
+    assert_eq!(wrong(&place, &ended), None);
+    let starts = std::fs::read_to_string(in_home(&place, "starts")).unwrap();
+    assert_eq!(starts.lines().count(), 1, "the same run, from beginning to end");
 }

@@ -54,10 +54,10 @@ pub(crate) fn perform(
         }
         Err(trouble) => return Err(trouble),
     }
-    match rescue(&ground.mirror, &order, &prefix) {
+    match rescue(&ground.mirror, &order, &prefix, &rescue_name(&ground.job.task, epoch)) {
         Ok(rescued) => {
             if rescued.as_trees {
-                keep_bundle(ground, &order, epoch);
+                tracing::warn!(task = %ground.job.task, "a rescue was saved without its commits");
             }
             saved(ground, epoch, &prefix, &rescued.refs)
         }
@@ -82,17 +82,6 @@ fn kept_as_file(
     // What was saved before is older: whoever opens the work is told of both.
     let reference = Some(kept.display().to_string());
     Ok(Event::Rescued { epoch, reference, snapshot: None })
-}
-
-/// Keeps the commits that git refused beside the work that is saved without them.
-fn keep_bundle(ground: &Ground, order: &RescueOrder<'_>, epoch: Epoch) {
-    match keep_file(&ground.mirror, order, &rescue_name(&ground.job.task, epoch)) {
-        Ok(file) => {
-            let file = file.display();
-            tracing::warn!(task = %ground.job.task, %file, "a rescue was saved without its commits");
-        }
-        Err(error) => tracing::warn!(task = %ground.job.task, %error, "its commits are not kept"),
-    }
 }
 
 fn order<'a>(

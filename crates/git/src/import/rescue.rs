@@ -64,11 +64,13 @@ pub fn checkpoint(
 
 /// Saves every ref of a rescue's bundle below a prefix such as
 /// `refs/midwatch/rescue/<task>/<epoch>`. Names are ours: what does not fit our grammar is
-/// numbered.
+/// numbered. Where git refuses its commits, the bundle is kept as `file` before any ref is set: who
+/// finds a ref later knows that the rescue is whole.
 pub fn rescue(
     mirror: &Mirror,
     order: &RescueOrder<'_>,
     prefix: &str,
+    file: &str,
 ) -> Result<Rescued, ImportError> {
     let bundle = Bundle::open(order.dir, order.name, order.bundle_bytes)?;
     let mut names: Vec<(String, CommitId)> = Vec::new();
@@ -91,10 +93,13 @@ pub fn rescue(
     let over = bundle.header.refs.len().saturating_sub(REFS_KEPT);
     let mut rescued = match keep(mirror, order, bundle, &names) {
         // What still is refused then is no matter of commits: the first answer says it all.
-        Err(refused @ ImportError::Objects(_)) => match trees::keep(mirror, order, &names) {
-            Err(ImportError::Objects(_)) => return Err(refused),
-            rescued => rescued?,
-        },
+        Err(refused @ ImportError::Objects(_)) => {
+            keep_file(mirror, order, file)?;
+            match trees::keep(mirror, order, &names) {
+                Err(ImportError::Objects(_)) => return Err(refused),
+                rescued => rescued?,
+            }
+        }
         rescued => rescued?,
     };
     rescued.left_out += over;
@@ -102,7 +107,7 @@ pub fn rescue(
 }
 
 /// Keeps a bundle that could not be imported as the file that it is, so that nothing is lost.
-/// Regular files only, and never over one that is there.
+/// Regular files only. It is there whole, or not at all.
 pub fn keep_file(
     mirror: &Mirror,
     order: &RescueOrder<'_>,
@@ -123,12 +128,19 @@ pub fn keep_file(
     }
     let dir = mirror.kept_bundles();
     std::fs::create_dir_all(&dir).map_err(GitError::io("could not create", &dir))?;
-    let to = dir.join(name);
-    let mut kept = std::fs::File::create(&to).map_err(GitError::io("could not create", &to))?;
-    let mut source = std::io::Read::take(source, order.bundle_bytes);
-    std::io::copy(&mut source, &mut kept)
-        .and_then(|_| kept.sync_all())
-        .map_err(GitError::io("could not write", &to))?;
+    let (to, new) = (dir.join(name), dir.join(format!("{name}.new")));
+    let write = || {
+        let mut kept = std::fs::File::create(&new)?;
+        std::io::copy(&mut std::io::Read::take(source, order.bundle_bytes), &mut kept)?;
+        kept.sync_all()?;
+        std::fs::rename(&new, &to)?;
+        std::fs::File::open(&dir)?.sync_all()
+    };
+    write().map_err(|error| {
+        // Half of it must not take the room that the next try needs.
+        let _nothing_to_remove = std::fs::remove_file(&new);
+        GitError::io("could not write", &to)(error)
+    })?;
     Ok(to)
 }
 

@@ -4,9 +4,13 @@ use std::path::{Path, PathBuf};
 
 use midwatch_core::id::CommitId;
 use midwatch_git::import::{ImportError, RescueOrder, checkpoint, keep_file, rescue};
+use midwatch_git::mirror::kept_bundles;
 use midwatch_git::worktree::open_alone;
 
 use crate::sandbox::Sandbox;
+
+/// What a bundle that git refuses is kept as.
+const FILE: &str = "task-1-rescue.bundle";
 
 /// Bundles everything behind the base, under the name that `order` reads.
 fn bundle_all(sandbox: &Sandbox) -> PathBuf {
@@ -43,7 +47,7 @@ fn everything_an_agent_left_is_rescued() {
     let out = sandbox.out();
     let order = order(&sandbox, &out);
     let prefix = "refs/midwatch/rescue/task/3";
-    let rescued = rescue(&sandbox.mirror, &order, prefix).unwrap();
+    let rescued = rescue(&sandbox.mirror, &order, prefix, FILE).unwrap();
     let at = |name: &str| {
         rescued
             .refs
@@ -60,7 +64,7 @@ fn everything_an_agent_left_is_rescued() {
     );
     // Read back from the store, again the same.
     assert_eq!(sandbox.mirror.work_refs(prefix).unwrap().len(), rescued.refs.len());
-    assert_eq!(rescue(&sandbox.mirror, &order, prefix).unwrap(), rescued);
+    assert_eq!(rescue(&sandbox.mirror, &order, prefix, FILE).unwrap(), rescued);
     let kept = keep_file(&sandbox.mirror, &order, "task-3.bundle").unwrap();
     assert_eq!(std::fs::read(kept).unwrap(), std::fs::read(path).unwrap());
 
@@ -97,12 +101,20 @@ fn what_git_reads_but_for_its_commits_is_rescued_as_trees() {
     let out = sandbox.out();
     let order = order(&sandbox, &out);
     let prefix = "refs/midwatch/rescue/task/3";
-    let rescued = rescue(&sandbox.mirror, &order, prefix).unwrap();
+    // Nothing is saved by halves: no ref says so before the commits are kept beside it.
+    let folder = kept_bundles(sandbox.mirror.work().parent().unwrap());
+    std::fs::write(&folder, "in the way").unwrap();
+    rescue(&sandbox.mirror, &order, prefix, FILE).unwrap_err();
+    assert_eq!(sandbox.mirror.work_refs(prefix).unwrap(), []);
+    std::fs::remove_file(&folder).unwrap();
+    let rescued = rescue(&sandbox.mirror, &order, prefix, FILE).unwrap();
     assert!(rescued.as_trees, "{rescued:?}");
     let name = format!("{prefix}/snapshot");
     let (_, commit) = rescued.refs.iter().find(|(at, _)| *at == name).unwrap();
     assert_ne!(*commit, below, "the commit itself stays outside");
     assert_eq!(sandbox.mirror.work_ref(&name).unwrap().as_ref(), Some(commit));
+    let whole = std::fs::read(out.join("rescue.bundle")).unwrap();
+    assert_eq!(std::fs::read(folder.join(FILE)).unwrap(), whole);
     let folder = sandbox.out().join("opened");
     open_alone(&sandbox.mirror, commit, &folder, None).unwrap();
     assert_eq!(std::fs::read_to_string(folder.join("a")).unwrap(), "2\n");
@@ -115,7 +127,7 @@ fn what_git_reads_but_for_its_commits_is_rescued_as_trees() {
     };
     assert!(inside(commit) && !inside(&bad) && !inside(&below));
     // Done again, it is the same; and the store is sound.
-    assert_eq!(rescue(&sandbox.mirror, &order, prefix).unwrap(), rescued);
+    assert_eq!(rescue(&sandbox.mirror, &order, prefix, FILE).unwrap(), rescued);
     let checked = std::process::Command::new("git")
         .args(["fsck", "--strict", "--no-dangling"])
         .current_dir(sandbox.mirror.work())
@@ -134,7 +146,7 @@ fn a_rescued_tree_stands_on_the_newest_commit_that_is_known() {
     bundle_all(&sandbox);
     let out = sandbox.out();
     let first = order(&sandbox, &out);
-    rescue(&sandbox.mirror, &first, "refs/midwatch/rescue/task/1").unwrap();
+    rescue(&sandbox.mirror, &first, "refs/midwatch/rescue/task/1", FILE).unwrap();
     sandbox.write("a", "3\n");
     sandbox.git(&["add", "-A"]);
     let tree = sandbox.git(&["write-tree"]).trim().to_owned();
@@ -148,7 +160,7 @@ fn a_rescued_tree_stands_on_the_newest_commit_that_is_known() {
     {
         let prefix = format!("refs/midwatch/rescue/task/{epoch}");
         let order = RescueOrder { known, ..order(&sandbox, &out) };
-        let rescued = rescue(&sandbox.mirror, &order, &prefix).unwrap();
+        let rescued = rescue(&sandbox.mirror, &order, &prefix, FILE).unwrap();
         let name = format!("{prefix}/snapshot");
         let (_, commit) = rescued.refs.iter().find(|(at, _)| *at == name).unwrap();
         let line = std::process::Command::new("git")
@@ -177,7 +189,7 @@ fn a_tree_that_git_refuses_is_no_rescue_whatever_its_commit_is() {
             known: &[],
             bundle_bytes: 1 << 20,
         };
-        let refused = rescue(&sandbox.mirror, &order, "refs/midwatch/rescue/task/4");
+        let refused = rescue(&sandbox.mirror, &order, "refs/midwatch/rescue/task/4", FILE);
         assert!(matches!(refused, Err(ImportError::Objects(_))), "{name:?}: {refused:?}");
     }
     assert_eq!(sandbox.mirror.work_refs("refs/midwatch/rescue").unwrap(), []);

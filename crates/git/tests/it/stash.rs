@@ -19,7 +19,7 @@ fn taken(sandbox: &Sandbox, name: &str) -> CommitId {
         known: &[],
         bundle_bytes: 1 << 20,
     };
-    rescue(&sandbox.mirror, &order, "refs/midwatch/rescue/task/1").unwrap();
+    rescue(&sandbox.mirror, &order, "refs/midwatch/rescue/task/1", "task-1-rescue.bundle").unwrap();
     let name = format!("refs/midwatch/rescue/task/1/{name}");
     sandbox.mirror.work_ref(&name).unwrap().unwrap()
 }

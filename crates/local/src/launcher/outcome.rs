@@ -31,7 +31,11 @@ pub fn result_of(order: &RunOrder, report: &Report, layer: Option<String>) -> Ru
         }
         RunWork::Agent(run) => RunResult::Agent(Box::new(agent(run.role, report))),
         RunWork::Rescue { .. } => {
-            let bundled = RunResult::Bundled { left_out: left_out(report) };
+            let error = report.claim.as_ref().and_then(|claim| claim.error.as_deref());
+            let bundled = match error {
+                Some(error) => failed(FailReason::Internal, error),
+                None => RunResult::Bundled { left_out: left_out(report) },
+            };
             done_or(report, FailReason::Internal, bundled)
         }
     }

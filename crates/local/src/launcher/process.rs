@@ -185,12 +185,11 @@ pub(super) async fn wait<W: Future<Output = ()>>(
 ) -> io::Result<()> {
     let (stop, stopped) = oneshot::channel::<()>();
     let ended = async {
-        let result = match child {
-            Some(mut child) => child.wait().await.map(|_| ()),
-            None => {
-                adopted(folder).await;
-                Ok(())
-            }
+        let result = if let Some(mut child) = child {
+            child.wait().await.map(|_| ())
+        } else {
+            adopted(folder).await;
+            Ok(())
         };
         drop(stop);
         result

@@ -49,6 +49,8 @@ pub(super) struct Answer {
     pub(super) stdout: Vec<u8>,
     /// Whether stdout was longer than the cap.
     pub(super) cut: bool,
+    /// Whether it failed for want of room on the disk; only git's answers are looked at for that.
+    pub(super) full: bool,
     /// The last bytes of stderr.
     pub(super) stderr: Vec<u8>,
 }
@@ -123,7 +125,7 @@ pub(super) fn run(command: &mut Command, asked: Asked<'_>) -> io::Result<Answer>
         child.wait()?;
     }
     pipes.drain();
-    Ok(Answer { ended, stdout: pipes.stdout, cut: pipes.cut, stderr: pipes.stderr })
+    Ok(Answer { ended, stdout: pipes.stdout, cut: pipes.cut, full: false, stderr: pipes.stderr })
 }
 
 /// The three pipes of a child, none of which ever blocks us.

@@ -109,7 +109,7 @@ pub(super) fn tree(
     }
     if let Some(missed) = missed {
         work.notes.push(format!("some files could not be added ({missed})"));
-        work.left_out.extend(side.unadded());
+        work.left_out.extend(side.unadded()?);
     }
     let histories = history::unsaved(side, base);
     if !histories.is_empty() {

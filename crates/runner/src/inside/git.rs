@@ -18,6 +18,9 @@ const LIMIT: Duration = Duration::from_mins(15);
 /// stdout that is kept: names of a million files.
 const CAP: usize = 64 << 20;
 
+/// Fewer free bytes than this are none: what git writes least is a block.
+const NO_ROOM: u64 = 64 << 10;
+
 /// Settings that win over every configuration file. In a fresh git directory most of them change
 /// nothing; in the workspace's own they keep programs of the repository from being started.
 const SETTINGS: &[&str] = &[
@@ -141,7 +144,22 @@ impl Git {
         self.call(args).line()
     }
 
-    /// Whether a command ends with 0.
+    /// Whether a command ends with 0; an error where it gave no answer: it could not be started,
+    /// was killed, took too long.
+    pub(super) fn answers<I, S>(&self, args: I) -> Result<bool, GitError>
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        let answer = self.call(args).answer()?;
+        match answer.code() {
+            Some(0) => Ok(true),
+            Some(_) if !answer.full => Ok(false),
+            Some(_) | None => Err(answer.refused("question")),
+        }
+    }
+
+    /// Whether a command ends with 0; not, where it gave no answer.
     pub(super) fn is<I, S>(&self, args: I) -> bool
     where
         I: IntoIterator<Item = S>,
@@ -224,7 +242,11 @@ impl<'a> Call<'a> {
         let answer = bounded::run(&mut command, asked)
             .map_err(|source| GitError::Io { what: what.clone(), source })?;
         match answer.ended {
-            Ended::Itself(_) => Ok(answer),
+            Ended::Itself(_) => {
+                let failed = answer.code() != Some(0);
+                let full = failed && (answer.says_full() || has_no_room(&self.git.dir));
+                Ok(Answer { full, ..answer })
+            }
             Ended::Late => Err(GitError::Late { what }),
             Ended::Cancelled => Err(GitError::Cancelled { what }),
         }
@@ -256,20 +278,29 @@ impl Answer {
     /// Of a command that did not end with 0.
     pub(super) fn refused(&self, what: &str) -> GitError {
         let (what, story) = (what.to_owned(), self.story());
-        if self.is_full() {
-            GitError::Full { what, story }
-        } else {
-            GitError::Failed { what, story }
-        }
+        if self.full { GitError::Full { what, story } } else { GitError::Failed { what, story } }
     }
 
-    /// Whether git says that the disk is full, or the quota. Its line ends with the system's
-    /// words (strerror(3) in the C locale); a file's name stands before them, or in quotes.
-    pub(super) fn is_full(&self) -> bool {
-        let words = [&b": No space left on device"[..], b": Disk quota exceeded"];
+    /// Whether git says that the disk is full, or the quota: in the system's words (strerror(3) in
+    /// the C locale), or in its own (csum-file.c, of an index or a pack) at the end of a line. A
+    /// file's name stands before them, or in quotes.
+    fn says_full(&self) -> bool {
+        let words = [
+            &b": No space left on device"[..],
+            b": Disk quota exceeded",
+            b" write error. Out of diskspace",
+        ];
         let mut lines = self.stderr.split(|byte| *byte == b'\n');
         lines.any(|line| words.iter().any(|words| line.ends_with(words)))
     }
+}
+
+/// Whether the disk below a folder is used up: not each of git's words for that names a reason.
+fn has_no_room(folder: &Path) -> bool {
+    rustix::fs::statvfs(folder).is_ok_and(|stat| {
+        let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+        free < NO_ROOM || stat.f_files > 0 && stat.f_favail == 0
+    })
 }
 
 /// The system's git: a toolchain earlier in PATH must not decide with what work is saved.
@@ -292,17 +323,44 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_systems_own_words_tell_of_a_full_disk() {
-        let refused = |stderr: &str| {
+    fn a_full_disk_is_told_from_a_name_that_says_so() {
+        let says = |stderr: &str| {
             let ended = Ended::Itself(ExitStatus::from_raw(128 << 8));
             let (stdout, stderr) = (Vec::new(), stderr.as_bytes().to_vec());
-            Answer { ended, stdout, cut: false, stderr }.refused("add").is_full()
+            Answer { ended, stdout, cut: false, full: false, stderr }.says_full()
         };
-        // As git 2.39 and 2.47 say it.
-        assert!(refused("error: unable to write loose object file: No space left on device\n"));
-        assert!(refused("fatal: sha1 file '<stdout>' write error: Disk quota exceeded\nmore\n"));
+        // As git 2.39 says it of a loose object.
+        assert!(says("error: unable to write loose object file: No space left on device\nmore\n"));
         // A name that an agent gave.
-        assert!(!refused("error: open(\"a: No space left on device\"): Permission denied\n"));
-        assert!(!refused("error: unable to index file 'a: No space left on device'\n"));
+        assert!(!says("error: open(\"a: No space left on device\"): Permission denied\n"));
+        assert!(!says("error: unable to index file 'a: No space left on device'\n"));
+    }
+
+    /// By the git that is here, and a device that is full for everybody.
+    #[test]
+    fn a_pack_that_finds_no_room_is_told_as_such() {
+        let place = tempfile::tempdir().unwrap();
+        let git = Git::new(&place.path().join(".git"), place.path());
+        git.call(["init", "-q"]).output().unwrap();
+        let blob = git.call(["hash-object", "-w", "--stdin"]).stdin(b"x").line().unwrap();
+        let pack = |to: &Path| {
+            let into = File::options().write(true).create(true).truncate(false).open(to).unwrap();
+            let packed = git.call(["pack-objects", "-q", "--stdout"]).stdin(blob.as_bytes());
+            packed.into_file(into).output()
+        };
+        let full = pack(Path::new("/dev/full")).unwrap_err();
+        assert!(full.is_full(), "{full}");
+        pack(&place.path().join("pack")).expect("the control: a file with room");
+    }
+
+    #[test]
+    fn a_question_that_git_does_not_answer_is_no_no() {
+        let place = tempfile::tempdir().unwrap();
+        let git = Git::new(&place.path().join(".git"), place.path());
+        git.call(["init", "-q"]).output().unwrap();
+        assert!(!git.answers(["cat-file", "-e", &"0".repeat(40)]).unwrap());
+        assert!(git.answers(["rev-parse", "--git-dir"]).unwrap());
+        let hasty = git.clone().limited_to(Duration::ZERO);
+        assert!(hasty.answers(["rev-parse", "--git-dir"]).is_err());
     }
 }

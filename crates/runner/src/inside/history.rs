@@ -14,7 +14,7 @@ use midwatch_core::path;
 use super::foreign::{Foreign, IDS_MAX};
 use super::nested::SET_ASIDE;
 use super::readable;
-use super::side::Side;
+use super::side::{Side, TOLD_MAX};
 
 /// Where their git directories are: those that we set aside, and those that git keeps for
 /// submodules.
@@ -44,7 +44,7 @@ pub(super) fn unsaved(side: &Side, base: Option<&str>) -> Vec<String> {
     let Histories { mut found, unseen } = histories;
     found.retain(|dir| has_own_commits(side, base, dir));
     let below = found.iter().chain(&unseen).filter_map(|dir| dir.strip_prefix(workspace).ok());
-    below.map(|dir| path::shown(dir.as_os_str().as_bytes())).collect()
+    below.take(TOLD_MAX).map(|dir| path::shown(dir.as_os_str().as_bytes())).collect()
 }
 
 /// What a walk found.

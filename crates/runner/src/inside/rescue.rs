@@ -51,10 +51,14 @@ pub(super) fn rescue(
     if let Some(snapshot) = &snapshot {
         saved.refs.push((name.to_owned(), snapshot.id().to_owned()));
     }
-    saved.heads(foreign);
-    saved.stashes(foreign);
-    saved.reflogs(foreign);
-    let Saved { refs, skipped, .. } = saved;
+    saved.heads(foreign)?;
+    saved.stashes(foreign)?;
+    saved.reflogs(foreign)?;
+    let Saved { refs, skipped, over, .. } = saved;
+    if over {
+        // What is beyond our bounds stays where it is.
+        work.left_out.push(".git".to_owned());
+    }
     if !skipped.is_empty() {
         let told = skipped.get(..SKIPPED_TOLD).unwrap_or(&skipped).join(", ");
         work.notes.push(format!("{} broken and skipped: {told}", skipped.len()));
@@ -106,25 +110,32 @@ struct Saved<'a> {
     refs: Vec<(String, String)>,
     names: BTreeSet<String>,
     skipped: Vec<String>,
+    /// There is more than is saved at most.
+    over: bool,
 }
 
 impl<'a> Saved<'a> {
     fn new(side: &'a Side, base: &str) -> Self {
         let not_base = side.has_commit(base).then(|| format!("^{base}"));
-        Self { side, not_base, refs: Vec::new(), names: BTreeSet::new(), skipped: Vec::new() }
+        let (refs, names, skipped) = (Vec::new(), BTreeSet::new(), Vec::new());
+        Self { side, not_base, refs, names, skipped, over: false }
     }
 
-    fn heads(&mut self, foreign: &Foreign) {
+    fn heads(&mut self, foreign: &Foreign) -> Result<(), GitError> {
         for (name, id) in foreign.refs() {
             // The stash is a ref too; its entries come with the reflog.
-            if name == "refs/stash" || self.refs.len() >= HEADS_MAX {
+            if name == "refs/stash" {
                 continue;
             }
+            if self.refs.len() >= HEADS_MAX {
+                self.over = true;
+                break;
+            }
             match id {
-                Some(id) if self.is_whole(&id) => {
+                Some(id) if self.is_whole(&id)? => {
                     let short = name.strip_prefix("refs/heads/");
                     let short = short.or_else(|| name.strip_prefix("refs/")).unwrap_or(&name);
-                    if self.adds(&id, false) {
+                    if self.adds(&id, false)? {
                         let to = self.free_name(short);
                         self.refs.push((to, id));
                     }
@@ -132,60 +143,70 @@ impl<'a> Saved<'a> {
                 Some(_) | None => self.skipped.push(path::shown(name.as_bytes())),
             }
         }
+        Ok(())
     }
 
-    fn stashes(&mut self, foreign: &Foreign) {
+    fn stashes(&mut self, foreign: &Foreign) -> Result<(), GitError> {
         let mut ids = foreign.reflog("refs/stash");
         if let Some(Some(id)) = foreign.refs().remove("refs/stash")
             && !ids.contains(&id)
         {
             ids.insert(0, id);
         }
-        self.numbered("stash", &ids, STASHES_MAX, false);
+        self.numbered("stash", &ids, STASHES_MAX, false)
     }
 
-    fn reflogs(&mut self, foreign: &Foreign) {
+    fn reflogs(&mut self, foreign: &Foreign) -> Result<(), GitError> {
         let mut ids = Vec::new();
         for name in foreign.logged().iter().filter(|name| *name != "refs/stash") {
             ids.extend(foreign.reflog(name));
         }
-        self.numbered("reflog", &ids, REFLOG_MAX, true);
+        self.numbered("reflog", &ids, REFLOG_MAX, true)
     }
 
-    fn numbered(&mut self, kind: &str, ids: &[String], max: usize, only_new: bool) {
+    fn numbered(
+        &mut self,
+        kind: &str,
+        ids: &[String],
+        max: usize,
+        only_new: bool,
+    ) -> Result<(), GitError> {
         let mut number = 0;
         let mut seen = BTreeSet::new();
-        for id in ids.iter().filter(|id| seen.insert(id.as_str())).take(max * 4) {
-            if number >= max {
+        let different = ids.iter().filter(|id| seen.insert(id.as_str()));
+        for (looked_at, id) in different.enumerate() {
+            if number >= max || looked_at >= max * 4 {
+                self.over = true;
                 break;
             }
-            if !self.is_whole(id) {
+            if !self.is_whole(id)? {
                 self.skipped.push(format!("{kind} {id}"));
-            } else if self.adds(id, only_new) {
+            } else if self.adds(id, only_new)? {
                 self.refs.push((format!("refs/rescue/{kind}/{number}"), id.clone()));
                 number += 1;
             }
         }
+        Ok(())
     }
 
     /// Whether every object that the base does not have is there.
-    fn is_whole(&self, id: &str) -> bool {
+    fn is_whole(&self, id: &str) -> Result<bool, GitError> {
         let args = ["rev-list", "--objects", "--quiet", id];
         let args = args.into_iter().chain(self.not_base.as_deref());
-        self.side.git().is(args)
+        self.side.git().answers(args)
     }
 
     /// Whether the id reaches a commit that neither the base nor (when asked) an earlier ref has.
-    fn adds(&self, id: &str, beyond_refs: bool) -> bool {
+    fn adds(&self, id: &str, beyond_refs: bool) -> Result<bool, GitError> {
         if self.refs.iter().any(|(_, known)| known == id) {
-            return !beyond_refs;
+            return Ok(!beyond_refs);
         }
         let mut args = vec!["rev-list".to_owned(), "-n1".to_owned(), id.to_owned()];
         args.extend(self.not_base.clone());
         if beyond_refs {
             args.extend(self.refs.iter().map(|(_, known)| format!("^{known}")));
         }
-        self.side.git().line(&args).is_ok_and(|found| !found.is_empty())
+        Ok(!self.side.git().line(&args)?.is_empty())
     }
 
     fn free_name(&mut self, name: &str) -> String {

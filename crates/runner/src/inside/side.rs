@@ -26,7 +26,7 @@ mod big;
 mod index;
 
 /// Paths that are told: more than the outside tells, so that it knows of the rest.
-const TOLD_MAX: usize = 60;
+pub(super) const TOLD_MAX: usize = 60;
 
 /// The most of the agent's own `info/exclude` that is taken over, bytes.
 const EXCLUDE_MAX: usize = 64 << 10;
@@ -177,11 +177,11 @@ impl Side {
     }
 
     /// What differs from the index after everything was added to it, escaped.
-    pub(super) fn unadded(&self) -> Vec<String> {
+    pub(super) fn unadded(&self) -> Result<Vec<String>, GitError> {
         let args = ["ls-files", "--others", "--modified", "--exclude-standard", "-z"];
-        let listed = self.git.call(args).answer().map(|answer| answer.stdout).unwrap_or_default();
+        let listed = self.git.call(args).output()?;
         let paths = listed.split(|byte| *byte == 0).filter(|path| !path.is_empty());
-        paths.take(TOLD_MAX).map(path::shown).collect()
+        Ok(paths.take(TOLD_MAX).map(path::shown).collect())
     }
 
     /// Whether the commit and its tree are there.

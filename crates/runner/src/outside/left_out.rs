@@ -32,17 +32,28 @@ pub(super) fn seen(layers: &[PathBuf], claimed: &[String]) -> Vec<LeftOut> {
             if names == 0 {
                 return with_more(found);
             }
-            // What cannot be entered holds nothing that anybody could take from it.
-            let _unreadable = look(layer, &path, &mut open, |path, bytes| {
+            let looked = look(layer, &path, &mut open, |path, bytes| {
                 names = names.saturating_sub(1);
                 let path = path::shown(path);
                 if claimed.remove(path.as_str()) {
                     found.push(LeftOut { path, bytes });
                 }
             });
+            if looked.is_err_and(|error| may_hold(&error)) {
+                return with_more(found);
+            }
         }
     }
     bounded(found)
+}
+
+/// Whether somebody may find there what we did not. What cannot be entered holds nothing that
+/// anybody could take from it, and what went meanwhile nothing at all.
+fn may_hold(error: &io::Error) -> bool {
+    !matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::PermissionDenied
+    )
 }
 
 fn bounded(found: Vec<LeftOut>) -> Vec<LeftOut> {
@@ -65,7 +76,11 @@ fn look(
 ) -> io::Result<()> {
     let opened = open_below(layer, path)?;
     for name in folder::names(&opened)? {
-        let Ok(stat) = folder::stat_in(&opened, &name) else { continue };
+        let stat = match folder::stat_in(&opened, &name) {
+            Ok(stat) => stat,
+            Err(error) if may_hold(&error) => return Err(error),
+            Err(_) => continue,
+        };
         let below = path.join(OsStr::from_bytes(name.to_bytes()));
         let is_folder = folder::is_folder(&stat);
         let bytes = if is_folder { 0 } else { u64::try_from(stat.st_size).unwrap_or(0) };

@@ -12,6 +12,7 @@ use midwatch_api::report::{
 use midwatch_core::id::CommitId;
 
 use super::conversation::Conversation;
+use super::left::LeftError;
 use super::orders::Addressee;
 use super::run::Facts;
 use super::{escape, left as leftover, left_out, outputs};
@@ -60,7 +61,7 @@ pub(super) fn of_run(
     out: &Path,
 ) -> Report {
     let agent = conversation.map(|conversation| of_agent(conversation, &ending, &facts, out));
-    let claim = claim(out);
+    let claim = claim(out, is_owed(order, &ending));
     let claimed = claim.as_ref().map_or(&[][..], |claim| &claim.left_out);
     Report {
         version: ORDER_VERSION,
@@ -127,9 +128,32 @@ fn of_agent(conversation: Conversation, ending: &Ending, facts: &Facts, out: &Pa
     agent
 }
 
-fn claim(out: &Path) -> Option<BundleClaim> {
-    let text = leftover::read_text(out, left::CLAIM, CLAIM_BYTES).ok()?;
-    serde_json::from_str(&text).ok()
+/// Whether the inside has to say what became of the work: it came to its end.
+fn is_owed(order: &Order, ending: &Ending) -> bool {
+    let saves = match &order.work {
+        Work::Agent { agent, .. } => !agent.read_only,
+        Work::Rescue { .. } => true,
+        Work::Checkout { .. } | Work::Setup { .. } | Work::Check { .. } => false,
+    };
+    saves && matches!(ending, Ending::Exited { .. })
+}
+
+/// What the inside says of the work. One that cannot be read, or is owed and not there, says that
+/// nothing is saved: taken for none, it would let the work be removed.
+fn claim(out: &Path, owed: bool) -> Option<BundleClaim> {
+    let said = match leftover::read_text(out, left::CLAIM, CLAIM_BYTES) {
+        Ok(text) => serde_json::from_str(&text).map_err(|error| error.to_string()),
+        Err(LeftError::Missing) if !owed => return None,
+        Err(error) => Err(error.to_string()),
+    };
+    Some(said.unwrap_or_else(|why| BundleClaim {
+        head: None,
+        set_aside: Vec::new(),
+        notes: Vec::new(),
+        left_out: Vec::new(),
+        beside: Vec::new(),
+        error: Some(format!("what was saved is not known: {}: {why}", left::CLAIM)),
+    }))
 }
 
 fn escaped(claim: BundleClaim) -> BundleClaim {
@@ -160,11 +184,16 @@ mod tests {
     #[test]
     fn claims_are_bounded_and_escaped() {
         let out = tempfile::tempdir().unwrap();
-        assert!(claim(out.path()).is_none());
+        assert!(claim(out.path(), false).is_none());
+        assert!(claim(out.path(), true).unwrap().error.unwrap().contains("no such file"));
         let text = "{\"head\":\"--evil\",\"setAside\":[\"a\\u001b[2Jb\"],\"error\":null}";
         fs::write(out.path().join(left::CLAIM), text).unwrap();
-        let found = escaped(claim(out.path()).unwrap());
+        let found = escaped(claim(out.path(), true).unwrap());
         assert_eq!((found.head, found.set_aside), (None, vec!["a\\u{1b}[2Jb".to_owned()]));
+        for unread in ["{\"head\":", &" ".repeat(2 << 20)] {
+            fs::write(out.path().join(left::CLAIM), unread).unwrap();
+            assert!(claim(out.path(), false).unwrap().error.is_some());
+        }
         fs::write(out.path().join(left::IGNORED), "\"x\\ny\"\nrubbish\n".repeat(300)).unwrap();
         let names = ignored(out.path());
         assert_eq!((names.len(), names[0].as_str()), (NAMES, "x\\ny"));

@@ -37,12 +37,17 @@ impl Side {
             return Ok(());
         }
         leave::remove(&index).map_err(told("index"))?;
-        if let Some(fallback) = fallback
-            && self.git.call(["read-tree", fallback]).output().is_err()
-        {
-            leave::remove(&index).map_err(told("index"))?;
+        fallback.map_or(Ok(()), |fallback| self.read_tree(fallback, &index))
+    }
+
+    /// Begins the index from a commit; from nothing, where its objects are gone.
+    fn read_tree(&self, commit: &str, index: &Path) -> Result<(), GitError> {
+        match self.git.call(["read-tree", commit]).output() {
+            Ok(_) => Ok(()),
+            // Without room the tree would be taken for one that has only what is not ignored.
+            Err(error) if error.is_full() => Err(error),
+            Err(_) => leave::remove(index).map_err(told("index")),
         }
-        Ok(())
     }
 
     /// Takes the marks off that hide changes: assume-unchanged, and skip-worktree where the file
@@ -92,9 +97,7 @@ impl Side {
             Err(GitError::Failed { .. }) => {
                 let index = self.git.dir().join("index");
                 leave::remove(&index).map_err(told("index"))?;
-                if base.is_some_and(|base| self.git.call(["read-tree", base]).output().is_err()) {
-                    leave::remove(&index).map_err(told("index"))?;
-                }
+                base.map_or(Ok(()), |base| self.read_tree(base, &index))?;
                 let missed = self.add_all()?;
                 Ok((self.git.line(["write-tree"])?, missed))
             }
@@ -117,7 +120,7 @@ impl Side {
         match answer.code() {
             Some(0) => Ok(None),
             // What is not in the commit would be told as left out for good.
-            Some(_) | None if answer.is_full() => Err(answer.refused("add")),
+            Some(_) | None if answer.full => Err(answer.refused("add")),
             // 1: everything else was added.
             Some(1) => Ok(Some(answer.story())),
             _ => self.add_plainly(&answer.story()),
@@ -132,9 +135,7 @@ impl Side {
         leave::remove(&self.git.dir().join("index.lock")).map_err(told("index.lock"))?;
         let answer = self.git.call(["add", "-A", "--ignore-errors", "--", "."]).answer()?;
         match answer.code() {
-            Some(0 | 1) if !answer.is_full() => {
-                Ok(Some(format!("as their attributes say: {story}")))
-            }
+            Some(0 | 1) if !answer.full => Ok(Some(format!("as their attributes say: {story}"))),
             Some(_) | None => Err(answer.refused("add")),
         }
     }

@@ -154,3 +154,20 @@ fn header(world: &World) -> String {
     let end = bytes.windows(2).position(|two| two == b"\n\n").unwrap();
     String::from_utf8_lossy(&bytes[..end]).into_owned()
 }
+
+/// What is beyond our bounds is in the workspace only: it is told, so that it stays there.
+#[test]
+fn more_stashes_than_are_saved_keep_the_git_folder() {
+    let world = World::new();
+    let stashes = |number: u32| {
+        let script =
+            format!("for n in $(seq {number}); do echo $n > README.md; git stash -q; done");
+        sh(&world.places.workspace, &script);
+    };
+    stashes(50);
+    rescue(&world);
+    assert_eq!(world.claim().left_out, <[String; 0]>::default(), "the control: as many as fit");
+    stashes(1);
+    rescue(&world);
+    assert_eq!(world.claim().left_out, [".git"]);
+}

@@ -147,6 +147,10 @@ pub struct CollectedView {
     pub at_ms: i64,
     /// Why.
     pub why: String,
+    /// The runs; not known of what a version before this one removed. What was found instead of
+    /// run had no files.
+    #[serde(default)]
+    pub runs: Option<Vec<String>>,
 }
 
 /// What somebody would approve now. An approval that names something else is refused.

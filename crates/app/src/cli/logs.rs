@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use midwatch_api::control::{RunView, TaskView};
+use midwatch_api::control::{CollectedView, RunView, TaskView};
 use midwatch_api::report::{EVENTS_FILE, STDERR_FILE, STDOUT_FILE, StreamEvent};
 use midwatch_api::view::{LINE_VERSION, Progress, ProgressLine};
 use midwatch_local::segment::SHOWN;
@@ -56,10 +56,7 @@ impl Logs {
         }
         let (there, mut gone): (Vec<&RunView>, Vec<&RunView>) =
             runs.into_iter().partition(|run| run.open || Path::new(&run.folder).is_dir());
-        // What was taken over from an earlier run never had a folder of its own.
-        if task.collected.is_none() {
-            gone.retain(|run| matches!(run.kind.as_str(), "Agent" | "Rescue"));
-        }
+        gone.retain(|run| went(run, task.collected.as_ref()));
         tell_gone(context, &task, &gone);
         if let (Some(name), true) = (&self.run, there.is_empty() && gone.is_empty()) {
             let why = "it was not run, because its result was known from an earlier task, or \
@@ -77,6 +74,15 @@ impl Logs {
             finish(context, &task.result);
         }
         Ok(exit::FINE)
+    }
+}
+
+/// Whether a run that has no folder had one: what was found of an earlier task never did.
+fn went(run: &RunView, collected: Option<&CollectedView>) -> bool {
+    match collected {
+        Some(CollectedView { runs: Some(runs), .. }) => runs.contains(&run.run),
+        Some(CollectedView { runs: None, .. }) => true,
+        None => matches!(run.kind.as_str(), "Agent" | "Rescue"),
     }
 }
 

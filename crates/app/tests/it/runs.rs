@@ -181,6 +181,15 @@ fn a_run_that_was_not_run_says_so_when_its_logs_are_asked_for() {
     let said = logs("u");
     assert!(said.contains("has no logs: it was not run"), "{said}");
     assert_eq!(logs("t"), "", "the control: it was run, and printed nothing");
+    // Nothing of it is told as removed: it never was.
+    let runs = |task: &str| house.midwatch(&repository, &["get", "runs", task]).of("run").len();
+    let begun = ["t", "u"].map(runs);
+    house.midwatch(&repository, &["gc", "--older-than", "0s"]);
+    let [of_t, of_u] = ["t", "u"].map(|task| house.midwatch(&repository, &["logs", task]));
+    assert_eq!((removed(&of_t), removed(&of_u)), (begun[0], 2), "{}", of_u.stdout);
+    assert!(begun[1] > 2 && of_u.of("removed")[0]["why"].is_string(), "{}", of_u.stdout);
+    assert!(logs("u").contains("has no logs: it was not run"));
+    assert!(!logs("t").contains("was not run"));
 }
 
 fn removed(told: &Told) -> usize {

@@ -115,7 +115,7 @@ fn take_all(
         }
         if what == What::Runs && !found.dry_run {
             // Written down before they go: who looks for them later is told.
-            collector.store.collect(over.name, collector.now, over.why)?;
+            collector.store.collect(over.name, &last(path), collector.now, over.why)?;
         }
         *went.get_or_insert(0) += found.take(path, *bytes);
         if what == What::Runs && !path.exists() {

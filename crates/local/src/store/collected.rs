@@ -12,12 +12,23 @@ fn collected(name: &str) -> String {
 }
 
 impl SqliteStore {
-    /// Files of a task's runs go now. What was written down before stays: the first time counts.
-    pub fn collect(&self, name: &str, now: Time, why: &str) -> Result<(), StoreError> {
-        let view = CollectedView { at_ms: now.0, why: why.to_owned() };
+    /// Files of a task's run go now. When and why the first of them went is what counts.
+    pub fn collect(&self, name: &str, run: &str, now: Time, why: &str) -> Result<(), StoreError> {
+        let inner = self.inner();
+        let mut view = read(&inner.connection, name)?.unwrap_or_else(|| CollectedView {
+            at_ms: now.0,
+            why: why.to_owned(),
+            runs: Some(vec![]),
+        });
+        // Of what went before runs were written down, those that follow would not be all.
+        if let Some(runs) = view.runs.as_mut().filter(|runs| runs.iter().all(|known| known != run))
+        {
+            runs.push(run.to_owned());
+        }
         let json = serde_json::to_string(&view).map_err(|e| row_error(name, 0, &e))?;
-        self.inner().connection.execute(
-            "INSERT OR IGNORE INTO fact (key, value) VALUES (?1, ?2)",
+        inner.connection.execute(
+            "INSERT INTO fact (key, value) VALUES (?1, ?2)
+             ON CONFLICT (key) DO UPDATE SET value = ?2",
             params![collected(name), json],
         )?;
         Ok(())
@@ -25,13 +36,15 @@ impl SqliteStore {
 
     /// That files of a task's runs went; none where none did.
     pub fn collected(&self, name: &str) -> Result<Option<CollectedView>, StoreError> {
-        let inner = self.inner();
-        let mut statement =
-            inner.connection.prepare_cached("SELECT value FROM fact WHERE key = ?1")?;
-        let json: Option<String> =
-            statement.query_row([collected(name)], |row| row.get(0)).optional()?;
-        json.map(|json| serde_json::from_str(&json).map_err(|e| row_error(name, 0, &e))).transpose()
+        read(&self.inner().connection, name)
     }
+}
+
+fn read(connection: &Connection, name: &str) -> Result<Option<CollectedView>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT value FROM fact WHERE key = ?1")?;
+    let json: Option<String> =
+        statement.query_row([collected(name)], |row| row.get(0)).optional()?;
+    json.map(|json| serde_json::from_str(&json).map_err(|e| row_error(name, 0, &e))).transpose()
 }
 
 /// Forgets it, with the task or its name.

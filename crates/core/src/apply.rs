@@ -61,7 +61,8 @@ impl Task {
                 // A limit of a forge's, or one that an older version stored: no agent is gone.
                 let cools = hold.reason == HoldReason::CredentialCoolingDown;
                 let away = hold.reason == HoldReason::RepositoryAway;
-                self.pauses += u32::from(away || (cools && self.unavailable.is_empty()));
+                self.pauses += u32::from(cools && self.unavailable.is_empty());
+                self.looks += u32::from(away);
             }
             Event::Intended(action) => {
                 if let Action::Run(order) = action {
@@ -94,10 +95,12 @@ impl Task {
             }
             Event::Fetched { lock_hash } => {
                 self.close("fetch");
+                self.looks = 0;
                 self.base_lock_hash = Some(lock_hash.clone());
             }
             Event::Imported { epoch, facts } => {
                 self.close(&format!("import-{epoch}"));
+                self.looks = 0;
                 let empty = facts.empty || facts.commit == self.spec.base;
                 if !empty {
                     self.rescue_ref = Some(saved_import(&self.spec.name, *epoch));
@@ -173,6 +176,7 @@ impl Task {
             Event::Released => self.retry_at = None,
             Event::Resumed { .. } => {
                 self.paused = None;
+                self.looks = 0;
                 // What is still at work learnt these in this very run.
                 if !matches!(self.state, State::Running(_)) {
                     self.retry_at = None;

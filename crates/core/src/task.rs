@@ -163,6 +163,8 @@ pub struct Task {
     pub free_retries: u32,
     /// Pauses in a row for limits, which grow.
     pub pauses: u32,
+    /// Looks in a row for a repository that is away, whose pauses grow.
+    pub looks: u32,
     /// Not before this time.
     pub retry_at: Option<Time>,
     /// Approved by somebody: the commit and who.
@@ -246,6 +248,7 @@ impl Task {
             attempts: 0,
             free_retries: 0,
             pauses: 0,
+            looks: 0,
             retry_at: None,
             approved: None,
             plan_approved: None,

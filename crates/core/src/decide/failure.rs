@@ -18,7 +18,7 @@ const RESET_MARGIN: i64 = 60;
 const MODEL_DOWN: i64 = 30 * 60;
 /// How often a repository that is away is looked for, for hours, before only a person lets the
 /// task look again.
-const MAX_AWAY_PAUSES: u32 = 24;
+const MAX_AWAY_LOOKS: u32 = 24;
 /// Before work that found no room on the disk is tried to be saved again.
 const FULL_DISK: Pause = Pause { first: 10, most: 60 };
 /// Pauses in a row for an outage that several tasks see, before they fail: over three hours.
@@ -79,8 +79,8 @@ pub(super) fn after(task: &Task, failure: &Failure, now: Time) -> Event {
             gone(failure, HoldReason::NeedsLogin, Wake::On(WakeEvent::Resume))
         }
         RetryRule::HoldUntilThere => {
-            let until = if task.pauses < MAX_AWAY_PAUSES {
-                let millis = pause::millis(&task.spec.name, task.pauses, facts.pause);
+            let until = if task.looks < MAX_AWAY_LOOKS {
+                let millis = pause::millis(&task.spec.name, task.looks, facts.pause);
                 Wake::At(now.plus_millis(millis))
             } else {
                 Wake::On(WakeEvent::Resume)

@@ -56,7 +56,7 @@ impl HoldReason {
             Self::Question => "read it with `midwatch explain`, then `midwatch answer`",
             Self::SandboxUnavailable => "`midwatch doctor` names the missing layer",
             Self::RepositoryAway => {
-                "bring it back to its place; it goes on by itself, at once with `midwatch resume`"
+                "bring it back to its place, then `midwatch resume`; for some hours it is looked for by itself"
             }
             Self::ModelDown => "it is tried again by itself",
             Self::ModelNotFound => {

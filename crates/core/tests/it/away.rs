@@ -59,7 +59,13 @@ fn pauses_grow_and_at_last_only_a_person_lets_it_look() {
     };
     assert!(pauses[0] < 3_000 && pauses.len() == 24, "{pauses:?}");
     assert!(pauses.windows(2).all(|two| two[0] < two[1] || two[1] >= 600_000), "{pauses:?}");
+    // Who lets it look may have been too early: it is looked for again as from the beginning.
     story.take(midwatch_core::event::Event::Resumed { by: "me".to_owned() });
+    assert_eq!(story.until("Publish"), publish);
+    story.fails(&publish, FailReason::RepositoryAway);
+    assert!(matches!(until(&story), Wake::At(_)), "{:?}", story.task.state);
+    assert_eq!(story.task.pauses, 0, "no provider was waited for");
+    waited(&mut story);
     assert_eq!(story.until("Publish"), publish);
     assert!(matches!(story.end(), Outcome::Done(_)));
 }

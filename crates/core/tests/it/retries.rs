@@ -220,8 +220,9 @@ fn every_reason_has_its_rule_and_none_is_a_hot_loop() {
                 // Nobody's fault: as long as it lasts, each pause longer, an hour at last.
                 RetryRule::HoldUntilReset => 24 + 7,
                 RetryRule::HoldForLogin => 24,
-                // By itself for hours, then whenever somebody resumes it.
-                RetryRule::HoldUntilThere => 24 + 24,
+                // By itself for hours, and for hours again whenever somebody resumes it: every ten
+                // minutes at last.
+                RetryRule::HoldUntilThere => 24 + 24 * 6,
             };
             // A verdict that is missing is asked for again; a change that is none cannot be.
             let most = if *reason == FailReason::ReviewRejected { 3 } else { most };

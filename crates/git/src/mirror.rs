@@ -138,6 +138,17 @@ impl Mirror {
         Ok(said.trim_end() == format!("{commit} commit"))
     }
 
+    /// Where the history of a fetched base begins: what every later state of its repository has, as
+    /// long as nobody writes all of it anew.
+    pub fn roots(&self, base: &CommitId) -> Result<Vec<CommitId>, GitError> {
+        let said = self
+            .git
+            .at(&self.upstream(), "rev-list")
+            .args(["--max-parents=0", base.as_str()])
+            .text()?;
+        Ok(said.lines().filter_map(|line| CommitId::parse(line).ok()).collect())
+    }
+
     /// Whether an object is in either store.
     pub fn has(&self, commit: &CommitId) -> Result<bool, GitError> {
         self.git

@@ -95,20 +95,24 @@ fn leave(ground: &Ground, commit: &CommitId, branch: &BranchName) -> Result<Even
 }
 
 /// Another repository that somebody made in its place has the same path, and nothing that this work
-/// stands on. A base that holds uncommitted work is in the mirror only.
+/// stands on. In the same one the base may have been amended and be gone: it comes with the work. A
+/// base that holds uncommitted work is in the mirror only.
 fn stands_on(ground: &Ground, checkout: &Checkout) -> Result<(), Trouble> {
     let base = &ground.job.base;
     if !ground.mirror.has_upstream(base)? {
         return Ok(());
     }
-    match checkout.resolve(ground.mirror.git(), base.as_str()) {
-        Ok(_) => Ok(()),
-        Err(InspectError::Reference(_)) => Err(Trouble::new(
-            FailReason::RepositoryAway,
-            format!("the repository that is there has no commit {}", base.short()),
-        )),
-        Err(error) => Err(error.into()),
+    for commit in std::iter::once(base.clone()).chain(ground.mirror.roots(base)?) {
+        match checkout.resolve(ground.mirror.git(), commit.as_str()) {
+            Ok(_) => return Ok(()),
+            Err(InspectError::Reference(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
+    Err(Trouble::new(
+        FailReason::RepositoryAway,
+        format!("the repository that is there has no commit {}", base.short()),
+    ))
 }
 
 fn landed(

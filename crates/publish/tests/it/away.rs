@@ -93,6 +93,27 @@ async fn another_repository_in_its_place_gets_nothing() {
     world.done_through_a_crash(&world.task(), &action).await;
 }
 
+/// Whoever amends the commit that tasks were begun on has the same repository: waiting for another
+/// would be waiting for ever.
+#[tokio::test]
+async fn a_base_that_was_amended_away_comes_with_the_work() {
+    let mut world = World::new();
+    world.git(&world.repo(), &["commit", "-q", "--allow-empty", "-m", "to be amended"]);
+    world.git(&world.inside(), &["pull", "-q", "../repo", "main"]);
+    world.base = world.head(&world.repo());
+    fetched(&world).await;
+    let facts = imported(&world, 1, "one\n").await;
+    world.git(&world.repo(), &["commit", "-q", "--amend", "--allow-empty", "-m", "amended"]);
+    world.git(&world.repo(), &["reflog", "expire", "--expire=now", "--all"]);
+    world.git(&world.repo(), &["gc", "-q", "--prune=now"]);
+    let base = world.base.as_str();
+    let there = world.try_git(&world.repo(), &["cat-file", "-e", base]);
+    assert!(!there.status.success(), "the base is gone");
+    world.done_through_a_crash(&world.task(), &publish(&world, &facts.commit, false)).await;
+    assert_eq!(world.git(&world.repo(), &["show", "midwatch/fix:work"]), "one");
+    assert_eq!(world.git(&world.repo(), &["rev-parse", "midwatch/fix~1"]), base);
+}
+
 #[tokio::test]
 async fn a_bare_one_that_is_pushed_to_may_be_away_as_well() {
     let world = World::new();

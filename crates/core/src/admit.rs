@@ -12,7 +12,7 @@ use crate::time::Time;
 
 mod taken;
 
-use taken::Taken;
+use taken::{Count, Taken};
 
 /// A task gains one point of priority for each of these many seconds that it waits, so that
 /// nothing starves.
@@ -92,16 +92,26 @@ pub struct Entry {
     pub place: u64,
     /// It has a slot already.
     pub running: bool,
+    /// It is between two attempts. With a slot it only pauses; without one its pause is over, and
+    /// it goes first: it was begun before all that wait.
+    pub again: bool,
 }
 
 impl Entry {
-    /// A task's entry; none for one that is held or over, or about to be.
+    /// A task's entry; none for one that is held or over, or about to be, and for one that gave its
+    /// slot back for as long as it pauses.
     pub fn of(task: &Task, since: Time, place: u64, now: Time) -> Option<Self> {
         let running = match &task.state {
             State::Queued if task.cancel || task.paused.is_some() => return None,
+            State::Queued if task.pauses_until(now).is_some() => return None,
             State::Queued => false,
             State::Running(_) => true,
             State::Held(_) | State::Ended(_) => return None,
+        };
+        let again = if running {
+            task.open.is_empty() && task.pauses_until(now).is_some()
+        } else {
+            task.retry_at.is_some()
         };
         let agent = task.agent_at(now).unwrap_or(0);
         let credential = task.spec.credential_of(agent).filter(|_| task.needs_agent());
@@ -114,6 +124,7 @@ impl Entry {
             since,
             place,
             running,
+            again,
         })
     }
 }
@@ -142,8 +153,9 @@ pub struct Waiting {
     pub of: usize,
 }
 
-/// Grants slots: highest priority first, with aging; then oldest; then who came first. Places and reasons
-/// of all come from one pass: whoever shows many tasks asks once, not for each of them.
+/// Grants slots: first to what was begun already; then by the highest priority, with aging; then to
+/// the oldest; then to who came first. Places and reasons of all come from one pass: whoever shows
+/// many tasks asks once, not for each of them.
 pub fn admit(queue: &Queue, now: Time) -> Vec<Grant> {
     let mut turn = Turn {
         queue,
@@ -155,7 +167,7 @@ pub fn admit(queue: &Queue, now: Time) -> Vec<Grant> {
     let mut waiting: Vec<&Entry> = queue.entries.iter().filter(|entry| !entry.running).collect();
     waiting.sort_by_cached_key(|entry| {
         let entry: &Entry = entry;
-        (Reverse(rank(entry, now)), entry.since, entry.place, &entry.name)
+        (Reverse((entry.again, rank(entry, now))), entry.since, entry.place, &entry.name)
     });
     let mut grants = Vec::new();
     let mut position = 0;
@@ -239,19 +251,19 @@ impl<'a> Turn<'a> {
 
     fn counts(&self, entry: &Entry) -> Option<(HoldReason, String)> {
         let Limits { slots, per_repository, per_credential, .. } = self.queue.limits;
-        let full = |limit: Option<usize>, count: usize| limit.filter(|limit| count >= *limit);
+        let full = |limit: Option<usize>, count: Count| limit.filter(|limit| count.all >= *limit);
         let count = self.taken.count();
-        if count >= slots {
-            return Some((HoldReason::Concurrency, format!("{count} of {slots} tasks run")));
+        if count.all >= slots {
+            return Some((HoldReason::Concurrency, count.of(slots, "tasks")));
         }
         let beside = self.taken.of_repository(entry);
         if let Some(limit) = full(per_repository, beside) {
-            let detail = format!("{beside} of {limit} tasks of this repository run");
+            let detail = beside.of(limit, "tasks of this repository");
             return Some((HoldReason::RepositoryLimit, detail));
         }
         let beside = self.taken.of_credential(entry.credential.as_deref()?);
         full(per_credential, beside).map(|limit| {
-            let detail = format!("{beside} of {limit} tasks of this credential run");
+            let detail = beside.of(limit, "tasks of this credential");
             (HoldReason::CredentialLimit, detail)
         })
     }
@@ -259,7 +271,7 @@ impl<'a> Turn<'a> {
     fn machine(&self) -> Option<(HoldReason, String)> {
         let Queue { limits, observed, .. } = self.queue;
         // Every running task may still need its part: room for a rescue is never given away.
-        let runs = self.taken.count() as u64;
+        let runs = self.taken.count().all as u64;
         let need = limits
             .task_disk
             .saturating_mul(runs.saturating_add(1))

@@ -42,6 +42,10 @@ impl Task {
         let outcome = if let Event::Ended(kind) = event { self.outcome(kind) } else { None };
         let state = self.state.next(event, outcome)?;
         let over = self.state.is_terminal();
+        // What gives its slot back in a pause goes on pausing.
+        if let (State::Held(_), Event::Released) = (&self.state, event) {
+            self.retry_at = None;
+        }
         self.state = state;
         if !over {
             self.learn(event);
@@ -65,6 +69,8 @@ impl Task {
                 self.looks += u32::from(away);
             }
             Event::Intended(action) => {
+                // The pause before it is over, also where the clock is set back later.
+                self.retry_at = None;
                 if let Action::Run(order) = action {
                     self.epoch = self.epoch.max(order.epoch);
                     if let RunWork::Agent(run) = &order.work {
@@ -173,7 +179,7 @@ impl Task {
                     }
                 }
             }
-            Event::Released => self.retry_at = None,
+            Event::Released => {}
             Event::Resumed { .. } => {
                 self.paused = None;
                 self.looks = 0;

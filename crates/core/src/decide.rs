@@ -17,6 +17,10 @@ pub use failure::MAX_OUTAGE_PAUSES;
 pub const MAX_EPOCHS: u32 = 300;
 /// Uncharged retries of one step: a machine that fails this often will not mend itself.
 pub const MAX_FREE_RETRIES: u32 = 20;
+/// A pause before the next attempt that is longer than this gives the slot back. In a shorter one
+/// it would only be missed when the task goes on.
+pub const SLOT_KEPT_SECONDS: i64 = 30;
+
 /// What to store, and when to look again if nothing happens before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
@@ -45,7 +49,9 @@ pub fn decide(task: &Task, now: Time) -> Decision {
         }
         State::Queued => match waits_before_admission(task, now) {
             Some(hold) => Decision::store(Event::Held(hold)),
-            None => Decision::wait(Wake::On(WakeEvent::Admission)),
+            None => Decision::wait(
+                task.pauses_until(now).map_or(Wake::On(WakeEvent::Admission), Wake::At),
+            ),
         },
         State::Held(hold) => match hold.until {
             Wake::At(time) if time <= now => Decision::store(Event::Released),
@@ -63,7 +69,9 @@ fn waits_before_admission(task: &Task, now: Time) -> Option<Hold> {
     if let Some(by) = &task.paused {
         return Some(paused(by));
     }
-    if task.needs_agent() { task.agent_at(now).err() } else { None }
+    // Until it goes on, another agent may be there again.
+    let looks = task.needs_agent() && task.pauses_until(now).is_none();
+    if looks { task.agent_at(now).err() } else { None }
 }
 
 fn paused(by: &str) -> Hold {
@@ -139,9 +147,10 @@ fn running(task: &Task, now: Time) -> Decision {
     if let Some(by) = task.paused.as_ref().filter(|_| task.to_import.is_none()) {
         return Decision::store(Event::Held(paused(by)));
     }
-    match task.retry_at {
-        Some(at) if at > now => Decision::wait(Wake::At(at)),
-        Some(_) | None => within_bounds(stage::go_on(task, now)),
+    match task.pauses_until(now) {
+        Some(at) if at > now.plus_seconds(SLOT_KEPT_SECONDS) => Decision::store(Event::Released),
+        Some(at) => Decision::wait(Wake::At(at)),
+        None => within_bounds(stage::go_on(task, now)),
     }
 }
 

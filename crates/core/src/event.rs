@@ -243,7 +243,7 @@ pub enum Event {
     },
     /// The task waits.
     Held(Hold),
-    /// The wait is over.
+    /// Back to the queue: a wait is over, or the pause before the next attempt is a long one.
     Released,
     /// What happens once all is saved.
     EndingChosen(Ending),

@@ -71,10 +71,11 @@ fn waiting(task: &Task, pause: Option<&BetweenAttempts>) -> Option<WaitingView> 
             };
             Some(waiting_view(hold.reason.as_str(), &held::detail(task, hold), until))
         }
-        State::Running(runs) if runs.is_empty() && !task.cancel => {
+        State::Running(runs) if !runs.is_empty() => None,
+        State::Queued | State::Running(_) if !task.cancel => {
             pause.map(|pause| waiting_view(pause.reason.as_str(), &pause.detail, Some(pause.at)))
         }
-        State::Running(_) | State::Queued | State::Ended(_) => None,
+        State::Queued | State::Running(_) | State::Ended(_) => None,
     }
 }
 
@@ -108,17 +109,17 @@ fn to_approve(task: &Task) -> Option<ToApprove> {
 /// Why a task waits, or what it does, in one sentence.
 fn explain(task: &Task, pause: Option<&BetweenAttempts>) -> String {
     match &task.state {
-        State::Queued => "is about to begin".to_owned(),
         State::Running(runs) if !runs.is_empty() => {
             let names: Vec<&str> = runs.iter().map(RunName::as_str).collect();
             let does = if task.cancel { "is being cancelled, and still runs" } else { "runs" };
             format!("{does} {}", names.join(", "))
         }
         State::Running(_) if task.cancel => "is being cancelled: its work is saved".to_owned(),
-        State::Running(_) => match pause {
+        State::Queued | State::Running(_) => match pause {
             Some(BetweenAttempts { reason, detail, at: _ }) => {
                 format!("pauses before the next attempt ({reason}): {detail}")
             }
+            None if matches!(task.state, State::Queued) => "is about to begin".to_owned(),
             None => "is between two runs".to_owned(),
         },
         State::Held(hold) => {

@@ -17,14 +17,14 @@ pub struct ListQuery {
     /// Goes on after a page: its `next`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    /// Only tasks in these states, joined by commas; `Waiting` are those of `Running` that wait for
-    /// their next attempt.
+    /// Only tasks in these states, joined by commas; `Waiting` are those of `Running` and `Queued`
+    /// that wait for their next attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
 }
 
-/// What people are shown of a task that is `Running` and waits for its next attempt: it is at work
-/// for the server, and waits for them.
+/// What people are shown of a task that waits for its next attempt. For the server it is `Running`,
+/// or `Queued` where the pause is a long one.
 pub const WAITING: &str = "Waiting";
 
 /// The most tasks of a page.
@@ -98,8 +98,10 @@ impl TaskView {
     /// The state that people are shown; none where it is not known.
     pub fn shown_state(&self) -> Option<&str> {
         let state = self.result.state.as_deref();
-        let runs = state == Some(StateName::Running.as_str());
-        if runs && self.waiting.is_some() { Some(WAITING) } else { state }
+        let begun = [StateName::Running, StateName::Queued].map(|state| Some(state.as_str()));
+        // With a place it waits for a slot.
+        let pauses = self.waiting.as_ref().is_some_and(|waiting| waiting.position.is_none());
+        if begun.contains(&state) && pauses { Some(WAITING) } else { state }
     }
 }
 

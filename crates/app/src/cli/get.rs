@@ -30,7 +30,7 @@ pub(crate) struct Get {
     #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: u32,
 
-    /// Only tasks in these states, joined by commas: queued, running, waiting (those that run and
+    /// Only tasks in these states, joined by commas: queued, running, waiting (those that
     /// wait for their next attempt), held, done, unverified, answered, noChange, failed, cancelled
     #[arg(long, value_name = "STATE", value_delimiter = ',')]
     state: Vec<String>,

@@ -91,3 +91,21 @@ fn where_memory_is_low_one_task_goes_on_alone() {
     let place = Place::new(&[], "taskMemoryMib = 1000000000\n");
     place.keeps_out((&place.two, ""), None, ["MemoryLow", "MiB of memory are free, 1000000000"]);
 }
+
+/// In the moment between two attempts a task keeps its slot, but nothing of it runs.
+#[test]
+fn who_waits_is_told_of_a_slot_whose_task_only_pauses() {
+    let place = Place::new(&["--concurrency", "1"], "");
+    let goal = "do@implement/1: exit 7\ndo@implement/2: write made x";
+    place.begin(&place.one, "tries", goal, "");
+    place.begin(&place.two, "waits", "do: write made x", "");
+    let mut said = String::new();
+    let told = until(LIMIT, || {
+        said = place.house.midwatch(&place.one, &["explain", "waits"]).stdout;
+        said.contains("0 of 1 tasks run, and 1 waits for its next attempt")
+    });
+    assert!(told, "{said}");
+    for name in ["tries", "waits"] {
+        place.house.midwatch(&place.one, &["wait", name]).is_done();
+    }
+}

@@ -17,11 +17,37 @@ const fn look() {}
 /// The tasks that have a slot.
 #[derive(Debug, Default)]
 pub(super) struct Taken<'a> {
-    count: usize,
+    count: Count,
     names: BTreeSet<&'a TaskName>,
     writers: BTreeMap<(&'a str, &'a BranchName), &'a TaskName>,
-    repositories: BTreeMap<&'a str, usize>,
-    credentials: BTreeMap<&'a str, usize>,
+    repositories: BTreeMap<&'a str, Count>,
+    credentials: BTreeMap<&'a str, Count>,
+}
+
+/// How many have a slot.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Count {
+    /// All of them.
+    pub(super) all: usize,
+    /// Those that only pause before their next attempt.
+    pauses: usize,
+}
+
+impl Count {
+    fn add(&mut self, entry: &Entry) {
+        self.all += 1;
+        self.pauses += usize::from(entry.running && entry.again);
+    }
+
+    /// Who has the slots of a limit, in words.
+    pub(super) fn of(self, limit: usize, what: &str) -> String {
+        let run = self.all - self.pauses;
+        match self.pauses {
+            0 => format!("{run} of {limit} {what} run"),
+            1 => format!("{run} of {limit} {what} run, and 1 waits for its next attempt"),
+            more => format!("{run} of {limit} {what} run, and {more} wait for their next attempt"),
+        }
+    }
 }
 
 impl<'a> Taken<'a> {
@@ -34,16 +60,16 @@ impl<'a> Taken<'a> {
     /// One more has a slot.
     pub(super) fn add(&mut self, entry: &'a Entry) {
         look();
-        self.count += 1;
+        self.count.add(entry);
         self.names.insert(&entry.name);
         self.writers.entry((&entry.repository, &entry.branch)).or_insert(&entry.name);
-        *self.repositories.entry(&entry.repository).or_default() += 1;
+        self.repositories.entry(&entry.repository).or_default().add(entry);
         if let Some(key) = &entry.credential {
-            *self.credentials.entry(key).or_default() += 1;
+            self.credentials.entry(key).or_default().add(entry);
         }
     }
 
-    pub(super) fn count(&self) -> usize {
+    pub(super) fn count(&self) -> Count {
         self.count
     }
 
@@ -58,13 +84,13 @@ impl<'a> Taken<'a> {
         self.writers.get(&(entry.repository.as_str(), &entry.branch)).copied()
     }
 
-    pub(super) fn of_repository(&self, entry: &Entry) -> usize {
+    pub(super) fn of_repository(&self, entry: &Entry) -> Count {
         look();
-        self.repositories.get(entry.repository.as_str()).copied().unwrap_or(0)
+        self.repositories.get(entry.repository.as_str()).copied().unwrap_or_default()
     }
 
-    pub(super) fn of_credential(&self, key: &str) -> usize {
+    pub(super) fn of_credential(&self, key: &str) -> Count {
         look();
-        self.credentials.get(key).copied().unwrap_or(0)
+        self.credentials.get(key).copied().unwrap_or_default()
     }
 }

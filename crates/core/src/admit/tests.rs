@@ -15,6 +15,7 @@ fn entry(name: &str, branch: &str, priority: i32, since: i64, running: bool) -> 
         since: Time(since),
         place: 0,
         running,
+        again: false,
     }
 }
 
@@ -75,6 +76,28 @@ fn priority_first_but_nothing_starves() {
     assert_eq!(admitted(&queue(1), 2), ["urgent"]);
     let later = 7 * AGING_SECONDS * 1000;
     assert_eq!(admitted(&queue(later), later), ["old"]);
+}
+
+/// Who gave its slot back in a pause has been begun: it goes on before whoever was not, however
+/// urgent. One that keeps its slot is no task that runs.
+#[test]
+fn what_pauses_between_attempts_is_told_and_goes_on_first() {
+    let pauses = |name, running| Entry { again: true, ..entry(name, name, 0, 9, running) };
+    let urgent = || entry("urgent", "y", 50, 0, false);
+    let queue = |entries| queue(Limits::slots(2), entries);
+    let both = queue(vec![urgent(), pauses("again", false), entry("runs", "z", 0, 0, true)]);
+    assert_eq!(admitted(&both, 10), ["again"]);
+    let said = |entries: Vec<Entry>| {
+        let waits = super::waiting(&queue(entries), Time(10));
+        waits[&TaskName::parse("urgent").unwrap()].detail.clone()
+    };
+    let one = vec![urgent(), pauses("a", true), entry("runs", "z", 0, 0, true)];
+    assert_eq!(said(one), "1 of 2 tasks run, and 1 waits for its next attempt");
+    let two = vec![urgent(), pauses("a", true), pauses("b", true)];
+    assert_eq!(said(two), "0 of 2 tasks run, and 2 wait for their next attempt");
+    // Let in in this very round, it runs.
+    let fills = vec![urgent(), pauses("a", false), pauses("b", false)];
+    assert_eq!(said(fills), "2 of 2 tasks run");
 }
 
 #[test]

@@ -45,6 +45,8 @@ impl State {
                 Ok(Self::Held(hold.clone()))
             }
             (Self::Held(_), Event::Released | Event::Resumed { .. }) => Ok(Self::Queued),
+            // It pauses before the next attempt, and others may have its slot.
+            (Self::Running(runs), Event::Released) if runs.is_empty() => Ok(Self::Queued),
             (
                 Self::Held(hold),
                 Event::Approved { .. } | Event::Rejected { .. } | Event::PlanApproved { .. },

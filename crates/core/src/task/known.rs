@@ -128,6 +128,11 @@ impl Task {
         gone.is_some_and(|gone| gone.reason == HoldReason::ModelNotFound)
     }
 
+    /// The end of a pause before the next attempt, while it lasts.
+    pub fn pauses_until(&self, now: Time) -> Option<Time> {
+        self.retry_at.filter(|at| *at > now)
+    }
+
     /// The commit that new work starts from: the newest imported one, else what the task before
     /// has landed, else the base.
     pub fn head(&self) -> &CommitId {

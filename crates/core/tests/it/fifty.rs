@@ -125,8 +125,8 @@ impl Fifty {
     pub(crate) fn next(&self) -> Option<Time> {
         let times = self.tasks.iter().filter_map(|task| match &task.state {
             State::Held(Hold { until: Wake::At(at), .. }) => Some(*at),
-            State::Running(_) => task.retry_at,
-            State::Queued | State::Held(_) | State::Ended(_) => None,
+            State::Queued | State::Running(_) => task.retry_at,
+            State::Held(_) | State::Ended(_) => None,
         });
         times.filter(|at| *at > self.now).min()
     }

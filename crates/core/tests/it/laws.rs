@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use midwatch_core::agent::AgentOutcome;
-use midwatch_core::decide::{Decision, MAX_EPOCHS};
+use midwatch_core::decide::{Decision, MAX_EPOCHS, SLOT_KEPT_SECONDS};
 use midwatch_core::event::{
     Action, AgentResult, AgentRun, Artifact, EndKind, Event, LandAction, Role, RunResult, RunWork,
 };
@@ -55,7 +55,11 @@ impl Laws {
             return Err(Broken::new(Law::WaitIsNamed, &task.state));
         };
         let can_come = match (wake, &task.state) {
-            (Wake::At(time), State::Running(_) | State::Held(_)) => time > now,
+            (Wake::At(time), State::Queued | State::Held(_)) => time > now,
+            // Nobody waits for long for a slot in which nothing runs.
+            (Wake::At(time), State::Running(_)) => {
+                time > now && time <= now.plus_seconds(SLOT_KEPT_SECONDS)
+            }
             (Wake::On(WakeEvent::Admission), State::Queued)
             | (Wake::On(WakeEvent::Resume), State::Held(_)) => true,
             (Wake::On(WakeEvent::Action), State::Running(_)) => !task.open.is_empty(),

@@ -1,6 +1,7 @@
 //! Stories of failures: what is tried again, when, and how often.
 
-use midwatch_core::decide::{MAX_EPOCHS, MAX_FREE_RETRIES};
+use midwatch_core::admit::Entry;
+use midwatch_core::decide::{MAX_EPOCHS, MAX_FREE_RETRIES, SLOT_KEPT_SECONDS, decide};
 use midwatch_core::event::{Action, Event, RunResult};
 use midwatch_core::pipeline::MAX_ATTEMPTS;
 use midwatch_core::reason::{FailReason, HoldReason, RetryRule};
@@ -127,6 +128,65 @@ fn resets_are_believed_within_reason() {
         }
     }
     assert_eq!(pauses(Some(i64::MAX), 1), [7 * 86_400 + 60]);
+}
+
+/// What a machine costs is tried again after pauses that grow. A short one keeps the slot; in a long
+/// one others have it, and the task goes on when its pause is over and the queue lets it.
+#[test]
+fn a_long_pause_gives_the_slot_back_and_a_short_one_keeps_it() {
+    let mut story = Story::at_work("ic");
+    let entry = |story: &Story| Entry::of(&story.task, story.now, 0, story.now);
+    for kept in [true, true, true, false, false] {
+        let agent = story.until("Agent");
+        story.ends_run(&agent, failed_agent(FailReason::NodeLost, None));
+        while story.task.pauses_until(story.now).is_none() {
+            story.go_on();
+        }
+        let at = story.task.pauses_until(story.now).unwrap();
+        assert_eq!(at <= story.now.plus_seconds(SLOT_KEPT_SECONDS), kept);
+        if kept {
+            assert!(entry(&story).is_some_and(|entry| entry.running && entry.again));
+            continue;
+        }
+        assert_eq!((&story.task.state, entry(&story)), (&State::Queued, None));
+        assert_eq!(decide(&story.task, story.now).wake, Some(Wake::At(at)));
+        // Not a moment before, and then by the queue only.
+        story.now = at;
+        story.settle();
+        assert_eq!((&story.task.state, story.task.open.len()), (&State::Queued, 0));
+        assert!(entry(&story).is_some_and(|entry| !entry.running && entry.again));
+        story.take(Event::Admitted);
+        assert!(story.open("Agent").is_some());
+        assert!(entry(&story).is_some_and(|entry| entry.running && !entry.again));
+    }
+    assert_eq!((story.task.attempts, story.task.free_retries), (0, 5));
+    assert!(matches!(story.end(), Outcome::Done(_)));
+}
+
+#[test]
+fn a_task_that_gave_its_slot_back_is_paused_resumed_and_cancelled_like_any_other() {
+    let begin = || {
+        let mut story = Story::at_work("ic");
+        while !matches!(story.task.state, State::Queued) {
+            let agent = story.until("Agent");
+            story.ends_run(&agent, failed_agent(FailReason::NodeLost, None));
+            while story.task.pauses_until(story.now).is_none() {
+                story.go_on();
+            }
+        }
+        story
+    };
+    let by = "me".to_owned();
+    let mut story = begin();
+    story.take(Event::PauseRequested { by: by.clone() });
+    assert_eq!(story.held().unwrap(), HoldReason::Paused);
+    // Resumed, it does not wait for the rest of its pause.
+    story.take(Event::Resumed { by: by.clone() });
+    assert_eq!((&story.task.state, story.task.retry_at), (&State::Queued, None));
+    assert!(matches!(story.end(), Outcome::Done(_)));
+    let mut story = begin();
+    story.take(Event::CancelRequested { by });
+    assert_eq!(story.end(), Outcome::Cancelled);
 }
 
 #[test]

@@ -74,8 +74,10 @@ impl Story {
         if let Some(action) = self.task.open.values().next().cloned() {
             let event = self.answer(&action);
             self.take(event);
-        } else if let (State::Running(_), Some(at)) = (&self.task.state, self.task.retry_at) {
-            self.now = self.now.max(at);
+        } else if let (State::Queued | State::Running(_), Some(at)) =
+            (&self.task.state, self.task.pauses_until(self.now))
+        {
+            self.now = at;
             self.settle();
         } else if matches!(self.task.state, State::Queued) {
             self.take(Event::Admitted);

@@ -167,7 +167,10 @@ impl<C: Choose> Walk<C> {
     /// What the task waits for happens, in one of its ways.
     fn ordinary(&mut self) -> Result<(), Broken> {
         match &self.task.state {
-            State::Queued => self.take(Event::Admitted, false).map(|_| ()),
+            // The queue does not know of it as long as it pauses.
+            State::Queued if self.task.pauses_until(self.now).is_none() => {
+                self.take(Event::Admitted, false).map(|_| ())
+            }
             State::Held(hold) => match hold.until {
                 Wake::At(time) if !self.choose.one_in(8) => {
                     self.now = time;
@@ -176,7 +179,7 @@ impl<C: Choose> Walk<C> {
                 Wake::At(_) | Wake::On(_) => self.command(),
             },
             State::Running(_) if !self.task.open.is_empty() => self.answer_one(),
-            State::Running(_) => {
+            State::Queued | State::Running(_) => {
                 self.now = self.now.plus_seconds(400);
                 Ok(())
             }
@@ -294,7 +297,9 @@ impl<C: Choose> Walk<C> {
                 }
                 Wake::On(_) => self.take(Event::Resumed { by }, false).map(|_| ()),
             },
-            State::Running(_) if self.task.open.is_empty() => {
+            State::Queued | State::Running(_)
+                if self.task.open.is_empty() && self.task.pauses_until(self.now).is_some() =>
+            {
                 let at = self.task.retry_at.unwrap_or(self.now);
                 self.now = self.now.max(at);
                 Ok(())

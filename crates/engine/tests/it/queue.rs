@@ -1,6 +1,7 @@
 //! Many tasks: slots, branches, and what waits.
 
 use midwatch_core::admit::AGING_SECONDS;
+use midwatch_core::ports::Clock;
 use midwatch_core::reason::HoldReason;
 use midwatch_core::task::{State, TaskSpec};
 
@@ -74,6 +75,23 @@ fn a_restart_keeps_the_places_of_the_queue() {
         let places = ["zeta", "yak", "alpha", "urgent"].map(place);
         assert_eq!(places, [None, Some((1, 3)), Some((2, 3)), Some((3, 3))]);
     });
+}
+
+/// Each run is lost five times, with pauses of 5 to 80 seconds and more.
+#[test]
+fn in_a_long_pause_between_attempts_others_have_the_slot() {
+    let world = world(Script { lost: 5, ..Script::default() }, NAMES);
+    play(&world, 1, says_yes);
+    assert_eq!(states(&world), ["Done"; 5]);
+    assert_eq!(world.get().most_tasks, 1, "who comes back waits for a slot");
+    let seconds = (world.now().0 - BEGINNING.0) / 1000;
+    let one_by_one = 5 * (5 + 10 + 20 + 40 + 80);
+    assert!(seconds < one_by_one * 3 / 5, "{seconds} of {one_by_one}");
+    // Short pauses only: no slot is given back, so they follow each other.
+    let world = self::world(Script { lost: 3, ..Script::default() }, NAMES);
+    play(&world, 1, says_yes);
+    let seconds = (world.now().0 - BEGINNING.0) / 1000;
+    assert!(seconds >= 5 * (5 + 10 + 20), "{seconds}");
 }
 
 #[test]

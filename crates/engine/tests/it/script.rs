@@ -28,6 +28,8 @@ pub(crate) struct Script {
     pub(crate) limited: bool,
     /// The login of the first agent is rejected, and every other agent is at its limit.
     pub(crate) rejected: bool,
+    /// So many runs of an agent are lost with their machine.
+    pub(crate) lost: u32,
     /// Agents work until they are told to stop.
     pub(crate) endless: bool,
     /// The publisher answers with another event than its own.
@@ -44,6 +46,7 @@ pub(crate) const GOOD: Script = Script {
     refused: None,
     limited: false,
     rejected: false,
+    lost: 0,
     endless: false,
     wrong_answer: false,
     panics: false,
@@ -144,6 +147,10 @@ impl Script {
                 })
             }
             RunWork::Agent(run) => match run.role {
+                Role::Implement if nth < self.lost => {
+                    let (reason, detail) = (FailReason::NodeLost, "gone".to_owned());
+                    agent(AgentOutcome::Failed { reason, detail, resets_at: None }, vec![])
+                }
                 Role::Implement if self.rejected && run.agent == 0 => {
                     let (reason, detail) = (FailReason::Authentication, "401".to_owned());
                     agent(AgentOutcome::Failed { reason, detail, resets_at: None }, vec![])

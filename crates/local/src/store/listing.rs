@@ -85,7 +85,7 @@ impl SqliteStore {
             let place = |view: &TaskView| (-view.submitted_ms, view.result.task.clone());
             place(a).cmp(&place(b))
         });
-        // What waits for its next attempt is running, too.
+        // What waits for its next attempt is running or queued, too.
         views.dedup_by(|a, b| a.result.task == b.result.task);
         views.truncate(page.limit as usize);
         Ok(views)
@@ -95,12 +95,13 @@ impl SqliteStore {
         let mut wanted = Vec::new();
         let mut values: Vec<Value> = Vec::new();
         if let Some(state) = state {
-            wanted.push("state = ?");
-            let waits = state == WAITING;
-            let state = if waits { StateName::Running.as_str() } else { state };
-            values.push(state.to_owned().into());
-            if waits {
-                wanted.push("view ->> '$.waiting' IS NOT NULL");
+            if state == WAITING {
+                wanted.push("state IN (?, ?) AND view ->> '$.waiting' IS NOT NULL");
+                let begun = [StateName::Running, StateName::Queued];
+                values.extend(begun.map(|state| state.as_str().to_owned().into()));
+            } else {
+                wanted.push("state = ?");
+                values.push(state.to_owned().into());
             }
         }
         if let Some(after) = &page.after {

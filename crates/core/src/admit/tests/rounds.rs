@@ -31,7 +31,7 @@ fn looks<T>(work: impl FnOnce() -> T) -> (T, usize) {
 fn slowly(queue: &Queue, now: Time) -> Vec<Grant> {
     let mut taken: Vec<&Entry> = queue.entries.iter().filter(|entry| entry.running).collect();
     let mut waiting: Vec<&Entry> = queue.entries.iter().filter(|entry| !entry.running).collect();
-    waiting.sort_by_key(|entry| (-rank(entry, now), entry.since, entry.name.clone()));
+    waiting.sort_by_key(|entry| (!entry.again, -rank(entry, now), entry.since, entry.name.clone()));
     let running = taken.len();
     let mut tried: Vec<&str> = vec![];
     let mut grants = vec![];
@@ -95,18 +95,28 @@ fn kept_out(
         }
     }
     let Limits { slots, per_repository, per_credential, .. } = queue.limits;
-    let n = taken.len();
-    if n >= slots {
-        return says(HoldReason::Concurrency, format!("{n} of {slots} tasks run"));
+    let run = |limit: usize, what: &str, among: &dyn Fn(&Entry) -> bool| {
+        let pauses = count(&|other| among(other) && other.running && other.again);
+        let run = format!("{} of {limit} {what} run", count(among) - pauses);
+        match pauses {
+            0 => run,
+            1 => format!("{run}, and 1 waits for its next attempt"),
+            n => format!("{run}, and {n} wait for their next attempt"),
+        }
+    };
+    if taken.len() >= slots {
+        return says(HoldReason::Concurrency, run(slots, "tasks", &|_| true));
     }
     let n = count(&|other| other.repository == entry.repository);
     if let Some(limit) = per_repository.filter(|limit| n >= *limit) {
-        let detail = format!("{n} of {limit} tasks of this repository run");
+        let same = |other: &Entry| other.repository == entry.repository;
+        let detail = run(limit, "tasks of this repository", &same);
         return says(HoldReason::RepositoryLimit, detail);
     }
     let n = count(&|other| other.credential == entry.credential);
     if let Some(limit) = per_credential.filter(|limit| n >= *limit && entry.credential.is_some()) {
-        let detail = format!("{n} of {limit} tasks of this credential run");
+        let same = |other: &Entry| other.credential == entry.credential;
+        let detail = run(limit, "tasks of this credential", &same);
         return says(HoldReason::CredentialLimit, detail);
     }
     let need = queue.limits.task_disk * (taken.len() as u64 + 1) + queue.limits.spare_disk;
@@ -149,8 +159,10 @@ prop_compose! {
     fn some_entry()(
         repository in 0_usize..3, branch in 0_usize..12, key in prop::option::of(0_usize..3),
         priority in -2_i32..3, since in 0_i64..4, running in prop::bool::weighted(0.3),
+        again in prop::bool::weighted(0.3),
     ) -> Entry {
         Entry {
+            again,
             repository: format!("r{repository}"),
             credential: key.map(key_of),
             ..entry("x", &format!("b{branch}"), priority, since * 3_000_000, running)

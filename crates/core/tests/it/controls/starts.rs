@@ -1,5 +1,6 @@
 //! Who may not begin yet, and what waiting may not cost.
 
+use midwatch_core::decide::SLOT_KEPT_SECONDS;
 use midwatch_core::event::{Artifact, Event};
 use midwatch_core::plan::{Asked, Questions};
 use midwatch_core::reason::HoldReason;
@@ -36,6 +37,14 @@ fn who_may_not_begin_and_begins_is_caught() {
     let mut early = task.clone();
     early.retry_at = Some(now.plus_seconds(1));
     caught(&by_the_clock(&early), Law::PausesAreKept);
+
+    // Nor may it keep its slot for as long as it likes meanwhile.
+    let keeps = |seconds| {
+        let wake = Some(Wake::At(now.plus_seconds(seconds)));
+        Laws::decided(&early, now, &decided(vec![], wake))
+    };
+    assert_eq!(keeps(SLOT_KEPT_SECONDS), Ok(()));
+    caught(&keeps(SLOT_KEPT_SECONDS + 1), Law::WakeCanCome);
 
     let mut limited = task.clone();
     let (reason, until) = (HoldReason::CredentialCoolingDown, Wake::At(now.plus_seconds(1)));

@@ -5,13 +5,13 @@ use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::process::CommandExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{MemfdFlags, OFlags, fcntl_setfl, memfd_create};
-use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use thiserror::Error;
@@ -54,6 +54,32 @@ pub enum SpawnError {
     /// Bubblewrap ended before there was a sandbox.
     #[error("bubblewrap failed: {0}")]
     Bubblewrap(String),
+    /// Somebody killed bubblewrap before there was a sandbox: a person, or the kernel for memory.
+    #[error("bubblewrap was killed before there was a sandbox ({0})")]
+    Killed(ExitStatus),
+}
+
+impl SpawnError {
+    /// Whether the next try may come up with nothing changed: it says nothing of the machine's
+    /// layers.
+    pub fn passes(&self) -> bool {
+        match self {
+            Self::Killed(_) => true,
+            // Too many processes or files, no memory; a group that a sweep removed under us.
+            Self::Io(error) => {
+                [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE, Errno::NODEV]
+                    .iter()
+                    .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+            }
+            Self::Policy(_)
+            | Self::Guard(_)
+            | Self::NoBubblewrap
+            | Self::Filter(_)
+            | Self::Overlay(_)
+            | Self::Stage(_)
+            | Self::Bubblewrap(_) => false,
+        }
+    }
 }
 
 /// What the command has as stdin.
@@ -160,8 +186,12 @@ pub fn spawn(
         if let Some(stderr) = child.stderr.take() {
             let _ = stderr.take(4096).read_to_end(&mut said);
         }
+        // It closed its end, as it does when it ends; one that goes on is of no use.
         let _ = child.kill();
         let ended = child.wait()?;
+        if ended.signal() == Some(Signal::KILL.as_raw()) {
+            return Err(SpawnError::Killed(ended));
+        }
         let said = String::from_utf8_lossy(&said);
         return Err(SpawnError::Bubblewrap(format!("{} ({ended})", said.trim().escape_debug())));
     };

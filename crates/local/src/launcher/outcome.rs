@@ -26,9 +26,14 @@ pub fn result_of(order: &RunOrder, report: &Report, layer: Option<String>) -> Ru
             }
             None => failed(FailReason::Internal, "the layer's name is unknown"),
         },
-        RunWork::Check { commit, command, .. } => {
-            RunResult::Checked(checked(commit, command, report))
-        }
+        RunWork::Check { commit, command, .. } => match &report.ending {
+            // Killed from outside, as a runner is: it is run again, and no agent is asked to mend it.
+            ending @ Ending::Lost { .. } => {
+                let (reason, detail) = not_its_own(ending);
+                failed(reason, &detail)
+            }
+            _ => RunResult::Checked(checked(commit, command, report)),
+        },
         RunWork::Agent(run) => RunResult::Agent(Box::new(agent(run.role, report))),
         RunWork::Rescue { .. } => {
             let error = report.claim.as_ref().and_then(|claim| claim.error.as_deref());

@@ -201,7 +201,6 @@ impl<'a> Run<'a> {
         command: &[OsString],
         idle: Idle,
     ) -> Result<Watched, Ending> {
-        let unavailable = |detail: String| Ending::SandboxUnavailable { detail };
         let mut limits = self.order.limits;
         match idle {
             Idle::Counts => {}
@@ -216,8 +215,14 @@ impl<'a> Run<'a> {
             deadline: self.began + Duration::from_secs(limits.wall_seconds),
             disk,
         };
-        let running = spawn(&mut site.entered, policy, command, Stdin::Null)
-            .map_err(|error| unavailable(error.to_string()))?;
+        let running = spawn(&mut site.entered, policy, command, Stdin::Null).map_err(|error| {
+            let detail = error.to_string();
+            if error.passes() {
+                Ending::Lost { detail }
+            } else {
+                Ending::SandboxUnavailable { detail }
+            }
+        })?;
         let watched = watch::watch(running, &site.entered.meter, bounds, self)
             .map_err(|error| Ending::Lost { detail: error.to_string() })?;
         self.facts.duration = watched.duration;

@@ -19,6 +19,15 @@ impl Ground {
                  while umount $f 2>/dev/null; do :; done; done");
     }
 
+    /// One that is killed as it begins, the first time only.
+    fn bubblewrap_is_killed_once(&self) {
+        self.sh("mkdir -m 777 \"$HOME/marks\" && cp /usr/bin/bwrap \"$HOME/marks/real\"; \
+                 echo \"#!/bin/sh\ntest -e $HOME/marks/killed || \
+                 { : > $HOME/marks/killed; kill -9 \\$\\$; }\nexec $HOME/marks/real \\\"\\$@\\\"\" \
+                 > \"$HOME/marks/bwrap\"; chmod 755 \"$HOME/marks/bwrap\"; \
+                 mount --bind \"$HOME/marks/bwrap\" /usr/bin/bwrap");
+    }
+
     /// Leaves the mark, where it runs outside of a sandbox.
     fn touch(&self) -> String {
         format!("touch {}", self.house.home().join(ESCAPED).display())
@@ -70,4 +79,26 @@ fn a_run_whose_sandbox_cannot_be_made_is_held_and_goes_on_when_it_can() {
     assert_eq!(ground.story("t").runs("Agent").len(), 1, "its work was kept meanwhile");
     assert!(!ground.escaped());
     drop(server);
+}
+
+/// Killed from outside, by a person or for memory, is no word about the machine: nobody has to come.
+#[test]
+fn a_sandbox_that_is_killed_as_it_begins_is_made_again() {
+    let Some(ground) = Ground::apart("") else { return };
+    let gate = Gate::new();
+    let _server = ground.serve(&[]);
+    let goal = format!("do: run {}\ndo: write made x", gate.command());
+    ground.begin("t", &goal, "", &[]);
+    gate.reached();
+    ground.bubblewrap_is_killed_once();
+    gate.open(Signal::TERM);
+    ground.wait("t").is_done();
+    let story = ground.story("t");
+    assert_eq!(
+        (story.runs("Agent").len(), story.runs("Check").len()),
+        (1, 3),
+        "on the base, killed, and again: {}",
+        story.stdout
+    );
+    assert!(ground.house.home().join("marks/killed").exists());
 }

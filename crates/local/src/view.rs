@@ -111,7 +111,11 @@ fn explain(task: &Task, pause: Option<&BetweenAttempts>) -> String {
     match &task.state {
         State::Running(runs) if !runs.is_empty() => {
             let names: Vec<&str> = runs.iter().map(RunName::as_str).collect();
-            let does = if task.cancel { "is being cancelled, and still runs" } else { "runs" };
+            let does = match (task.cancel, &task.paused) {
+                (true, _) => "is being cancelled, and still runs",
+                (false, Some(_)) => "is being paused, and still runs",
+                (false, None) => "runs",
+            };
             format!("{does} {}", names.join(", "))
         }
         State::Running(_) if task.cancel => "is being cancelled: its work is saved".to_owned(),

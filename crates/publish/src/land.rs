@@ -111,7 +111,10 @@ fn stands_on(ground: &Ground, checkout: &Checkout) -> Result<(), Trouble> {
     }
     Err(Trouble::new(
         FailReason::RepositoryAway,
-        format!("the repository that is there has no commit {}", base.short()),
+        format!(
+            "the repository that is there has no commit {}; `midwatch open` brings it with the work",
+            base.short()
+        ),
     ))
 }
 

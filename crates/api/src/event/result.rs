@@ -28,6 +28,8 @@ pub(super) enum RunResultDef {
     Bundled {
         #[serde(default, with = "text::left_out")]
         left_out: Vec<LeftOut>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        beside: Vec<String>,
     },
     Failed {
         #[serde(with = "text::fail")]

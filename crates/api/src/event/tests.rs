@@ -107,7 +107,10 @@ fn every_shape_is_read_back() {
         RunResult::DepsReady { layer: "l".into(), kept: true },
         RunResult::Checked(check),
         RunResult::Agent(Box::new(agent)),
-        RunResult::Bundled { left_out: vec![LeftOut { path: "core".into(), bytes: 9 }] },
+        RunResult::Bundled {
+            left_out: vec![LeftOut { path: "core".into(), bytes: 9 }],
+            beside: vec!["stash".into()],
+        },
         RunResult::Failed { reason: FailReason::Disk, detail: "full".into() },
         RunResult::SandboxUnavailable { detail: "landlock".into() },
     ] {

@@ -33,8 +33,9 @@ impl Task {
             (RunWork::Agent(run), RunResult::Agent(agent)) => {
                 self.agent_ended(order, run, agent, stopped);
             }
-            (RunWork::Rescue { of, .. }, RunResult::Bundled { left_out }) => {
+            (RunWork::Rescue { of, of_epoch }, RunResult::Bundled { left_out, beside }) => {
                 self.keep_left_out(of, left_out);
+                self.found_beside(*of_epoch, beside);
                 if let Some(unsaved) = &mut self.unsaved {
                     unsaved.by = Some(order.run.clone());
                 }
@@ -130,6 +131,14 @@ impl Task {
             self.beside.insert(order.epoch, beside);
         }
         left
+    }
+
+    /// What a rescue found of a run that could not say it itself: it was killed.
+    fn found_beside(&mut self, epoch: Epoch, names: &[String]) {
+        if !names.is_empty() {
+            let found = || Beside { names: names.to_vec(), saved: None };
+            self.beside.entry(epoch).or_insert_with(found);
+        }
     }
 
     /// Where a rescue has put them: below its refs, or in a file that git did not take.

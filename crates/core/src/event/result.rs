@@ -93,6 +93,8 @@ pub enum RunResult {
     Bundled {
         /// What it does not hold.
         left_out: Vec<LeftOut>,
+        /// Where it found commits that are not in the work: branches, the stash.
+        beside: Vec<String>,
     },
     /// The run could not do what it was for.
     Failed {

@@ -43,7 +43,7 @@ fn a_cancel_stops_the_run_and_saves_what_it_left() {
     let rescue = story.until("Rescue");
     story.cancel();
     assert!(story.task.stopping.is_empty(), "what saves work is not stopped");
-    story.ends_run(&rescue, RunResult::Bundled { left_out: vec![] });
+    story.ends_run(&rescue, RunResult::Bundled { left_out: vec![], beside: vec![] });
     assert_eq!(story.end(), Outcome::Cancelled);
 }
 
@@ -87,7 +87,7 @@ fn what_no_rescue_could_save_and_what_no_commit_holds_is_remembered() {
     let agent = story.until("Agent");
     story.fails(&agent, FailReason::Timeout);
     let rescue = story.until("Rescue");
-    story.ends_run(&rescue, RunResult::Bundled { left_out: vec![core()] });
+    story.ends_run(&rescue, RunResult::Bundled { left_out: vec![core()], beside: vec![] });
     assert_eq!(failed(&story.end()), FailReason::Timeout);
     let Action::Run(order) = &agent else { unreachable!() };
     assert_eq!(story.task.kept.get(&order.run), Some(&Kept::Files(vec![core()])));

@@ -182,7 +182,7 @@ impl World {
                 RunResult::BaseReady,
                 RunResult::DepsReady { layer, kept: false },
                 RunResult::Checked(check),
-                RunResult::Bundled { left_out: vec![] },
+                RunResult::Bundled { left_out: vec![], beside: vec![] },
                 RunResult::Agent(Box::new(agent_result(AgentOutcome::Completed, vec![]))),
             ]);
         }
@@ -195,7 +195,7 @@ impl World {
                 RunResult::Checked(self.check(task, commit, *index, command, choose))
             }
             RunWork::Agent(run) => RunResult::Agent(Box::new(self.agent(run, now, choose))),
-            RunWork::Rescue { .. } => RunResult::Bundled { left_out: vec![] },
+            RunWork::Rescue { .. } => RunResult::Bundled { left_out: vec![], beside: vec![] },
         }
     }
 

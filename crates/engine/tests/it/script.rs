@@ -170,7 +170,7 @@ impl Script {
                     agent(AgentOutcome::Completed, vec![verdict])
                 }
             },
-            RunWork::Rescue { .. } => RunResult::Bundled { left_out: vec![] },
+            RunWork::Rescue { .. } => RunResult::Bundled { left_out: vec![], beside: vec![] },
         }
     }
 

@@ -39,7 +39,7 @@ pub fn result_of(order: &RunOrder, report: &Report, layer: Option<String>) -> Ru
             let error = report.claim.as_ref().and_then(|claim| claim.error.as_deref());
             let bundled = match error {
                 Some(error) => failed(FailReason::Internal, error),
-                None => RunResult::Bundled { left_out: left_out(report) },
+                None => RunResult::Bundled { left_out: left_out(report), beside: beside(report) },
             };
             done_or(report, FailReason::Internal, bundled)
         }
@@ -174,8 +174,12 @@ fn agent(role: Role, report: &Report) -> AgentResult {
         text: said.map(|agent| agent.final_text.clone()).unwrap_or_default(),
         artifacts: said.map(|agent| artifacts(role, agent)).unwrap_or_default(),
         left_out: left_out(report),
-        beside: report.claim.as_ref().map(|claim| claim.beside.clone()).unwrap_or_default(),
+        beside: beside(report),
     }
+}
+
+fn beside(report: &Report) -> Vec<String> {
+    report.claim.as_ref().map(|claim| claim.beside.clone()).unwrap_or_default()
 }
 
 fn left_out(report: &Report) -> Vec<LeftOut> {

@@ -81,7 +81,7 @@ pub(crate) fn unsaved(events: &[Stored]) -> BTreeMap<String, Unsaved> {
                         }
                         (run.as_str(), &agent.left_out)
                     }
-                    RunResult::Bundled { left_out } => match rescues.get(run.as_str()) {
+                    RunResult::Bundled { left_out, .. } => match rescues.get(run.as_str()) {
                         Some(of) => (*of, left_out),
                         None => continue,
                     },

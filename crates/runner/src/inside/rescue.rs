@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use midwatch_api::report::{BundleClaim, RESCUE_FILE};
 use midwatch_core::path;
 
+use super::beside;
 use super::bundle;
 use super::commit::{self, Start, Work};
 use super::foreign::Foreign;
@@ -47,6 +48,9 @@ pub(super) fn rescue(
         Some(commit::on_base(side, tree, base)?)
     };
 
+    // HEAD's own commits are in the tree of the snapshot.
+    let head = foreign.head();
+    let beside = beside::names(side, foreign, &Start::unseen(base), head.as_deref());
     let mut saved = Saved::new(side, base);
     if let Some(snapshot) = &snapshot {
         saved.refs.push((name.to_owned(), snapshot.id().to_owned()));
@@ -71,7 +75,7 @@ pub(super) fn rescue(
         set_aside: work.set_aside,
         notes: work.notes,
         left_out: work.left_out,
-        beside: Vec::new(),
+        beside,
         error: None,
     })
 }

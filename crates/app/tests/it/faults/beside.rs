@@ -2,6 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use midwatch_api::report::{IDENTITY_FILE, RunnerIdentity};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::gate::Gate;
 use super::ground::Ground;
 
 const FEATURE: &str = "git checkout -q -b feature; echo precious > new.txt; git add -A; \
@@ -93,4 +97,32 @@ fn commits_that_are_not_on_the_branch_are_saved_and_named() {
     assert!(!plain.result["notes"].to_string().contains("saved under"), "{}", plain.result);
     let began = |task: &str| ground.story(task).of("runStarted").len();
     assert_eq!(began("both"), began("plain") + 1, "one rescue more");
+}
+
+/// A run that was killed says nothing of what it left: its rescue does.
+#[test]
+fn commits_of_a_killed_run_are_named_as_well() {
+    let ground = Ground::new();
+    let _server = ground.serve(&[]);
+    let gate = Gate::new();
+    let goal = format!(
+        "true\ndo@implement/1: run {STASH}\ndo@implement/1: run {}\n\
+         do@implement/2: write landed y",
+        gate.command()
+    );
+    ground.begin("killed", &goal, "", &[]);
+    gate.reached();
+    let runs = std::fs::read_dir(ground.state().root().join("runs")).unwrap().flatten();
+    let mut runs = runs.map(|run| run.path());
+    let run = runs.find(|run| run.to_string_lossy().contains("killed-implement")).unwrap();
+    let runner: RunnerIdentity =
+        serde_json::from_slice(&std::fs::read(run.join(IDENTITY_FILE)).unwrap()).unwrap();
+    kill_process(Pid::from_raw(runner.pid).unwrap(), Signal::KILL).unwrap();
+    let told = ground.wait("killed");
+    told.is_done();
+    let notes = told.result["notes"].to_string();
+    assert!(notes.contains("not on the branch (stash) are saved under"), "{notes}");
+    let place = notes.split("saved under ").nth(1).unwrap().split('"').next().unwrap();
+    let file = format!("{place}stash/0:new.txt");
+    assert_eq!(ground.house.git(&store(&ground), &["show", &file]), "precious");
 }

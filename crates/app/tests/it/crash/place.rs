@@ -267,6 +267,10 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        // A case that ends early leaves a server that would go on without its folder for hours.
+        if let Some(pid) = self.last_server() {
+            kill(pid, Signal::KILL);
+        }
         if std::thread::panicking() {
             let kept = self.folder.path().with_extension("kept");
             let _ = std::fs::rename(self.folder.path(), kept);

@@ -37,7 +37,7 @@ class Filled(State):
 
     def __init__(self, place, name):
         self.program = programs() / "midwatch"
-        self.folder = place.path / name
+        self.folder, self.words = place.path / name, []
         (self.folder / "home").mkdir(exist_ok=True)
         self.environment = {
             **{word: os.environ[word] for word in ("PATH", "LANG") if word in os.environ},
